@@ -1,0 +1,1 @@
+"""Where and how the study runs: plan, inventory, hosts, supervision, the Locust engine, the campaign."""

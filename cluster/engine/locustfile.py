@@ -1,0 +1,89 @@
+"""What `locust -f` is given, on the master and on every worker: wires plan, users, ladder and recorder."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import gevent
+import locust.runners
+import locust.stats
+from locust import events
+from locust.env import Environment
+from locust.runners import MasterRunner, WorkerRunner
+
+from cluster.engine import ladder
+from cluster.engine.ladder import Ladder, Ledger
+from cluster.engine.recorder import Phase, Recorder, now
+from cluster.engine.users import FastQuickstartUser, QuickstartUser, Recorded
+from cluster.layout import RunFiles
+from cluster.plan import Plan, load_plan
+
+__all__ = ["FastQuickstartUser", "Ladder", "QuickstartUser"]  # what Locust picks from
+
+# Reports, rows and flushes once a second: a short phase has history rows of its own, the last one reaches the disk.
+locust.runners.WORKER_REPORT_INTERVAL = 1.0
+locust.stats.CSV_STATS_FLUSH_INTERVAL_SEC = 1
+# A saturated worker answers heartbeats late. Whether it is lost is told by its records, not by them.
+locust.runners.HEARTBEAT_LIVENESS = 30
+
+
+@events.init_command_line_parser.add_listener
+def add_options(parser: argparse.ArgumentParser) -> None:
+    study = parser.add_argument_group("load study")
+    # Text, not Path: Locust sends the master's options to the workers.
+    study.add_argument("--study-plan", required=True, help="the campaign's plan")
+    study.add_argument("--study-run", default="", help="master: the run's directory")
+    study.add_argument("--study-workers", default="", help="master: names of the workers, with commas")
+    study.add_argument("--study-worker", default="", help="worker: its name")
+
+
+@events.init.add_listener
+def wire(environment: Environment, **_: Any) -> None:
+    options = environment.parsed_options
+    assert options is not None
+    plan = load_plan(Path(options.study_plan))
+    if isinstance(environment.runner, MasterRunner):
+        wire_master(environment, environment.runner, plan)
+    elif isinstance(environment.runner, WorkerRunner):
+        wire_worker(environment, environment.runner, plan)
+
+
+def wire_master(environment: Environment, runner: MasterRunner, plan: Plan) -> None:
+    options = environment.parsed_options
+    assert options is not None
+    assert isinstance(environment.shape_class, Ladder)
+    files = RunFiles(Path(options.study_run))
+    keeper = Ledger(files.ledger.open("w", encoding="utf-8"), tuple(options.study_workers.split(",")))
+    runner.register_message(ladder.RECORD, lambda environment, msg: keeper.add(msg.data))
+    environment.shape_class.prepare(environment, plan, files, keeper)
+    environment.process_exit_code = 0  # failed requests are findings, not a failure of Locust
+
+
+def wire_worker(environment: Environment, runner: WorkerRunner, plan: Plan) -> None:
+    options = environment.parsed_options
+    assert options is not None
+    name = options.study_worker  # now, since the master's options replace the worker's when users are spawned
+    recorder = Recorder(runner)
+    Recorded.recorder = recorder
+    Recorded.think = plan.think_time
+    Recorded.keep_alive = plan.connection == "keep-alive"
+    Recorded.timeout = plan.timeout
+    Recorded.body = None
+
+    def send(record: dict[str, Any] | None) -> None:
+        if record is not None:
+            runner.send_message(ladder.RECORD, {**record, "worker": name})
+
+    def enter(environment: Environment, msg: Any) -> None:
+        send(recorder.enter(Phase(**msg.data)))
+
+    def finish(environment: Environment, msg: Any) -> None:
+        enter(environment, msg)
+        runner.stop_users(runner.user_classes_count)
+        send(recorder.close(now()))
+
+    runner.register_message(ladder.ENTER, enter)
+    runner.register_message(ladder.FINISH, finish, concurrent=True)
+    gevent.spawn(recorder.watch, gevent.sleep)

@@ -1,0 +1,129 @@
+"""Locust users of the class report, and the same on Locust's faster client: `client = "http"` and `client = "fast"`.
+
+Both send one request, think, and send the next. What they measure goes into the worker's recorder; Locust's own
+statistics are fed by Locust's own clients.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any, ClassVar
+
+import geventhttpclient.client
+from gevent import GreenletExit
+from locust import FastHttpUser, HttpUser, User, task
+
+from cluster.engine.recorder import Recorder, now
+
+# geventhttpclient silently repeats idempotent requests, so that a server which drops connections looks sound.
+geventhttpclient.client.IDEMPOTENT_METHODS = frozenset()
+
+
+class Recorded(User):
+    """A user whose think times and requests the worker's recorder counts. The class attributes come from the plan."""
+
+    abstract = True
+    recorder: ClassVar[Recorder]
+    think: ClassVar[tuple[float, float]]
+    keep_alive: ClassVar[bool]
+    timeout: ClassVar[float]
+    body: ClassVar[bytes | None]
+    """The body that every answer must have, where it can be known beforehand."""
+
+    _thinking: tuple[float, float] | None = None
+
+    def wait_time(self) -> float:
+        drawn = random.uniform(*self.think)
+        self._thinking = (now(), drawn)
+        return drawn
+
+    def woke(self) -> float:
+        """Called as the next request starts: the think time that passed ends here. Returns the moment."""
+        at = now()
+        if self._thinking is not None:
+            since, drawn = self._thinking
+            self._thinking = None
+            self.recorder.thought(drawn, at - since)
+        return at
+
+
+class _Clientful(Recorded):
+    """The part that both of Locust's clients share: their responses look alike."""
+
+    abstract = True
+
+    @task
+    def index(self) -> None:
+        self.recorder.begin(self, self.woke())
+        try:
+            kind, size = self.get()
+        except GreenletExit:
+            self.recorder.failure(self, now(), "aborted")
+            raise
+        if kind is None:
+            self.recorder.success(self, now(), size)
+        else:
+            self.recorder.failure(self, now(), kind, size)
+
+    def get(self) -> tuple[str | None, int]:
+        raise NotImplementedError
+
+    def judge(self, response: Any) -> tuple[str | None, int]:
+        """Kind of failure (None for a good answer) and body size; tells Locust's statistics as well."""
+        if response.status_code == 0:
+            return kind_of(response.error), 0
+        body = response.content or b""
+        if response.status_code != 200:
+            response.failure(f"status {response.status_code}")
+            return "bad-status", len(body)
+        if len(body) != int(response.headers.get("Content-Length", len(body))):
+            response.failure("short body")
+            return "short-body", len(body)
+        if self.body is not None and body != self.body:
+            response.failure("wrong body")
+            return "wrong-body", len(body)
+        return None, len(body)
+
+    @property
+    def request_headers(self) -> dict[str, str]:
+        return {} if self.keep_alive else {"Connection": "close"}
+
+
+class QuickstartUser(_Clientful, HttpUser):
+    """The class report's user, on the requests library."""
+
+    def get(self) -> tuple[str | None, int]:
+        with self.client.get("/", headers=self.request_headers, timeout=self.timeout, catch_response=True) as response:
+            return self.judge(response)
+
+
+class FastQuickstartUser(_Clientful, FastHttpUser):
+    """Its twin on geventhttpclient, without hidden retries."""
+
+    max_retries = 0
+    max_redirects = 0
+
+    def __init__(self, environment: Any) -> None:
+        self.connection_timeout = self.network_timeout = self.timeout
+        super().__init__(environment)
+
+    def get(self) -> tuple[str | None, int]:
+        with self.client.get("/", headers=self.request_headers, catch_response=True) as response:
+            return self.judge(response)
+
+
+_KINDS = {
+    "refused": ("refused",),
+    "timed-out": ("timed out", "timeout"),
+    "reset": ("reset", "broken pipe", "closed", "aborted", "without response", "eof", "disconnected"),
+    "short-body": ("incompleteread", "incomplete"),
+}
+
+
+def kind_of(error: object) -> str:
+    """The failure's kind from a client's exception: both clients wrap the socket's error in texts of their own."""
+    words = f"{type(error).__name__} {error!r} {error}".lower()
+    for kind in ("short-body", "timed-out", "refused", "reset"):
+        if any(word in words for word in _KINDS[kind]):
+            return kind
+    return "other"

@@ -1,0 +1,42 @@
+"""What a person can mend: one small tree, turned into a message and an exit status in one place (fabfile.py).
+
+Anything else that is raised is a bug and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+
+class StudyError(Exception):
+    """What happened and what to do about it, in words for the person at the keyboard."""
+
+    exit_status = 1
+
+
+class PlanError(StudyError):
+    """The plan asks for something that can't be; carries every mistake found, not only the first."""
+
+    exit_status = 2
+
+
+class InventoryError(StudyError):
+    """The inventory can't be read, or names hosts that can't be used."""
+
+    exit_status = 2
+
+
+class UsageError(StudyError):
+    """The command line asks for something that can't be."""
+
+    exit_status = 2
+
+
+class HostError(StudyError):
+    """A command on a host failed: says which host, which command, its exit status and its last lines."""
+
+
+class RunError(StudyError):
+    """A run of one model could not be brought to its end."""
+
+
+class FormatError(StudyError):
+    """A file is of another version than this program reads, or isn't what its name says."""

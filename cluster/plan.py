@@ -1,0 +1,242 @@
+"""A plan: what is asked of a campaign, as one immutable value read from a TOML file.
+
+The whole file is validated before anything starts; every mistake is in the one message, with its key.
+"""
+
+from __future__ import annotations
+
+import random
+import tomllib
+from collections.abc import Collection
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+
+from cluster.errors import PlanError
+
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+Milliseconds = Annotated[float, Field(ge=0, le=60_000)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=60)]
+
+AA_SUFFIX = "-aa"  # the label of the first model's second run in a block
+
+
+class Frozen(BaseModel):
+    # protected_namespaces: `model` and `models` are this study's own words.
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, protected_namespaces=())
+
+
+class Work(Frozen):
+    """What the server does for each request: the body it sends, the CPU it burns, the time it waits."""
+
+    bytes: PositiveInt | None = Field(default=None, le=64 * 1024 * 1024)
+    """Length of the body; without it the request is echoed, as in the class report."""
+    cpu_ms: Milliseconds = 0.0
+    wait_ms: Milliseconds = 0.0
+
+
+class Slo(Frozen):
+    """What counts as good service: the largest step within it is a model's `sustained_users`."""
+
+    p99_ms: Annotated[float, Field(gt=0)] = 500.0
+    failures_percent: Annotated[float, Field(ge=0, le=100)] = 1.0
+
+
+class Server(Frozen):
+    """A registered model under a name of its own, with work of its own."""
+
+    name: Name
+    model: str
+    work: Work = Work()
+
+
+@dataclass(frozen=True)
+class Step:
+    """One rung of a run: `number` counts from 1, `kind` is ladder or return."""
+
+    number: int
+    kind: Literal["ladder", "return"]
+    users: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """One model up the ladder once: the unit of the study. `label` differs from `model` for the A/A control."""
+
+    block: int
+    label: str
+    model: str
+
+    @property
+    def directory(self) -> str:
+        return f"{self.block}-{self.label}"
+
+
+class Plan(Frozen):
+    """Times in seconds, rates per second, memory in MiB."""
+
+    name: Name
+    models: tuple[str, ...] = Field(min_length=1)
+    users: tuple[PositiveInt, ...] = Field(min_length=1)
+    spawn_rate: Annotated[float, Field(gt=0, le=100_000)] = 100.0
+    think_time: tuple[Annotated[float, Field(ge=0, le=3600)], Annotated[float, Field(ge=0, le=3600)]] = (
+        1.0,
+        5.0,
+    )
+    """Drawn uniformly between the two, Locust's `between`."""
+    client: Literal["lean", "fast", "http"] = "lean"
+    connection: Literal["close", "keep-alive"] = "close"
+    timeout: Seconds = 10.0
+    """Deadline of a whole request, its connection included."""
+    settle: Seconds | Literal["auto"] = "auto"
+    measure: Seconds | Literal["auto"] = "auto"
+    return_step: bool = True
+    """Repeat a step at or below half of the ladder's top at the end of each run."""
+    aa: bool = True
+    """Run the first model twice in each block, the second time under another label."""
+    blocks: Annotated[int, Field(ge=1, le=100)] = 1
+    seed: Annotated[int, Field(ge=0)] = 1
+    port: Annotated[int, Field(ge=1, le=65535)] = 8070
+    master_port: Annotated[int, Field(ge=1, le=65535)] = 5557
+    memory_floor_mb: Annotated[int, Field(ge=0)] = 512
+    """A run is stopped, and recorded as stopped, when a host has less available memory than this."""
+    work: Work = Work()
+    servers: tuple[Server, ...] = ()
+    slo: Slo = Slo()
+
+    @field_validator("models")
+    @classmethod
+    def _models_once(cls, models: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(models)) != len(models):
+            raise ValueError("names a model twice (a second run of a model needs a name of its own under [[servers]])")
+        return models
+
+    @field_validator("users")
+    @classmethod
+    def _ladder_ascends(cls, users: tuple[int, ...]) -> tuple[int, ...]:
+        if any(low >= high for low, high in pairwise(users)):
+            raise ValueError("must ascend: each step has more users than the one before")
+        return users
+
+    @field_validator("think_time")
+    @classmethod
+    def _think_ordered(cls, think: tuple[float, float]) -> tuple[float, float]:
+        if think[0] > think[1]:
+            raise ValueError("the smaller bound comes first")
+        return think
+
+    @field_validator("master_port")
+    @classmethod
+    def _ports_differ(cls, master_port: int, info: ValidationInfo) -> int:
+        if master_port == info.data.get("port"):
+            raise ValueError("must differ from port, which is the server's")
+        return master_port
+
+    @property
+    def mean_think_s(self) -> float:
+        """Z of the interactive law as drawn."""
+        return sum(self.think_time) / 2
+
+    def steps(self) -> tuple[Step, ...]:
+        """The ladder of users, and at its end the return step."""
+        ladder = [Step(index, "ladder", users) for index, users in enumerate(self.users, start=1)]
+        lower = [users for users in self.users if users <= self.users[-1] / 2]
+        if self.return_step and lower:
+            ladder.append(Step(len(ladder) + 1, "return", lower[-1]))
+        return tuple(ladder)
+
+    def server(self, name: str) -> Server:
+        """What runs under this name, with the plan's work where the name has none of its own."""
+        own = {server.name: server for server in self.servers}
+        return own.get(name, Server(name=name, model=name, work=self.work))
+
+    def runs(self) -> tuple[Run, ...]:
+        """Every block's runs, in an order drawn from the seed: the same plan gives the same order."""
+        drawn = random.Random(self.seed)
+        runs: list[Run] = []
+        for block in range(1, self.blocks + 1):
+            of_block = [Run(block, name, name) for name in self.models]
+            if self.aa:
+                of_block.append(Run(block, self.models[0] + AA_SUFFIX, self.models[0]))
+            drawn.shuffle(of_block)
+            runs += of_block
+        return tuple(runs)
+
+
+def parse_plan(text: str, source: str, known_models: Collection[str] | None = None) -> Plan:
+    """Read a plan from TOML text.
+
+    `known_models` are the names that can be run here; None where a finished campaign is only read.
+    Raises PlanError with every mistake in one message.
+    """
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise PlanError(f"{source}: not valid TOML: {error}") from None
+    mistakes = _unknown_models(data, known_models) if known_models is not None else []
+    try:
+        plan = Plan.model_validate(data)
+    except ValidationError as error:
+        mistakes = [_sentence(detail) for detail in error.errors()] + mistakes
+    if mistakes:
+        count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+        raise PlanError(f"{source}: {count}\n" + "\n".join(f"  {mistake}" for mistake in mistakes))
+    return plan
+
+
+def load_plan(path: Path, known_models: Collection[str] | None = None) -> Plan:
+    """Read a plan file; see parse_plan."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise PlanError(f"plan {path}: can't be read: {reason} (plans are in campaigns/)") from None
+    return parse_plan(text, f"plan {path}", known_models)
+
+
+def _sentence(detail: Any) -> str:
+    """One mistake as `key: what is wrong (got ...)`."""
+    key = (
+        ".".join(str(part) for part in detail["loc"] if not str(part).startswith(("constrained", "literal["))) or "plan"
+    )
+    message = "unknown key" if detail["type"] == "extra_forbidden" else detail["msg"].removeprefix("Value error, ")
+    given = "" if detail["type"] in ("missing", "extra_forbidden") else f" (got {detail['input']!r})"
+    return f"{key}: {message}{given}"
+
+
+def _unknown_models(data: dict[str, Any], known: Collection[str]) -> list[str]:
+    """Looked up in the raw file, so that they stand beside the other mistakes and not after them."""
+    registered = ", ".join(sorted(known))
+    servers = [entry for entry in _listed(data.get("servers")) if isinstance(entry, dict)]
+    own = {entry.get("name") for entry in servers}
+    mistakes = [
+        f"models: unknown model {name!r} (known: {registered})"
+        for name in _listed(data.get("models"))
+        if isinstance(name, str) and name not in known and name not in own
+    ]
+    mistakes += [
+        f"servers.{entry.get('name')}: unknown model {entry['model']!r} (known: {registered})"
+        for entry in servers
+        if isinstance(entry.get("model"), str) and entry["model"] not in known
+    ]
+    mistakes += [
+        f"servers.{name}: a registered model has this name already"
+        for name in own
+        if isinstance(name, str) and name in known
+    ]
+    return mistakes
+
+
+def _listed(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
