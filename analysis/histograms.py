@@ -1,0 +1,112 @@
+"""Histograms of times as the ledger keeps them: decoded, added bin by bin, and asked for quantiles.
+
+HdrHistogram V2, 1 µs to 5 minutes, three significant digits. A decoded one holds 20,000 counters of which a few
+hundred are used, so only those are kept. Percentiles are never averaged: histograms are added, then asked.
+"""
+
+from __future__ import annotations
+
+import binascii
+import math
+import struct
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from hdrh.codec import HdrCookieException, HdrLengthException
+from hdrh.histogram import HdrHistogram
+
+Ints = npt.NDArray[np.int64]
+
+_SIGNIFICANT_DIGITS = 3
+_LOWEST_US = 1
+_HALF_BITS = 10  # of the 2048 sub-buckets that three digits need, each bucket after the first uses the upper half
+
+
+class HistogramError(ValueError):
+    """The text isn't a histogram of the ledger's kind."""
+
+
+def lowest_us(index: Ints) -> Ints:
+    """The smallest time in µs that falls into a bin; the layout is HdrHistogram's own."""
+    half = 1 << _HALF_BITS
+    bucket = (index >> _HALF_BITS) - 1
+    sub_bucket = np.where(bucket < 0, index, (index & (half - 1)) + half)
+    return np.asarray(sub_bucket << np.maximum(bucket, 0), dtype=np.int64)
+
+
+def highest_us(index: Ints) -> Ints:
+    """The largest time in µs that falls into a bin."""
+    return np.asarray(lowest_us(index) + (1 << np.maximum((index >> _HALF_BITS) - 1, 0)) - 1, dtype=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Histogram:
+    """Bins in use, ascending, and how many times fell into each."""
+
+    index: Ints
+    counts: Ints
+
+    @cached_property
+    def total(self) -> int:
+        return int(self.counts.sum())
+
+    @property
+    def max_ms(self) -> float | None:
+        return float(highest_us(self.index[-1:])[0]) / 1000 if self.total else None
+
+    @property
+    def sum_s(self) -> float:
+        """Sum of the times in s, each taken in the middle of its bin: within 0.05 %."""
+        return float((lowest_us(self.index) + highest_us(self.index)) @ self.counts) / 2e6
+
+    def quantile_ms(self, q: float) -> float | None:
+        """The time in ms that a share q of the times doesn't exceed (upper edge of its bin); None of none."""
+        if not self.total:
+            return None
+        rank = max(1, math.ceil(q * self.total - 1e-9))
+        at = int(np.searchsorted(np.cumsum(self.counts), rank))
+        return float(highest_us(self.index[at : at + 1])[0]) / 1000
+
+    def above(self, limit_ms: float) -> Histogram:
+        """The times whose whole bin lies above the limit."""
+        kept = lowest_us(self.index) > limit_ms * 1000
+        return Histogram(self.index[kept], self.counts[kept])
+
+
+EMPTY = Histogram(np.empty(0, np.int64), np.empty(0, np.int64))
+
+
+def decode(text: str) -> Histogram:
+    """Read one histogram of the ledger. Raises HistogramError for anything else."""
+    try:
+        decoded = HdrHistogram.decode(text)
+    except (
+        binascii.Error,
+        struct.error,
+        zlib.error,
+        HdrCookieException,
+        HdrLengthException,
+        ValueError,
+        TypeError,
+    ) as error:
+        raise HistogramError(f"not a histogram: {error}") from None
+    if (decoded.lowest_trackable_value, decoded.significant_figures) != (_LOWEST_US, _SIGNIFICANT_DIGITS):
+        raise HistogramError("not a histogram from 1 µs with three significant digits")
+    counts = np.frombuffer(decoded.counts, dtype=np.uint64)
+    index = np.flatnonzero(counts)
+    return Histogram(index.astype(np.int64), counts[index].astype(np.int64))
+
+
+def merge(histograms: Iterable[Histogram]) -> Histogram:
+    """Add histograms bin by bin."""
+    parts = list(histograms)
+    if not parts:
+        return EMPTY
+    index, inverse = np.unique(np.concatenate([part.index for part in parts]), return_inverse=True)
+    counts = np.zeros(len(index), np.int64)
+    np.add.at(counts, inverse, np.concatenate([part.counts for part in parts]))
+    return Histogram(index, counts)

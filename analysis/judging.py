@@ -1,0 +1,117 @@
+"""One run judged: every step that the plan asks for, with its window, its verdict and what could not be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from analysis.campaign import Campaign, RunData, load, read_run
+from analysis.checks import Check
+from analysis.evidence import Window, window_of
+from analysis.reconcile import Reconciled, reconcile
+from analysis.repeat import returned
+from analysis.verdicts import Judged, Verdict, judge_step
+from cluster.errors import FormatError, StudyError
+from cluster.plan import Plan, Run, Step
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """One step of one run; `window` is None where nobody measured it."""
+
+    run: Run
+    step: Step
+    window: Window | None
+    judged: Judged
+
+
+@dataclass(frozen=True)
+class RunResult:
+    data: RunData
+    steps: tuple[StepResult, ...]
+    repeats: tuple[Check, ...]
+    """Check 10's parts within the run: the return step against the ladder."""
+    reconciled: Reconciled | None
+    gaps: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StepVerdict:
+    """A step's verdict as the campaign shows it while it runs. Rates per second, times in ms; None where not known."""
+
+    block: int
+    model: str
+    step: int
+    kind: str
+    users: int
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    rps: float | None
+    mean_ms: float | None
+    failures: int | None
+    saturated: bool
+
+
+def judge(campaign_dir: Path | str, run_name: str) -> list[StepVerdict]:
+    """The verdicts of one run, `<block>-<label>`, as soon as its ledger is there: run.json may still be missing.
+
+    Raises FormatError where the directory isn't a campaign, StudyError where its plan has no such run.
+    """
+    campaign = load(campaign_dir)
+    for run in campaign.plan.runs():
+        if run.directory == run_name:
+            result = judge_run(read_run(campaign.files, run), campaign.plan, unfinished=True)
+            return [_verdict(step) for step in result.steps]
+    raise StudyError(f"{campaign_dir}: its plan has no run {run_name!r}")
+
+
+def judge_all(campaign: Campaign) -> Iterator[RunResult]:
+    """Every run that the plan asks for, one after the other, so that only one is held in memory at a time."""
+    return (judge_run(data, campaign.plan) for data in campaign.runs)
+
+
+def judge_run(data: RunData, plan: Plan, unfinished: bool = False) -> RunResult:
+    """Judge one run. A run without run.json never happened, unless it is asked for as unfinished."""
+    if data.state == "absent" and not (unfinished and data.files.ledger.is_file()):
+        steps = tuple(_unmeasured(data.run, step, f"the run is not there: {data.reason}") for step in plan.steps())
+        return RunResult(data, steps, (), None, ())
+    ledger, samples = data.ledger(), data.samples()
+    try:
+        windows = {
+            step.number: window for step in plan.steps() if (window := window_of(ledger, step, samples)) is not None
+        }
+    except FormatError as error:
+        raise FormatError(f"{data.files.ledger}: {error}") from None
+    run = reconcile(ledger, data.server)
+    lowest = windows.get(1)
+    unloaded_s = lowest.cycle_response_s if lowest is not None else None
+    why = f"the run failed: {data.reason}" if data.state == "failed" else "its measure window is not in the ledger"
+    steps = tuple(
+        StepResult(data.run, step, windows[step.number], judge_step(windows[step.number], plan, run, unloaded_s))
+        if step.number in windows
+        else _unmeasured(data.run, step, why)
+        for step in plan.steps()
+    )
+    return RunResult(data, steps, returned(windows.values()), run, (*ledger.gaps, *samples.gaps))
+
+
+def _unmeasured(run: Run, step: Step, reason: str) -> StepResult:
+    return StepResult(run, step, None, Judged("not-measured", (reason,), ()))
+
+
+def _verdict(result: StepResult) -> StepVerdict:
+    window = result.window
+    return StepVerdict(
+        block=result.run.block,
+        model=result.run.label,
+        step=result.step.number,
+        kind=result.step.kind,
+        users=result.step.users,
+        verdict=result.judged.verdict,
+        reasons=result.judged.reasons,
+        rps=window.goodput if window is not None else None,
+        mean_ms=window.mean_ms if window is not None else None,
+        failures=window.failed if window is not None else None,
+        saturated=result.judged.saturated,
+    )

@@ -1,0 +1,143 @@
+"""What the hosts saw, once a second, reduced to what one measure window needs.
+
+samples-<host>.csv is joined to a window by wall clock; no rate is made from it.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+KERNEL = ("listen_overflows", "listen_drops", "syn_cookies", "retransmits", "tcp_timeouts")
+TEXT = ("role", "name")
+NUMBERS = (
+    "time", "seconds", "cpu_cores", "cores", "threads", "processes", "fds", "fd_limit", "busiest_thread_cores",
+    "pss_mb", "context_switches", "accept_queue", "backlog", "memory_available_mb", *KERNEL, "passive_opens",
+    "ports_used", "ports_limit", "time_wait", "sampler_cpu_cores",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Target:
+    """The target in one window; None where it was not recorded.
+
+    CPU and queue are means and medians over the window's seconds, counts of things are the most seen.
+    """
+
+    cpu_cores: float | None = None
+    """Mean CPU of the server's whole process tree."""
+    cores: float | None = None
+    busiest_thread_cores: float | None = None
+    processes: float | None = None
+    threads: float | None = None
+    fds: float | None = None
+    fd_limit: float | None = None
+    pss_mb: float | None = None
+    accept_queue: float | None = None
+    """Median of the connections that wait to be accepted."""
+    accept_queue_max: float | None = None
+    backlog: float | None = None
+    kernel: Mapping[str, float] | None = None
+    """Sums of the kernel's counters over the window."""
+
+
+@dataclass(frozen=True)
+class Generator:
+    """The load hosts in one window, the worst of them; None where it was not recorded."""
+
+    ports_share: float | None = None
+    cpu_share: float | None = None
+    """CPU of all workers of a host over the cores that they share."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """All samples of a run in one frame, with the host's name beside each row."""
+
+    frame: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["host", *TEXT, *NUMBERS]))
+    gaps: tuple[str, ...] = ()
+
+    def window(self, start: float, end: float) -> pd.DataFrame:
+        """Rows of which at least half the interval lies in the window (Unix time, s)."""
+        middle = self.frame["time"] - self.frame["seconds"] / 2
+        return self.frame[(middle >= start) & (middle <= end)]
+
+
+def read_samples(directory: Path) -> Samples:
+    """Read every samples-<host>.csv of a run; a cut last line is dropped and named."""
+    frames: list[pd.DataFrame] = []
+    gaps: list[str] = []
+    for path in sorted(directory.glob("samples-*.csv")):
+        text = path.read_text(encoding="utf-8", errors="replace")
+        whole, _, cut = text.rpartition("\n")
+        if cut:
+            gaps.append(f"{directory.name}/{path.name}: the last line is cut, skipped")
+        if not whole:
+            continue
+        try:
+            frame = pd.read_csv(io.StringIO(whole), dtype=str, on_bad_lines="skip")
+        except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+            gaps.append(f"{directory.name}/{path.name}: can't be read: {error}")
+            continue
+        frames.append(_typed(frame, path.stem.removeprefix("samples-")))
+    if not frames:
+        return Samples(gaps=(*gaps, f"{directory.name}: no samples of the hosts"))
+    return Samples(pd.concat(frames, ignore_index=True), tuple(gaps))
+
+
+def _typed(frame: pd.DataFrame, host: str) -> pd.DataFrame:
+    columns: dict[str, pd.Series] = {name: frame[name] for name in TEXT if name in frame}
+    for name in NUMBERS:
+        values = frame[name] if name in frame else pd.Series(index=frame.index, dtype=float)
+        columns[name] = pd.to_numeric(values, errors="coerce").astype(float)
+    typed = pd.DataFrame(columns)
+    typed.insert(0, "host", host)
+    return typed
+
+
+def target_of(rows: pd.DataFrame) -> Target | None:
+    """The server and its host in a window's rows; None where nobody watched the server."""
+    server = rows[rows["role"] == "server"]
+    if server.empty:
+        return None
+    hosts = rows[(rows["role"] == "host") & rows["host"].isin(server["host"].unique())]
+    kernel = {name: float(hosts[name].sum()) for name in KERNEL if hosts[name].notna().any()}
+    return Target(
+        cpu_cores=_known(server["cpu_cores"].mean()),
+        cores=_known(server["cores"].max()),
+        busiest_thread_cores=_known(server["busiest_thread_cores"].mean()),
+        processes=_known(server["processes"].max()),
+        threads=_known(server["threads"].max()),
+        fds=_known(server["fds"].max()),
+        fd_limit=_known(server["fd_limit"].max()),
+        pss_mb=_known(server["pss_mb"].max()),
+        accept_queue=_known(server["accept_queue"].median()),
+        accept_queue_max=_known(server["accept_queue"].max()),
+        backlog=_known(server["backlog"].max()),
+        kernel=kernel or None,
+    )
+
+
+def generator_of(rows: pd.DataFrame) -> Generator:
+    """The load hosts in a window's rows: those that have workers on them."""
+    workers = rows[rows["role"] == "worker"]
+    hosts = rows[(rows["role"] == "host") & rows["host"].isin(workers["host"].unique())]
+    ports = (hosts["ports_used"] / hosts["ports_limit"]).max() if len(hosts) else None
+    each = (
+        workers.groupby(["host", "name"])[["cpu_cores", "cores"]]
+        .mean()
+        .groupby("host")
+        .agg({"cpu_cores": "sum", "cores": "max"})
+    )
+    share = (each["cpu_cores"] / each["cores"]).max() if len(each) else None
+    return Generator(ports_share=_known(ports), cpu_share=_known(share))
+
+
+def _known(value: object) -> float | None:
+    number = float("nan") if value is None else float(str(value))
+    return None if math.isnan(number) else number

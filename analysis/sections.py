@@ -1,0 +1,131 @@
+"""The sections of summary.md below its answer: ratios, verdicts, failed checks, counts and gaps, as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from analysis.checks import counts
+from analysis.judging import RunResult
+from analysis.ranking import Ranking
+from analysis.stats import Ratio, blocks_for_flips
+from analysis.thresholds import THRESHOLDS as T
+from cluster.plan import Plan
+
+LONGEST_LIST = 30
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def ratio_lines(ranking: Ranking) -> list[str]:
+    lines: list[str] = []
+    for title, comparison in (("Peak goodput", ranking.goodput), ("Mean response time", ranking.response)):
+        if not comparison.ratios:
+            continue
+        lines += [f"{title}:", "", *(f"- {_called(ratio)}" for ratio in comparison.ratios), ""]
+    tested = max((len(c.ratios) for c in (ranking.goodput, ranking.response)), default=0)
+    if not tested:
+        return []
+    needed = blocks_for_flips(tested)
+    if ranking.blocks >= 2:
+        reach = "can reach" if ranking.blocks >= needed else "can't reach"
+        lines.append(
+            "Intervals are 95 % (paired t on log ratios within blocks); differences hold after Holm's correction"
+            f" over {tested} comparisons."
+            f" A sign-flip permutation test {reach} 5 % over {ranking.blocks} blocks; {needed} would do."
+        )
+    else:
+        lines.append(
+            f"One block gives no interval; {max(T.least_blocks, needed)} blocks would do for the permutation test."
+        )
+    return lines
+
+
+def _called(ratio: Ratio) -> str:
+    if ratio.low is None or ratio.p_flips is None:
+        return ratio.sentence()
+    figures = f"p {ratio.p_holm:.2g} after Holm, sign-flip p {ratio.p_flips:.2g}, {ratio.blocks} blocks"
+    return f"{ratio.sentence()}, {ratio.call} ({figures})"
+
+
+def control_lines(ranking: Ranking, plan: Plan) -> list[str]:
+    """The A/A control: the same model under two names, so that its ratio shows what the study can't tell apart."""
+    parts = (("peak goodput", ranking.goodput.control), ("mean response time", ranking.response.control))
+    lines = [f"- {name}: {ratio.sentence()}" for name, ratio in parts if ratio is not None]
+    if not lines and plan.aa:
+        return ["- no valid step of both runs to compare"]
+    return lines
+
+
+def verdict_lines(steps: pd.DataFrame, labels: Sequence[str]) -> list[str]:
+    """For each label a line of what its ladder came to, and the range of overload with its goodput."""
+    lines: list[str] = []
+    for label in labels:
+        mine = steps[(steps["model"] == label) & (steps["kind"] == "ladder")]
+        parts = [f"{users} {_verdicts(rows)}" for users, rows in mine.groupby("users")]
+        line = f"- {label}: " + ", ".join(parts)
+        over = mine[mine["verdict"] == "overload"]
+        if not over.empty:
+            least, most = over["rps"].min(), over["rps"].max()
+            line += f"; overload from {over['users'].min()} users on with {least:.1f} to {most:.1f} requests/s"
+        lines.append(line)
+    return lines
+
+
+def _verdicts(rows: pd.DataFrame) -> str:
+    tally = rows["verdict"].value_counts()
+    saturated = " (saturated)" if (rows["saturated"] == "yes").any() else ""
+    if len(tally) == 1:
+        return f"{tally.index[0]}{saturated}"
+    return " / ".join(f"{verdict} in {count} of {len(rows)}" for verdict, count in tally.items()) + saturated
+
+
+def failed_checks(steps: pd.DataFrame, checks: pd.DataFrame, labels: Sequence[str]) -> list[str]:
+    """Why a step isn't valid, once for each label, step and verdict; then the checks of repeatability that failed."""
+    bad = steps[~steps["verdict"].isin(["valid", "not-measured"])]
+    lines: list[str] = []
+    for label in labels:
+        for (users, verdict), rows in bad[bad["model"] == label].groupby(["users", "verdict"]):
+            blocks = f" (in {len(rows)} rows; the first:)" if len(rows) > 1 else ""
+            lines.append(f"- {label} at {users} users, {verdict}{blocks}: {rows['reasons'].iloc[0]}")
+    repeats = checks[(checks["check"] == 10) & (checks["outcome"] == "fail")]
+    lines += [
+        f"- {row['model']}, check 10, {row['name']}"
+        + (f", step {row['step']}" if pd.notna(row["step"]) else "")
+        + f": {row['detail']} ({row['value']:.1%} against {row['threshold']:.1%})"
+        for row in repeats.to_dict("records")
+    ]
+    if len(lines) > LONGEST_LIST:
+        lines = [*lines[:LONGEST_LIST], f"- and {len(lines) - LONGEST_LIST} more in steps.csv and checks.csv"]
+    return lines
+
+
+def reconcile_lines(results: Sequence[RunResult]) -> list[str]:
+    """Each run's attempts against the server's counts; of a large campaign those that don't agree."""
+    compared = [
+        (result, result.reconciled, counts(result.reconciled)) for result in results if result.reconciled is not None
+    ]
+    agree = sum(check.outcome == "pass" for _, _, check in compared)
+    lines = [f"{agree} of {len(compared)} runs agree within {T.reconcile_share:.1%}."] if compared else []
+    shown = [entry for entry in compared if len(compared) <= LONGEST_LIST or entry[2].outcome != "pass"]
+    lines += [""] if shown else []
+    words = {"pass": "agrees", "fail": "does not agree", "not available": "can't be compared"}
+    return lines + [
+        f"- {result.data.run.directory} {words[check.outcome]}: {check.detail}" for result, _, check in shown
+    ]
+
+
+def gap_lines(results: Sequence[RunResult], gaps: Sequence[str]) -> list[str]:
+    """Runs that failed or aren't there, and what could not be read."""
+    words = {"failed": "failed", "absent": "not there"}
+    lines = [
+        f"- {result.data.run.directory}: {words[result.data.state]}: {result.data.reason or 'no reason recorded'}"
+        for result in results
+        if result.data.state in words
+    ]
+    return lines + [f"- {gap}" for gap in gaps]

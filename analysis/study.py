@@ -1,0 +1,113 @@
+"""The whole analysis of a campaign, and everything that it writes."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.campaign import Campaign, load
+from analysis.judging import RunResult, judge_all
+from analysis.ranking import Ranking, rank
+from analysis.repeat import across_blocks, control
+from analysis.steps import checks_frame, steps_frame, typed_checks
+from analysis.summary import summary_frame, summary_text
+from cluster.layout import write_whole
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What a campaign comes to. Frames as in the files of the same names."""
+
+    campaign: Campaign
+    results: tuple[RunResult, ...]
+    steps: pd.DataFrame
+    checks: pd.DataFrame
+    ranking: Ranking
+    summary: pd.DataFrame
+    text: str
+    """summary.md."""
+    gaps: tuple[str, ...]
+    paths: tuple[Path, ...] = ()
+    """What was written."""
+
+    @property
+    def any_valid(self) -> bool:
+        """Some model got a valid step."""
+        return bool((self.steps["verdict"] == "valid").any())
+
+
+def analyze(campaign_dir: Path | str, write: bool = True, figures: bool = True) -> Analysis:
+    """Analyse a campaign's directory and write steps.csv, checks.csv, summary.csv, summary.md and figures into it.
+
+    Raises FormatError where it is no campaign, or one of a version that this program doesn't read.
+    """
+    campaign = load(campaign_dir)
+    results = tuple(judge_all(campaign))
+    steps = steps_frame(step for result in results for step in result.steps)
+    place = {label: at for at, label in enumerate(campaign.labels)}
+    steps = steps.sort_values(
+        ["block", "model", "step"], key=lambda column: column.map(place) if column.name == "model" else column
+    )
+    steps = steps.reset_index(drop=True)
+    ranking = rank(steps, campaign.plan)
+    checks = pd.concat([checks_frame(results), _repeatability(steps, ranking)], ignore_index=True)
+    gaps = (*campaign.gaps, *(gap for result in results for gap in result.gaps))
+    summary = summary_frame(steps, ranking, campaign.plan)
+    text = summary_text(campaign, results, steps, checks, ranking, summary, gaps)
+    analysis = Analysis(campaign, results, steps, checks, ranking, summary, text, gaps)
+    if not write:
+        return analysis
+    return Analysis(**{**vars(analysis), "paths": _write(analysis, figures)})
+
+
+def _repeatability(steps: pd.DataFrame, ranking: Ranking) -> pd.DataFrame:
+    """Check 10 over the blocks: a row for each model and step that was measured as valid, and the A/A control's."""
+    rows: list[tuple[object, ...]] = []
+    valid = steps[(steps["verdict"] == "valid") & (steps["kind"] == "ladder")]
+    for (model, step), group in valid.groupby(["model", "step"], sort=False):
+        check = across_blocks([float(value) for value in group["rps"]])
+        rows.append((None, model, step, 10, check.name, check.value, check.threshold, check.outcome, check.detail))
+    for name, comparison in (("A/A requests/s", ranking.goodput), ("A/A mean response time", ranking.response)):
+        if comparison.control is not None:
+            check = control(name, comparison.control)
+            rows.append(
+                (
+                    None,
+                    comparison.control.first,
+                    None,
+                    10,
+                    name,
+                    check.value,
+                    check.threshold,
+                    check.outcome,
+                    check.detail,
+                )
+            )
+    return typed_checks(rows)
+
+
+def _write(analysis: Analysis, figures: bool) -> tuple[Path, ...]:
+    files = analysis.campaign.files
+    texts = {
+        files.steps: _csv(analysis.steps),
+        files.checks: _csv(analysis.checks),
+        files.summary_csv: _csv(analysis.summary),
+        files.summary_md: analysis.text,
+    }
+    for path, text in texts.items():
+        write_whole(path, text)
+    drawn: tuple[Path, ...] = ()
+    if figures:
+        from analysis.figures import draw_all  # seaborn takes a second to import, and no verdict needs it
+
+        drawn = draw_all(analysis.steps, analysis.campaign.plan, analysis.campaign.labels, files.figures)
+    return (*texts, *drawn)
+
+
+def _csv(frame: pd.DataFrame) -> str:
+    text = io.StringIO()
+    frame.to_csv(text, index=False, float_format="%.6g")
+    return text.getvalue()

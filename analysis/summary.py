@@ -1,0 +1,216 @@
+"""summary.csv and summary.md: the class report's form, with what it may and may not say.
+
+No sentence stands without its figures, and none ranks where the blocks are too few.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from analysis.campaign import Campaign
+from analysis.judging import RunResult
+from analysis.ranking import Comparison, Ranking, usable
+from analysis.sections import (
+    control_lines,
+    failed_checks,
+    gap_lines,
+    ratio_lines,
+    reconcile_lines,
+    table,
+    verdict_lines,
+)
+from analysis.stats import median_interval
+from analysis.thresholds import THRESHOLDS as T
+from cluster.plan import Plan
+
+COLUMNS = (
+    "model", "requests", "failures", "rps", "mean_ms", "p50_ms", "p99_ms", "peak_rps", "peak_users",
+    "sustained_users", "rank_rps", "rank_mean_ms", "verdict", "common_users", "blocks", "mean_ms_low",
+    "mean_ms_high", "peak_rps_low", "peak_rps_high", "at_least",
+)  # fmt: skip
+WHOLE = ("requests", "failures", "peak_users", "sustained_users", "rank_rps", "rank_mean_ms", "common_users", "blocks")
+
+
+def summary_frame(steps: pd.DataFrame, ranking: Ranking, plan: Plan) -> pd.DataFrame:
+    """One row for each model of the plan: medians over blocks, at the largest step valid for all models."""
+    frame = pd.DataFrame.from_records(
+        [_row(model, steps, ranking, plan) for model in plan.models], columns=list(COLUMNS)
+    )
+    numbers = [name for name in COLUMNS if name not in (*WHOLE, "model", "verdict", "at_least")]
+    return frame.astype(dict.fromkeys(numbers, "float64")).astype(dict.fromkeys(WHOLE, "Int64"))
+
+
+def _row(model: str, steps: pd.DataFrame, ranking: Ranking, plan: Plan) -> dict[str, Any]:
+    mine = steps[(steps["model"] == model) & (steps["kind"] == "ladder")]
+    measured = mine[mine["verdict"] != "not-measured"]
+    row: dict[str, Any] = {
+        "model": model,
+        "verdict": model_verdict(mine),
+        "blocks": int(measured["block"].nunique()),
+        "sustained_users": sustained_users(measured, plan),
+        "rank_rps": ranking.goodput.ranks.get(model),
+        "rank_mean_ms": ranking.response.ranks.get(model),
+    }
+    if peak := ranking.goodput.figures.get(model):
+        median = median_interval(list(peak.values()))
+        row |= {
+            "peak_rps": median.value,
+            "peak_users": ranking.peak_users[model],
+            "peak_rps_low": median.low,
+            "peak_rps_high": median.high,
+        }
+    if ranking.common_users is None or measured.empty:
+        return row
+    here = usable(measured)
+    here = here[here["users"] == ranking.common_users]
+    for column in ("rps", "mean_ms", "p50_ms", "p99_ms"):
+        row[column] = here[column].median()
+    response = (
+        median_interval([float(value) for value in here["mean_ms"].dropna()]) if here["mean_ms"].notna().any() else None
+    )
+    return row | {
+        "common_users": ranking.common_users,
+        "requests": round(float(here["requests"].median())),
+        "failures": round(float(here["failures"].median())),
+        "mean_ms_low": response.low if response is not None else None,
+        "mean_ms_high": response.high if response is not None else None,
+        "at_least": " ".join(
+            name
+            for name in ("p50_ms", "p99_ms")
+            if here["at_least"].str.split().map(lambda names, n=name: n in names).any()
+        ),
+    }
+
+
+def model_verdict(ladder: pd.DataFrame) -> str:
+    """`valid` where any ladder step is, else the commonest verdict of its steps."""
+    verdicts = ladder["verdict"]
+    return "valid" if (verdicts == "valid").any() else str(verdicts.mode().iloc[0]) if len(verdicts) else "not-measured"
+
+
+def sustained_users(measured: pd.DataFrame, plan: Plan) -> int | None:
+    """The largest valid ladder step within the plan's SLO, medians over blocks; an unknown p99 is not within it."""
+    within: list[int] = []
+    for users, rows in usable(measured).groupby("users"):
+        known = rows["p99_ms"].notna() & ~rows["at_least"].str.contains("p99_ms")
+        failures = 100 * float((rows["failures"] / rows["requests"]).median())
+        if known.all() and float(rows["p99_ms"].median()) <= plan.slo.p99_ms and failures <= plan.slo.failures_percent:
+            within.append(int(str(users)))
+    return max(within, default=None)
+
+
+def summary_text(
+    campaign: Campaign,
+    results: Sequence[RunResult],
+    steps: pd.DataFrame,
+    checks: pd.DataFrame,
+    ranking: Ranking,
+    summary: pd.DataFrame,
+    gaps: Sequence[str],
+) -> str:
+    """summary.md as a whole."""
+    plan = campaign.plan
+    done = sum(result.data.state == "done" for result in results)
+    low, high = plan.think_time
+    parts = [
+        f"# {plan.name}",
+        f"{len(plan.models)} models, {', '.join(str(users) for users in plan.users)} users,"
+        f" think time {low:g}-{high:g} s, client {plan.client}, connection {plan.connection}; {done} of {len(results)} runs done.",
+        "## Answer",
+        claim(ranking),
+        sentence("Requests per second", ranking.goodput, " > ", _peak_figures(ranking)),
+        sentence("Average response time", ranking.response, " < ", _mean_figures(ranking)),
+        _table(summary, ranking),
+        _section("Ratios", ratio_lines(ranking)),
+        _section("A/A control", control_lines(ranking, plan)),
+        _section("Verdicts", verdict_lines(steps, campaign.labels)),
+        _section("What failed", failed_checks(steps, checks, campaign.labels)),
+        _section("Counts of the generator and of the server", reconcile_lines(results)),
+        _section("What is missing", gap_lines(results, gaps)),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def claim(ranking: Ranking) -> str:
+    """What kind of order the sentences show."""
+    if ranking.goodput.ranks or ranking.response.ranks:
+        return f"Ranking over {ranking.blocks} blocks: `>` and `<` hold after Holm's correction, `=` where they don't."
+    count = {0: "no block", 1: "one block"}.get(ranking.blocks, f"{ranking.blocks} blocks")
+    least = (
+        f"a ranking needs {T.least_blocks} blocks"
+        if ranking.blocks < T.least_blocks
+        else f"too few models have {T.least_blocks} blocks"
+    )
+    return f"order seen in {count}, not a ranking ({least})"
+
+
+def sentence(title: str, comparison: Comparison, sign: str, figures: str) -> str:
+    """As `Requests per second: thread > single = select > process`, and under it the figures that it stands on."""
+    if not comparison.order:
+        return f"{title}: {figures}."
+    order = sign.join(" = ".join(group) for group in comparison.order)
+    return f"{title}: {order}\n\n({figures})"
+
+
+def _peak_figures(ranking: Ranking) -> str:
+    if not ranking.goodput.order:
+        return "no model has a step that is valid or overload, so nothing is compared"
+    each = [
+        f"{model} {ranking.goodput.medians[model]:.1f}/s at {ranking.peak_users[model]} users"
+        for group in ranking.goodput.order
+        for model in group
+    ]
+    return "peak goodput over valid and overload steps: " + ", ".join(each)
+
+
+def _mean_figures(ranking: Ranking) -> str:
+    if ranking.common_users is None:
+        return "no step is valid for all models, so nothing is compared"
+    each = [f"{model} {ranking.response.medians[model]:.3g} ms" for group in ranking.response.order for model in group]
+    return f"mean at {ranking.common_users} users, the largest step valid for all models: " + ", ".join(each)
+
+
+def _table(summary: pd.DataFrame, ranking: Ranking) -> str:
+    where = "no common step" if ranking.common_users is None else f"{ranking.common_users} users"
+    heads = (
+        "model",
+        "requests",
+        "requests/s",
+        "average response ms",
+        "p50 ms",
+        "p99 ms",
+        "peak requests/s",
+        "at users",
+        "sustained users",
+        "verdict",
+    )
+    keys = ("requests", "rps", "mean_ms", "p50_ms", "p99_ms", "peak_rps", "peak_users", "sustained_users")
+    rows = [
+        (
+            str(row["model"]),
+            *(_cell(row[key], ">= " if key in str(row["at_least"]).split() else "") for key in keys),
+            str(row["verdict"]),
+        )
+        for row in summary.to_dict("records")
+    ]
+    note = f"Requests to p99 are at {where}, from the measure window alone, medians over blocks."
+    return f"{table(heads, rows)}\n\n{note}"
+
+
+def _cell(value: Any, prefix: str = "") -> str:
+    if value is None or pd.isna(value):
+        return ""
+    return (
+        f"{prefix}{value}"
+        if isinstance(value, int)
+        else f"{prefix}{value:.1f}"
+        if value >= 100
+        else f"{prefix}{value:.3g}"
+    )
+
+
+def _section(title: str, lines: Sequence[str]) -> str:
+    return f"## {title}\n\n" + "\n".join(lines) if lines else ""

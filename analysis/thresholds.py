@@ -1,0 +1,79 @@
+"""Every threshold of the checks and of the statistics, in this one table. Starting points, from METHOD.md."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    # 1 population
+    users_right: float = 0.99
+    """Least share of the window in which every worker runs the users that it should."""
+    # 2 interactive law
+    law: float = 0.02
+    law_sigmas: float = 3.0
+    outlast_share: float = 0.5
+    """Where the mean response takes more than this share of the window, the balance N = L + X Z is used."""
+    # 3 Little
+    little_requests: float = 0.5
+    little_share: float = 0.05
+    little_sigmas: float = 3.0
+    batches: int = 10
+    age_slack_s: float = 1.0
+    """A sweep ends what is past its deadline, so an age may pass it by a little."""
+    # 4 generator
+    lag_ms: float = 10.0
+    loop_lag_ms: float = 1.0
+    loop_lag_share: float = 0.20
+    worker_cpu: float = 0.70
+    descriptors_used: float = 0.80
+    ports_used: float = 0.80
+    think_share: float = 0.01
+    think_sigmas: float = 4.0
+    # 5 stationarity
+    drift: float = 0.05
+    drift_sigmas: float = 4.5
+    silent_expected: float = 20.0
+    """A second is silent where the law expects at least this many answers in it ..."""
+    silent_share: float = 0.05
+    """... and less than this share of them came; not zero, since workers' ticks don't fall together exactly."""
+    # 6 samples
+    cycles: float = 4.0
+    least_above_quantile: float = 10.0
+    tail_in_flight: float = 0.10
+    """Share of the tail beyond a quantile that may be in flight before the quantile is only a lower bound."""
+    # 7 errors
+    failures_pass: float = 0.001
+    failures_flag: float = 0.01
+    reconcile_share: float = 0.005
+    reconcile_requests: float = 10.0
+    """The study's own probes of the server (is it ready, is its answer right) are in the server's counts alone."""
+    # 8 who was the limit
+    slow_ratio: float = 2.0
+    slow_ms: float = 5.0
+    """R is well above R1 where it is more than twice as long, and by more than this."""
+    target_cpu: float = 0.90
+    queue_least: float = 1.0
+    queue_share: float = 0.20
+    """The accept queue is evidence where its median holds at least this share of the requests in flight."""
+    target_descriptors: float = 0.95
+    busy_worker: float = 0.50
+    busy_host: float = 0.70
+    # 9 the target's kernel, as shares of the attempts: a stray retransmit is no overload
+    dropped_share: float = 0.001
+    """Listen overflows, listen drops and SYN cookies."""
+    retransmit_share: float = 0.01
+    # overload
+    shortfall: float = 0.05
+    # 10 repeatability
+    cov: float = 0.05
+    return_share: float = 0.03
+    return_sigmas: float = 3.0
+    # across blocks
+    confidence: float = 0.95
+    tie: float = 0.03
+    least_blocks: int = 5
+
+
+THRESHOLDS = Thresholds()

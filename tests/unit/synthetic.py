@@ -1,0 +1,297 @@
+"""Campaigns made up for the tests of analysis/: real directories with real histograms and real JSON lines.
+
+By default everything in them obeys the laws, so that a step is valid; a test bends one figure and sees what is said.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from hdrh.histogram import HdrHistogram
+
+from cluster.layout import CampaignFiles, RunFiles, write_json, write_whole
+from cluster.plan import Plan, Run, Step, parse_plan
+
+EPOCH = 1_800_000_000.0
+WORKERS = ("load1-1", "load1-2")
+
+PLAN = """
+name = "made-up"
+models = ["single", "thread"]
+users = [100, 200, 400]
+think_time = [1.0, 5.0]
+timeout = 10.0
+blocks = 1
+"""
+
+
+def plan(text: str = PLAN, **changes: Any) -> Plan:
+    return Plan.model_validate({**parse_plan(text, "made up").model_dump(), **changes})
+
+
+@dataclass(frozen=True)
+class Load:
+    """What happens at one step. Rates per second, times in s unless named otherwise."""
+
+    response: float = 0.004
+    spread: float = 0.3
+    """Sigma of the logarithm of response times."""
+    rate: float | None = None
+    """Attempts per second of all workers together; N / (R + Z) where it is None."""
+    seconds: float = 30.0
+    failures: Mapping[str, int] = field(default_factory=dict)
+    """In the whole window, shared out over the workers."""
+    failed_after: float = 0.001
+    lag_ms: float = 1.0
+    loop_lag_ms: float = 0.2
+    cpu: float = 0.3
+    think_factor: float = 1.0
+    """Think times drawn, over the plan's."""
+    late: float = 0.0
+    """How much later than drawn think times end on average, in s."""
+    users_right: float = 1.0
+    lost: tuple[str, ...] = ()
+    ages: tuple[float, ...] = ()
+    """Ages in s of those in flight at the window's end."""
+    in_flight: float | None = None
+    silent: tuple[tuple[int, int], ...] = ()
+    """Seconds of the window, from and to, in which nothing is answered."""
+    drift: float = 0.0
+    """Change of the rate over the window, as a share of it."""
+    fds: tuple[int, int] = (200, 65_536)
+    # the target
+    samples: bool = True
+    server_cpu: float = 0.4
+    server_cores: float = 1.0
+    busiest_thread: float | None = None
+    processes: int = 1
+    server_fds: tuple[int, int] = (50, 65_536)
+    accept_queue: float = 0.0
+    overflows: int = 0
+    retransmits: int = 0
+    ports: tuple[int, int] = (500, 28_000)
+
+
+LoadOf = Callable[[Run, Step], Load]
+
+
+def encode(times_s: Sequence[float] | npt.NDArray[np.float64]) -> str:
+    """Times in s as the ledger's histogram; the counters are set at once, since recording one by one takes a second."""
+    made = HdrHistogram(1, 300_000_000, 3)
+    micro = np.rint(np.asarray(times_s, dtype=float) * 1e6).astype(np.int64)
+    if len(micro):
+        bucket = np.maximum(np.floor(np.log2(np.maximum(micro, 1))).astype(np.int64) - 10, 0)
+        np.add.at(np.ctypeslib.as_array(made.counts), ((bucket + 1) << 10) + (micro >> bucket) - 1024, 1)
+        made.total_count, made.max_value, made.min_value = len(micro), int(micro.max()), int(micro.min())
+    return str(made.encode().decode())
+
+
+def write_campaign(
+    directory: Path,
+    asked: Plan,
+    load_of: LoadOf | None = None,
+    skip: Sequence[str] = (),
+    failed: Mapping[str, str] | None = None,
+    seed: int = 1,
+) -> CampaignFiles:
+    """A whole campaign. `skip` names runs that are not on disk, `failed` those that failed, with their reason."""
+    files = CampaignFiles(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    write_whole(files.plan, to_toml(asked))
+    write_json(files.manifest, {"hosts": ["target", "load1"]})
+    draw = np.random.default_rng(seed)
+    for run in asked.runs():
+        if run.directory not in skip:
+            reason = (failed or {}).get(run.directory)
+            write_run(files.run(run.directory), asked, run, load_of or (lambda _run, _step: Load()), draw, reason)
+    return files
+
+
+def write_run(
+    files: RunFiles, asked: Plan, run: Run, load_of: LoadOf, draw: np.random.Generator, reason: str | None = None
+) -> None:
+    """One run. A failed one ends after its first step."""
+    files.directory.mkdir(parents=True, exist_ok=True)
+    lines: list[dict[str, Any]] = [
+        {"record": "header", "format": 1, "made_by": "load-study 0.1.0", "workers": list(WORKERS)}
+    ]
+    rows: list[dict[str, Any]] = []
+    clock, answered = EPOCH, 0
+    for step in asked.steps() if reason is None else asked.steps()[:1]:
+        load = load_of(run, step)
+        for phase, seconds in (("ramp", 2.0), ("settle", 3.0), ("measure", load.seconds)):
+            current = replace(load, seconds=seconds, lost=load.lost if phase == "measure" else ())
+            if phase != "measure":
+                current = replace(current, failures={}, ages=(), silent=(), drift=0.0)
+            records = phase_records(asked, step, phase, current, clock, draw)
+            answered += sum(record["successes"] for record in records if record["record"] == "phase")
+            lines += records
+            if load.samples:
+                rows += sample_rows(run, current, clock)
+            clock += seconds
+    write_whole(files.ledger, "".join(json.dumps(line) + "\n" for line in lines))
+    if rows:
+        _write_samples(
+            files.samples("target"), [row for row in rows if row["role"] == "server" or row["name"] == "target"]
+        )
+        _write_samples(
+            files.samples("load1"), [row for row in rows if row["role"] == "worker" or row["name"] == "load1"]
+        )
+    write_json(
+        files.state,
+        {
+            "state": "done" if reason is None else "failed",
+            "reason": reason or "",
+            "block": run.block,
+            "label": run.label,
+            "model": run.model,
+            "attempt": 1,
+            "started": "2027-01-15T08:00:00Z",
+            "ended": "2027-01-15T08:02:00Z",
+            "server": {"accepted": answered, "answered": answered, "refused": 0, "peak_connections": 9},
+        },
+    )
+
+
+def phase_records(
+    asked: Plan, step: Step, phase: str, load: Load, clock: float, draw: np.random.Generator
+) -> list[dict[str, Any]]:
+    return [
+        {"record": "lost", "step": step.number, "phase": phase, "worker": worker}
+        if worker in load.lost
+        else phase_record(asked, step, phase, load, clock, worker, at, draw)
+        for at, worker in enumerate(WORKERS)
+    ]
+
+
+def phase_record(
+    asked: Plan, step: Step, phase: str, load: Load, clock: float, worker: str, at: int, draw: np.random.Generator
+) -> dict[str, Any]:
+    """One worker's record of one phase: half of the step's users."""
+    users = step.users // 2 + (step.users % 2 if at == 0 else 0)
+    think = asked.mean_think_s * load.think_factor
+    rate = load.rate if load.rate is not None else step.users / (load.response + think + load.late)
+    sd = (asked.think_time[1] - asked.think_time[0]) / np.sqrt(12) * load.think_factor
+    cv = sd / (load.response + think + load.late)
+    expected = rate * load.seconds * users / step.users
+    attempts = max(0, round(expected + draw.normal() * cv * np.sqrt(expected)))
+    failures = {kind: count // 2 + (count % 2 if at == 0 else 0) for kind, count in load.failures.items()}
+    successes = max(0, attempts - sum(failures.values()))
+    times = load.response * np.exp(load.spread * draw.standard_normal(successes) - load.spread**2 / 2)
+    response_s = float(times.sum())
+    failed_s = sum(failures.values()) * load.failed_after
+    share = users / step.users
+    in_flight_s = load.in_flight * share * load.seconds if load.in_flight is not None else response_s + failed_s
+    ages = load.ages[at::2]
+    return {
+        "record": "phase",
+        "step": step.number,
+        "kind": step.kind,
+        "users": step.users,
+        "phase": phase,
+        "worker": worker,
+        "started": clock,
+        "seconds": load.seconds,
+        "attempts": successes + sum(failures.values()),
+        "successes": successes,
+        "failures": failures,
+        "bytes": 100 * successes,
+        "response_us": encode(times),
+        "failed_us": encode([load.failed_after] * sum(failures.values())),
+        "lag_us": encode(draw.uniform(0, load.lag_ms / 1000, 500)),
+        "loop_lag_us": encode(draw.uniform(0, load.loop_lag_ms / 1000, 500)),
+        "think_count": attempts,
+        "think_drawn_s": attempts * think,
+        "think_passed_s": attempts * (think + load.late),
+        "in_flight_s": in_flight_s,
+        "in_flight_end": len(ages),
+        "in_flight_age_us": encode(ages),
+        "users_wanted": users,
+        "users_min": users if load.users_right == 1 else users - 1,
+        "users_mean": float(users),
+        "users_right": load.users_right,
+        "fds_used": load.fds[0],
+        "fds_limit": load.fds[1],
+        "ticks": ticks(load, successes, sum(failures.values()), response_s, in_flight_s),
+    }
+
+
+def ticks(load: Load, successes: int, failed: int, response_s: float, in_flight_s: float) -> dict[str, list[float]]:
+    """Cumulative columns, a tick a second, with the window's drift and silence in them."""
+    at = np.append(np.arange(1.0, load.seconds), load.seconds)
+    weight = 1 + load.drift * (at / load.seconds - 0.5)
+    for start, end in load.silent:
+        weight[start:end] = 0
+    part = np.cumsum(weight) / weight.sum()
+    counts = np.rint(successes * part)
+    return {
+        "at": [float(value) for value in at],
+        "successes": [int(value) for value in counts],
+        "failures": [int(value) for value in np.rint(failed * part)],
+        "response_s": [float(value) for value in response_s * part],
+        "in_flight_s": [float(value) for value in in_flight_s * part],
+        "cpu_s": [float(value) for value in load.cpu * at],
+    }
+
+
+def sample_rows(run: Run, load: Load, clock: float) -> list[dict[str, Any]]:
+    """One row a second for the server, each worker and each host."""
+    rows: list[dict[str, Any]] = []
+    for second in range(1, int(load.seconds) + 1):
+        at = {"time": clock + second, "seconds": 1.0}
+        rows.append(
+            {
+                **at,
+                "role": "server",
+                "name": run.label,
+                "cpu_cores": load.server_cpu,
+                "cores": load.server_cores,
+                "threads": 4,
+                "processes": load.processes,
+                "fds": load.server_fds[0],
+                "fd_limit": load.server_fds[1],
+                "busiest_thread_cores": "" if load.busiest_thread is None else load.busiest_thread,
+                "pss_mb": 30.5 if second % 5 == 0 else "",
+                "context_switches": 1000,
+                "accept_queue": load.accept_queue,
+                "backlog": 1024,
+            }
+        )
+        rows += [{**at, "role": "worker", "name": name, "cpu_cores": load.cpu, "cores": 2.0} for name in WORKERS]
+        quiet = dict.fromkeys(("listen_overflows", "listen_drops", "syn_cookies", "retransmits", "tcp_timeouts"), 0)
+        kernel = {**quiet, "listen_overflows": load.overflows, "retransmits": load.retransmits}
+        rows.append({**at, "role": "host", "name": "target", "cpu_cores": load.server_cpu, "cores": 2, **kernel})
+        used, limit = load.ports
+        ports = {"ports_used": used, "ports_limit": limit, "time_wait": 10}
+        rows.append({**at, "role": "host", "name": "load1", "cpu_cores": 0.6, "cores": 2, **quiet, **ports})
+    return rows
+
+
+SAMPLE_COLUMNS = (
+    "time", "role", "name", "seconds", "cpu_cores", "cores", "threads", "processes", "fds", "fd_limit",
+    "busiest_thread_cores", "pss_mb", "context_switches", "accept_queue", "backlog", "memory_available_mb",
+    "listen_overflows", "listen_drops", "syn_cookies", "retransmits", "tcp_timeouts", "passive_opens",
+    "ports_used", "ports_limit", "time_wait", "sampler_cpu_cores",
+)  # fmt: skip
+
+
+def _write_samples(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, SAMPLE_COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def to_toml(asked: Plan) -> str:
+    """The plan as a file again; JSON's scalars and lists are TOML's."""
+    plain = asked.model_dump(mode="json", exclude={"work", "servers", "slo"})
+    lines = [f"{key} = {json.dumps(value)}" for key, value in plain.items() if value is not None]
+    slo = [f"{key} = {json.dumps(value)}" for key, value in asked.slo.model_dump().items()]
+    return "\n".join([*lines, "[slo]", *slo]) + "\n"
