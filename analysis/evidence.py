@@ -171,7 +171,7 @@ def _worker(record: Record, ticks: Ticks) -> Worker:
 
 
 def _joined(ticks: Ticks) -> Ticks:
-    """Without very short ticks, whose rates would be noise: the counts run on, so to leave one out joins it to the next."""
+    """Without very short ticks, whose rates are noise: the counts run on, so to leave one out joins it to the next."""
     kept: list[int] = []
     last = len(ticks.at) - 1
     for position, at in enumerate(ticks.at):

@@ -9,6 +9,7 @@ from pathlib import Path
 from analysis.campaign import Campaign, RunData, load, read_run
 from analysis.checks import Check
 from analysis.evidence import Window, window_of
+from analysis.ledger import Ledger
 from analysis.reconcile import Reconciled, reconcile
 from analysis.repeat import returned
 from analysis.verdicts import Judged, Verdict, judge_step
@@ -86,14 +87,22 @@ def judge_run(data: RunData, plan: Plan, unfinished: bool = False) -> RunResult:
     run = reconcile(ledger, data.server)
     lowest = windows.get(1)
     unloaded_s = lowest.cycle_response_s if lowest is not None else None
-    why = f"the run failed: {data.reason}" if data.state == "failed" else "its measure window is not in the ledger"
     steps = tuple(
         StepResult(data.run, step, windows[step.number], judge_step(windows[step.number], plan, run, unloaded_s))
         if step.number in windows
-        else _unmeasured(data.run, step, why)
+        else _without_records(data, ledger, step)
         for step in plan.steps()
     )
     return RunResult(data, steps, returned(windows.values()), run, (*ledger.gaps, *samples.gaps))
+
+
+def _without_records(data: RunData, ledger: Ledger, step: Step) -> StepResult:
+    lost = [entry.worker for entry in ledger.lost if (entry.step, entry.phase) == (step.number, "measure")]
+    if lost:
+        reason = f"no record came from {', '.join(lost)} (check 1, population)"
+        return StepResult(data.run, step, None, Judged("worker-lost", (reason,), ()))
+    failed = f"the run failed: {data.reason}"
+    return _unmeasured(data.run, step, failed if data.state == "failed" else "its measure window is not in the ledger")
 
 
 def _unmeasured(run: Run, step: Step, reason: str) -> StepResult:

@@ -2,13 +2,14 @@
 
 Below the knee every sound server has X = N / Z, so requests per second are compared at each model's peak goodput.
 Past the knee X is more than 5 % under N / (R1 + Z), which makes a step `overload`: a finding about the server, so its
-goodput counts for the peak beside that of valid steps. Response times are compared at the largest step that is valid
-for all models: a mean over an overloaded step counts only the survivors.
+goodput counts for the peak beside that of valid steps. A model whose ladder ends, or stops being valid, before the
+server was full has a peak that is only a lower bound: it is never placed below another. Response times are compared at
+the largest step that is valid for all models: a mean over an overloaded step counts only the survivors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -28,12 +29,15 @@ class Comparison:
     figures: Figures
     medians: Mapping[str, float]
     ratios: tuple[Ratio, ...]
+    """Every pair, the one with the better median first."""
     ranks: Mapping[str, int]
     """Empty where no ranking is claimed."""
     order: tuple[tuple[str, ...], ...]
     """Best first; models in one group tie."""
     control: Ratio | None
     """The A/A control over the model that it repeats."""
+    unplaced: tuple[str, ...] = ()
+    """Models of which only a lower bound is known, and that others surpass: where they stand isn't known."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,8 @@ class Ranking:
     common_users: int | None
     """The largest ladder step that is valid for all models."""
     peak_users: Mapping[str, int]
+    reached: frozenset[str]
+    """Models whose peak is one: the server was full there or at a larger step."""
     goodput: Comparison
     response: Comparison
 
@@ -59,11 +65,13 @@ def rank(steps: pd.DataFrame, plan: Plan) -> Ranking:
     repeated = {label: label.removesuffix(AA_SUFFIX) if label == control else label for label in labels}
     goodput = {label: _at(served, label, peaks.get(repeated[label]), "rps") for label in labels}
     response = {label: _at(valid, label, common, "mean_ms") for label in labels}
+    reached = frozenset(label for label, users in peaks.items() if _full(ladder[ladder["model"] == label], users))
     return Ranking(
         blocks=int(ladder["block"].nunique()),
         common_users=common,
         peak_users={label: peaks[label] for label in measured if label in peaks},
-        goodput=_compare(goodput, measured, control, more_is_better=True),
+        reached=reached,
+        goodput=_compare(goodput, measured, control, more_is_better=True, bounds=set(measured) - reached),
         response=_compare(response, measured, control, more_is_better=False),
     )
 
@@ -82,12 +90,19 @@ def usable(ladder: pd.DataFrame, verdicts: Sequence[str] = ("valid",)) -> pd.Dat
 
 
 def _peaks(valid: pd.DataFrame) -> dict[str, int]:
-    """For each label the users of the step with the largest median goodput: one step for all blocks, not each one's luck."""
+    """For each label the users of the step with the largest median goodput: one for all blocks, not each one's luck."""
     peaks: dict[str, int] = {}
     for label, rows in valid.groupby("model"):
         medians = rows.groupby("users")["rps"].median()
         peaks[str(label)] = int(str(medians.idxmax()))
     return peaks
+
+
+def _full(ladder: pd.DataFrame, users: int) -> bool:
+    """The server was full at this step or a larger one, in more than half of the blocks."""
+    larger = ladder[ladder["users"] >= users]
+    full = (larger["verdict"] == "overload") | (larger["saturated"] == "yes")
+    return bool((full.groupby(larger["users"]).mean() > 0.5).any())
 
 
 def _common(valid: pd.DataFrame, models: Sequence[str]) -> int | None:
@@ -103,25 +118,32 @@ def _at(valid: pd.DataFrame, label: str, users: int | None, column: str) -> dict
     return {int(block): float(value) for block, value in zip(rows["block"], rows[column], strict=True)}
 
 
-def _compare(figures: Figures, models: Sequence[str], control: str | None, more_is_better: bool) -> Comparison:
-    present = [model for model in models if figures.get(model)]
-    medians = {model: float(pd.Series(figures[model]).median()) for model in present}
-    ratios = compare_all(present, figures)
-    enough = [model for model in present if len(figures[model]) >= T.least_blocks]
-    claimed = [
-        ratio for ratio in ratios if ratio.first in enough and ratio.second in enough and ratio.blocks >= T.least_blocks
-    ]
-    ranks = tiers(enough, claimed, more_is_better) if claimed else {}
-    sign = -1 if more_is_better else 1
-    ordered = sorted(present, key=lambda model: (ranks.get(model, len(models) + 1), sign * medians[model]))
+def _compare(
+    figures: Figures, models: Sequence[str], control: str | None, more_is_better: bool, bounds: Collection[str] = ()
+) -> Comparison:
+    """`bounds` are the models whose figure is only a lower bound."""
+    medians = {model: float(pd.Series(figures[model]).median()) for model in models if figures.get(model)}
+    best_first = sorted(medians, key=lambda model: medians[model], reverse=more_is_better)
+    unplaced = tuple(
+        model for model in best_first if model in bounds and not tied(medians[best_first[0]], medians[model])
+    )
+    best_first = [model for model in best_first if model not in unplaced]
+    ratios = compare_all(best_first, figures)
+    enough = {model for model in best_first if len(figures[model]) >= T.least_blocks}
+    claimed = [ratio for ratio in ratios if {ratio.first, ratio.second} <= enough and ratio.blocks >= T.least_blocks]
+    sound = [ratio for ratio in claimed if (ratio.second if ratio.value > 1 else ratio.first) not in bounds]
+    ranked = [model for model in best_first if model in enough]
+    # Where no limit was reached every model gave N / Z: there is nothing to rank.
+    ranks = tiers(ranked, sound, more_is_better) if claimed and not set(ranked) <= set(bounds) else {}
+    ordered = sorted(best_first, key=lambda model: ranks.get(model, len(models) + 1))
     aa = paired_ratio(control, control.removesuffix(AA_SUFFIX), figures) if control is not None else None
-    return Comparison(figures, medians, ratios, ranks, _groups(ordered, medians, ranks), aa)
+    return Comparison(figures, medians, ratios, ranks, _groups(ordered, medians, ranks), aa, unplaced)
 
 
 def _groups(
     ordered: Sequence[str], medians: Mapping[str, float], ranks: Mapping[str, int]
 ) -> tuple[tuple[str, ...], ...]:
-    """Neighbours tie where they share a rank, or without ranks where they are within 3 % of the first of their group."""
+    """Neighbours tie where they share a rank; without ranks, where they are within 3 % of the first of their group."""
     groups: list[list[str]] = []
     for model in ordered:
         first = groups[-1][0] if groups else None

@@ -14,6 +14,7 @@ from analysis.thresholds import THRESHOLDS as T
 from cluster.plan import Plan
 
 LONGEST_LIST = 30
+LONGEST_RATIOS = 10
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -23,27 +24,36 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def ratio_lines(ranking: Ranking) -> list[str]:
+    """Every pair of a few models; of many, each against the best and against the next, the better one first."""
     lines: list[str] = []
     for title, comparison in (("Peak goodput", ranking.goodput), ("Mean response time", ranking.response)):
         if not comparison.ratios:
             continue
-        lines += [f"{title}:", "", *(f"- {_called(ratio)}" for ratio in comparison.ratios), ""]
+        place = {model: at for at, model in enumerate(dict.fromkeys(ratio.first for ratio in comparison.ratios))}
+        shown = [
+            ratio
+            for ratio in comparison.ratios
+            if len(comparison.ratios) <= LONGEST_RATIOS
+            or place[ratio.first] == 0
+            or place.get(ratio.second, len(place)) - place[ratio.first] == 1
+        ]
+        hidden = len(comparison.ratios) - len(shown)
+        more = f" (each against the best and the next; {hidden} more pairs compared)" if hidden else ""
+        lines += [f"{title}{more}:", "", *(f"- {_called(ratio)}" for ratio in shown), ""]
     tested = max((len(c.ratios) for c in (ranking.goodput, ranking.response)), default=0)
-    if not tested:
-        return []
+    return [*lines, _reach(ranking.blocks, tested)] if tested else []
+
+
+def _reach(blocks: int, tested: int) -> str:
+    """What the intervals are, and how many blocks the permutation test would need."""
     needed = blocks_for_flips(tested)
-    if ranking.blocks >= 2:
-        reach = "can reach" if ranking.blocks >= needed else "can't reach"
-        lines.append(
-            "Intervals are 95 % (paired t on log ratios within blocks); differences hold after Holm's correction"
-            f" over {tested} comparisons."
-            f" A sign-flip permutation test {reach} 5 % over {ranking.blocks} blocks; {needed} would do."
-        )
-    else:
-        lines.append(
-            f"One block gives no interval; {max(T.least_blocks, needed)} blocks would do for the permutation test."
-        )
-    return lines
+    if blocks < 2:
+        return f"One block gives no interval; {max(T.least_blocks, needed)} blocks would do for the permutation test."
+    reach = "can reach" if blocks >= needed else "can't reach"
+    return (
+        "Intervals are 95 % (paired t on log ratios within blocks); differences hold after Holm's correction"
+        f" over {tested} comparisons. A sign-flip permutation test {reach} 5 % over {blocks} blocks; {needed} would do."
+    )
 
 
 def _called(ratio: Ratio) -> str:
@@ -67,12 +77,18 @@ def verdict_lines(steps: pd.DataFrame, labels: Sequence[str]) -> list[str]:
     lines: list[str] = []
     for label in labels:
         mine = steps[(steps["model"] == label) & (steps["kind"] == "ladder")]
-        parts = [f"{users} {_verdicts(rows)}" for users, rows in mine.groupby("users")]
-        line = f"- {label}: " + ", ".join(parts)
+        parts: list[tuple[list[str], str]] = []
+        for users, rows in mine.groupby("users"):
+            said = _verdicts(rows)
+            if parts and parts[-1][1] == said:
+                parts[-1][0].append(str(users))
+            else:
+                parts.append(([str(users)], said))
+        line = f"- {label}: " + ", ".join(f"{'-'.join(dict.fromkeys((at[0], at[-1])))} {said}" for at, said in parts)
         over = mine[mine["verdict"] == "overload"]
         if not over.empty:
-            least, most = over["rps"].min(), over["rps"].max()
-            line += f"; overload from {over['users'].min()} users on with {least:.1f} to {most:.1f} requests/s"
+            goodputs = " to ".join(dict.fromkeys(f"{value:.1f}" for value in (over["rps"].min(), over["rps"].max())))
+            line += f"; overload from {over['users'].min()} users on with {goodputs} requests/s"
         lines.append(line)
     return lines
 

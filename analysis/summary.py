@@ -62,6 +62,8 @@ def _row(model: str, steps: pd.DataFrame, ranking: Ranking, plan: Plan) -> dict[
             "peak_rps_low": median.low,
             "peak_rps_high": median.high,
         }
+    bounds = ["peak_rps"] if peak and model not in ranking.reached else []
+    row["at_least"] = " ".join(bounds)
     if ranking.common_users is None or measured.empty:
         return row
     here = usable(measured)
@@ -77,12 +79,13 @@ def _row(model: str, steps: pd.DataFrame, ranking: Ranking, plan: Plan) -> dict[
         "failures": round(float(here["failures"].median())),
         "mean_ms_low": response.low if response is not None else None,
         "mean_ms_high": response.high if response is not None else None,
-        "at_least": " ".join(
-            name
-            for name in ("p50_ms", "p99_ms")
-            if here["at_least"].str.split().map(lambda names, n=name: n in names).any()
-        ),
+        "at_least": " ".join([*bounds, *(name for name in ("p50_ms", "p99_ms") if _bounded(here, name))]),
     }
+
+
+def _bounded(rows: pd.DataFrame, column: str) -> bool:
+    """Some row holds only a lower bound in this column."""
+    return bool(rows["at_least"].str.split().map(lambda names: column in names).any())
 
 
 def model_verdict(ladder: pd.DataFrame) -> str:
@@ -95,9 +98,9 @@ def sustained_users(measured: pd.DataFrame, plan: Plan) -> int | None:
     """The largest valid ladder step within the plan's SLO, medians over blocks; an unknown p99 is not within it."""
     within: list[int] = []
     for users, rows in usable(measured).groupby("users"):
-        known = rows["p99_ms"].notna() & ~rows["at_least"].str.contains("p99_ms")
+        known = rows["p99_ms"].notna().all() and not _bounded(rows, "p99_ms")
         failures = 100 * float((rows["failures"] / rows["requests"]).median())
-        if known.all() and float(rows["p99_ms"].median()) <= plan.slo.p99_ms and failures <= plan.slo.failures_percent:
+        if known and float(rows["p99_ms"].median()) <= plan.slo.p99_ms and failures <= plan.slo.failures_percent:
             within.append(int(str(users)))
     return max(within, default=None)
 
@@ -118,7 +121,8 @@ def summary_text(
     parts = [
         f"# {plan.name}",
         f"{len(plan.models)} models, {', '.join(str(users) for users in plan.users)} users,"
-        f" think time {low:g}-{high:g} s, client {plan.client}, connection {plan.connection}; {done} of {len(results)} runs done.",
+        f" think time {low:g}-{high:g} s, client {plan.client}, connection {plan.connection};"
+        f" {done} of {len(results)} runs done.",
         "## Answer",
         claim(ranking),
         sentence("Requests per second", ranking.goodput, " > ", _peak_figures(ranking)),
@@ -139,12 +143,11 @@ def claim(ranking: Ranking) -> str:
     if ranking.goodput.ranks or ranking.response.ranks:
         return f"Ranking over {ranking.blocks} blocks: `>` and `<` hold after Holm's correction, `=` where they don't."
     count = {0: "no block", 1: "one block"}.get(ranking.blocks, f"{ranking.blocks} blocks")
-    least = (
-        f"a ranking needs {T.least_blocks} blocks"
-        if ranking.blocks < T.least_blocks
-        else f"too few models have {T.least_blocks} blocks"
+    few = ranking.blocks < T.least_blocks
+    why = (
+        f"a ranking needs {T.least_blocks} blocks" if few else f"no two models have {T.least_blocks} comparable blocks"
     )
-    return f"order seen in {count}, not a ranking ({least})"
+    return f"order seen in {count}, not a ranking ({why})"
 
 
 def sentence(title: str, comparison: Comparison, sign: str, figures: str) -> str:
@@ -156,14 +159,20 @@ def sentence(title: str, comparison: Comparison, sign: str, figures: str) -> str
 
 
 def _peak_figures(ranking: Ranking) -> str:
-    if not ranking.goodput.order:
+    comparison = ranking.goodput
+    if not comparison.order:
         return "no model has a step that is valid or overload, so nothing is compared"
-    each = [
-        f"{model} {ranking.goodput.medians[model]:.1f}/s at {ranking.peak_users[model]} users"
-        for group in ranking.goodput.order
-        for model in group
-    ]
-    return "peak goodput over valid and overload steps: " + ", ".join(each)
+    text = "peak goodput over valid and overload steps: "
+    text += ", ".join(_peak(ranking, model) for group in comparison.order for model in group)
+    if comparison.unplaced:
+        text += "; not placed, since no step showed their limit: "
+        text += ", ".join(_peak(ranking, model) for model in comparison.unplaced)
+    return text
+
+
+def _peak(ranking: Ranking, model: str) -> str:
+    bound = "" if model in ranking.reached else "at least "
+    return f"{model} {bound}{ranking.goodput.medians[model]:.1f}/s at {ranking.peak_users[model]} users"
 
 
 def _mean_figures(ranking: Ranking) -> str:
