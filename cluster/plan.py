@@ -29,6 +29,8 @@ Seconds = Annotated[float, Field(gt=0, le=3600)]
 Milliseconds = Annotated[float, Field(ge=0, le=60_000)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=60)]
 
+AUTO_SETTLE_S, AUTO_MEASURE_S, AUTO_MOST_S = 15.0, 45.0, 180.0  # least of each, and the most of both
+RUN_OVERHEAD_S = 11.0  # start of server, master and workers, drain, stop
 AA_SUFFIX = "-aa"  # the label of the first model's second run in a block
 
 
@@ -155,6 +157,19 @@ class Plan(Frozen):
         if self.return_step and lower:
             ladder.append(Step(len(ladder) + 1, "return", lower[-1]))
         return tuple(ladder)
+
+    def run_seconds(self) -> tuple[float, float]:
+        """How long one run takes, at least and at most (they differ where a phase is "auto")."""
+        least = most = RUN_OVERHEAD_S
+        users = 0
+        for step in self.steps():
+            ramp = 1.0 + abs(step.users - users) / self.spawn_rate
+            users = step.users
+            for planned, auto in ((self.settle, AUTO_SETTLE_S), (self.measure, AUTO_MEASURE_S)):
+                least += auto if isinstance(planned, str) else planned
+                most += AUTO_MOST_S if isinstance(planned, str) else planned
+            least, most = least + ramp, most + ramp
+        return least, most
 
     def server(self, name: str) -> Server:
         """What runs under this name, with the plan's work where the name has none of its own."""

@@ -20,7 +20,7 @@ from locust.env import Environment
 
 from cluster.engine.recorder import Phase, now
 from cluster.layout import FORMAT, RunFiles, made_by, write_json
-from cluster.plan import Plan, Step
+from cluster.plan import AUTO_MEASURE_S, AUTO_MOST_S, AUTO_SETTLE_S, Plan, Step
 
 ENTER, FINISH, RECORD = (
     "study_enter",
@@ -30,7 +30,6 @@ ENTER, FINISH, RECORD = (
 
 RAMP_GRACE_S = 120.0  # beyond users / spawn_rate; then the step is measured with the users that there are, and says so
 RECORD_WAIT_S = 10.0
-LONGEST_S = 180.0  # of an "auto" phase
 STATS_WAIT_S = 4.0  # Locust's last reports reach its CSV files: report, row and flush interval of 1 s, and 1 s more
 
 log = logging.getLogger(__name__)
@@ -92,9 +91,9 @@ class Ladder(LoadTestShape):
         if self._step is not None:
             self._await_users(self._step)
             self._enter("settle")
-            gevent.sleep(self._seconds(self._plan.settle, least=15.0, cycles=4.0))
+            gevent.sleep(self._seconds(self._plan.settle, AUTO_SETTLE_S, cycles=4.0))
             self._enter("measure")
-            gevent.sleep(self._seconds(self._plan.measure, least=45.0, cycles=10.0))
+            gevent.sleep(self._seconds(self._plan.measure, AUTO_MEASURE_S, cycles=10.0))
         self._step = next(self._steps, None)
         if self._step is None:
             self._finish()
@@ -119,7 +118,7 @@ class Ladder(LoadTestShape):
             return planned
         rate = self._environment.stats.total.current_rps
         users = self._step.users if self._step else 0
-        return min(max(least, cycles * users / rate if rate else LONGEST_S), LONGEST_S)
+        return min(max(least, cycles * users / rate if rate else AUTO_MOST_S), AUTO_MOST_S)
 
     def _enter(self, name: str, step: Step | None = None) -> None:
         step = step or self._step

@@ -1,0 +1,290 @@
+"""A campaign: the runs that its plan asks for, minus those on disk. No other state exists.
+
+One run, in order: start the server, see that it answers as the plan says, start Locust's master and workers, wait for
+the ladder's end, stop everything (always), bring the logs home, seal. Sealing is writing run.json; a run without it
+never happened.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from cluster import commands, manifest
+from cluster.errors import HostError, RunError, StudyError
+from cluster.hosts import Handle, Host, Spawn
+from cluster.inventory import Inventory
+from cluster.layout import CampaignFiles, RunFiles, point_latest, read_json, write_json, write_whole
+from cluster.plan import Plan, Run
+from cluster.preflight import Facts, workers_of
+
+LEASE_S = 20.0
+RENEW_S = 2.0
+SERVER_READY_S = 15.0
+GRACE_S = 8.0  # longer than the servers' own drain
+SERVER, MASTER = "server", "master"
+PROBES = 1  # requests of the campaign itself, which the server counts as well
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a campaign needs to know: what is asked, and the hosts as they were found. `control` is where fab runs."""
+
+    plan: Plan
+    plan_text: str
+    inventory: Inventory
+    control: Host
+    target: Host
+    load: tuple[Host, ...]
+    facts: dict[str, Facts]
+    results: Path
+
+    @property
+    def hosts(self) -> tuple[Host, ...]:
+        return (self.target, *self.load, self.control)
+
+    def workers(self) -> list[tuple[Host, str]]:
+        """Each worker's host and name, as in the ledger."""
+        return [
+            (host, f"{host.entry.name}-{number}")
+            for host in self.load
+            for number in range(1, workers_of(host.entry, self.facts[host.entry.name]) + 1)
+        ]
+
+
+class Show(Protocol):
+    """What the person at the keyboard sees."""
+
+    def say(self, text: str) -> None: ...
+
+    def began(self, run: Run, number: int, of: int) -> None: ...
+
+    def live(self, figures: dict[str, Any]) -> None: ...
+
+    def ended(self, run: Run, state: str, lines: list[str]) -> None: ...
+
+
+Judge = Callable[[Path, str], list[str]]
+"""From a campaign's directory and a run's name to lines about it: the campaign itself draws no conclusions."""
+
+
+def missing_runs(plan: Plan, files: CampaignFiles) -> list[Run]:
+    """The plan's runs without a run.json that says done, in the plan's order."""
+    return [run for run in plan.runs() if state_of(files.run(run.directory)) != "done"]
+
+
+def state_of(files: RunFiles) -> str:
+    """done, failed, or absent."""
+    return str(read_json(files.state)["state"]) if files.state.exists() else "absent"
+
+
+def open_campaign(study: Study, show: Show, fresh: bool) -> CampaignFiles:
+    """The unfinished campaign of this plan, code and hosts where there is one, else a new one."""
+    asked = manifest.identity(study.plan_text, study.inventory)
+    if not fresh:
+        for directory in manifest.campaigns(study.results, study.plan.name):
+            files = CampaignFiles(directory)
+            if not missing_runs(study.plan, files):
+                break  # the newest one is finished
+            changed = manifest.changed(read_json(files.manifest)["identity"], asked)
+            if changed:
+                show.say(f"{directory.name} is unfinished, but {changed} changed since: a new campaign begins")
+                break
+            show.say(f"going on with {directory.name}: what is finished there is kept")
+            point_latest(directory)
+            return files
+    files = CampaignFiles(study.results / f"{study.plan.name}-{datetime.now():%Y%m%d-%H%M%S}")
+    files.runs.mkdir(parents=True)
+    write_whole(files.plan, study.plan_text)
+    write_json(files.manifest, manifest.describe(study.plan, asked, study.facts))
+    point_latest(files.directory)
+    return files
+
+
+def run_campaign(study: Study, files: CampaignFiles, show: Show, judge: Judge) -> list[str]:
+    """Do every run that is missing. Returns the names of those that failed; goes on after a failed one."""
+    runs = missing_runs(study.plan, files)
+    failed = []
+    for number, run in enumerate(runs, start=1):
+        show.began(run, number, len(runs))
+        state = execute(study, files, run, show)
+        if state != "done":
+            failed.append(run.directory)
+        show.ended(run, state, judge(files.directory, run.directory))
+    return failed
+
+
+def end_leftovers(hosts: tuple[Host, ...]) -> list[str]:
+    """End what an earlier fab left behind on the hosts; returns the names of what was still running."""
+    left = []
+    for host in hosts:
+        for name, ended in host.listed().items():
+            if ended is None:
+                left.append(f"{host.entry.name}: {name}")
+            host.stop(name)
+    return left
+
+
+def clean(hosts: tuple[Host, ...]) -> list[str]:
+    """End what runs and remove the study's directory from every host; returns what was removed."""
+    end_leftovers(hosts)
+    for host in hosts:
+        host.run(["rm", "-rf", "--", str(host.directory)])
+    return [f"{host.entry.name}: {host.directory}" for host in hosts]
+
+
+def execute(study: Study, files: CampaignFiles, run: Run, show: Show) -> str:
+    """One run from start to seal; returns its state. Ctrl-C stops everything and leaves the run unsealed."""
+    to = files.run(run.directory)
+    attempt = 1 + (int(read_json(to.state)["attempt"]) if to.state.exists() else 0)
+    shutil.rmtree(to.directory, ignore_errors=True)
+    to.logs.mkdir(parents=True)
+    started = _utc()
+    reason = ""
+    work = Path("work") / files.directory.name / run.directory
+    with _undisturbed_end(lambda: _stop_and_collect(study, to, work)):
+        try:
+            _load(study, files, run, to, work, show)
+        except StudyError as error:
+            reason = str(error)
+    to.live.unlink(missing_ok=True)
+    sealed = {
+        "state": "failed" if reason else "done",
+        "reason": reason,
+        "block": run.block,
+        "label": run.label,
+        "model": run.model,
+        "attempt": attempt,
+        "started": started,
+        "ended": _utc(),
+        "server": _counts(to.logs / f"{SERVER}.out"),
+        "probes": PROBES,
+    }
+    write_json(to.state, sealed)
+    return str(sealed["state"])
+
+
+def _load(study: Study, files: CampaignFiles, run: Run, to: RunFiles, work: Path, show: Show) -> None:
+    """Start, verify, load. Raises StudyError where the run can't be brought to its end."""
+    plan, target = study.plan, study.target
+    of = plan.server(run.model)
+    lifetime = plan.run_seconds()[1] + 300.0
+
+    def spawn(host: Host, name: str, argv: tuple[str, ...], ready_s: float = 0.0) -> Handle:
+        return host.start(
+            Spawn(
+                name=name,
+                argv=argv,
+                log_directory=host.directory / work,
+                cpus=host.entry.cpus,
+                lease_s=LEASE_S,
+                lifetime_s=lifetime,
+                memory_floor_mb=plan.memory_floor_mb,
+                grace_s=GRACE_S,
+                ready_s=ready_s,
+            )
+        )
+
+    spawn(target, SERVER, commands.server(target.python, plan, of, target.entry), SERVER_READY_S)
+    first = study.load[0]
+    probed = first.run(commands.probe(first.python, plan, of, target.entry), plan.timeout + 10)
+    if probed.status:
+        raise RunError(f"{run.label} doesn't answer as the plan says: {probed.err.strip() or probed.out.strip()}")
+    workers = study.workers()
+    names = tuple(name for _, name in workers)
+    spawn(
+        study.control,
+        MASTER,
+        commands.master(study.control.python, files.plan, plan, of, target.entry, to.directory, names),
+    )
+    for host, name in workers:
+        spawn(host, name, commands.worker(host.python, files.plan, plan, of, target.entry, name))
+    _wait(study, to, run, show, lifetime)
+
+
+def _wait(study: Study, to: RunFiles, run: Run, show: Show, lifetime: float) -> None:
+    """Until the master has ended, renewing every lease. Raises RunError where the run can't be whole."""
+    until = time.monotonic() + lifetime
+    while time.monotonic() < until:
+        known = {(host.entry.name, name): end for host in study.hosts for name, end in host.renew().items()}
+        for (host, name), ended in known.items():
+            if ended is not None and ended.how == "memory":
+                floor = study.plan.memory_floor_mb
+                raise RunError(
+                    f"{host} had less than {floor} MiB of available memory: {name} and all others were stopped"
+                )
+        server = known.get((study.target.entry.name, SERVER))
+        if server is not None:
+            raise RunError(
+                f"the server {run.label} ended during the run ({server.how}, status {server.status}); see logs/"
+            )
+        master = known.get((study.control.entry.name, MASTER))
+        if master is not None:
+            if master.status != 0 or not _walked(to.ledger):
+                raise RunError(
+                    f"Locust's master ended early ({master.how}, status {master.status}); see logs/master.log"
+                )
+            return
+        with contextlib.suppress(OSError, ValueError):  # not there yet, or just being replaced
+            show.live(json.loads(to.live.read_text(encoding="utf-8")))
+        time.sleep(RENEW_S)
+    raise RunError(f"the run did not end within {lifetime:.0f} s")
+
+
+def _walked(ledger: Path) -> bool:
+    """Whether the ladder was walked to its end: the ledger's last line says so."""
+    try:
+        return bool(json.loads(ledger.read_text(encoding="utf-8").splitlines()[-1]).get("record") == "end")
+    except (OSError, ValueError, IndexError):
+        return False
+
+
+def _stop_and_collect(study: Study, to: RunFiles, work: Path) -> None:
+    """Workers first, the server last; every host is tried, whatever happens on the one before."""
+    problems = []
+    for host in (*study.load, study.control, study.target):
+        try:
+            for name in host.listed():
+                host.stop(name)
+            logs = host.directory / work
+            if host.run(["test", "-d", str(logs)]).status == 0:
+                host.get(logs, to.logs)
+                host.run(["rm", "-rf", "--", str(logs)])
+        except HostError as error:
+            problems.append(str(error))
+    if problems:
+        raise RunError("; ".join(problems))
+
+
+@contextlib.contextmanager
+def _undisturbed_end(end: Callable[[], None]) -> Iterator[None]:
+    """Run `end` on the way out, whatever happened; an impatient second Ctrl-C must not leave processes behind."""
+    try:
+        yield
+    finally:
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            end()
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+
+def _counts(out: Path) -> dict[str, Any] | None:
+    """The server's last line: its own counts. None where it had no time to say them."""
+    try:
+        counts = json.loads(out.read_text(encoding="utf-8").splitlines()[-1])
+    except (OSError, ValueError, IndexError):
+        return None
+    return counts if "accepted" in counts else None
+
+
+def _utc() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,176 @@
+"""Hosts: where processes run. Five methods - run, start, stop, put, get - each bounded in time.
+
+`start` and `stop` are commands of cluster/supervise.py on the host, so a kind of host is only a way to run a command
+and to move a file. This machine is such a kind, reached without SSH; it is no second program.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cluster.errors import HostError
+from cluster.inventory import HostEntry
+
+COMMAND_S = 30.0
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A command that ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True)
+class Spawn:
+    """A process to start under supervision. Seconds and MiB; zero switches a limit off."""
+
+    name: str
+    argv: tuple[str, ...]
+    log_directory: Path
+    cpus: tuple[int, ...] = ()
+    lease_s: float = 0.0
+    lifetime_s: float = 0.0
+    memory_floor_mb: int = 0
+    grace_s: float = 8.0
+    ready_s: float = 0.0
+
+    @property
+    def out(self) -> Path:
+        return self.log_directory / f"{self.name}.out"
+
+    @property
+    def err(self) -> Path:
+        return self.log_directory / f"{self.name}.log"
+
+
+@dataclass(frozen=True)
+class Handle:
+    """A started process: its name on the host, its PID, and its start time, which tells it from a later stranger."""
+
+    name: str
+    pid: int
+    start_time: int
+    ready: str = ""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process ended: exited, stopped, lease, memory, lifetime or vanished, and its exit status."""
+
+    name: str
+    how: str
+    status: int | None
+
+
+class Host(ABC):
+    """A kind of host says how to run a command and how to move a file. Every method raises HostError."""
+
+    def __init__(self, entry: HostEntry, python: str, directory: Path) -> None:
+        self.entry = entry
+        self.python = python
+        self.directory = directory
+        """Where the study keeps its files on the host."""
+
+    @abstractmethod
+    def run(self, argv: Sequence[str], timeout: float = COMMAND_S) -> Completed:
+        """Run a command to its end, from the directory where the code is."""
+
+    @abstractmethod
+    def put(self, local: Path, remote: Path, timeout: float = COMMAND_S) -> None:
+        """Copy a file or a directory to the host."""
+
+    @abstractmethod
+    def get(self, remote: Path, local: Path, timeout: float = COMMAND_S) -> None:
+        """Copy a file or a directory from the host."""
+
+    @property
+    def state(self) -> Path:
+        return self.directory / "processes"
+
+    def supervise(self, action: str, *arguments: str, timeout: float = COMMAND_S) -> Any:
+        """One command of cluster/supervise.py; returns its answer. Raises HostError where it has none."""
+        argv = [self.python, "-m", "cluster.supervise", action, "--state", str(self.state), *arguments]
+        completed = self.run(argv, timeout)
+        try:
+            return json.loads(completed.out)
+        except ValueError:
+            last = "\n".join(completed.err.strip().splitlines()[-5:])
+            raise HostError(f"{self.entry.name}: supervise {action} ended with {completed.status}: {last}") from None
+
+    def start(self, spawn: Spawn) -> Handle:
+        answer = self.supervise(
+            "start",
+            *("--name", spawn.name, "--out", str(spawn.out), "--err", str(spawn.err)),
+            *("--cpus", ",".join(map(str, spawn.cpus)), "--lease", str(spawn.lease_s)),
+            *("--lifetime", str(spawn.lifetime_s), "--memory-floor", str(spawn.memory_floor_mb)),
+            *("--grace", str(spawn.grace_s), "--ready", str(spawn.ready_s), "--", *spawn.argv),
+            timeout=COMMAND_S + spawn.ready_s,
+        )
+        if "error" in answer:
+            raise HostError(f"{self.entry.name}: {answer['error']}")
+        return Handle(answer["name"], answer["pid"], answer["start_time"], answer["ready"])
+
+    def stop(self, name: str, timeout: float = COMMAND_S) -> Ended:
+        """End the process of that name and all of its session; harmless where it has ended already."""
+        answer = self.supervise("stop", "--name", name, timeout=timeout)
+        if "error" in answer:
+            raise HostError(f"{self.entry.name}: {answer['error']}")
+        return Ended(name, answer["ended"], answer["status"])
+
+    def renew(self) -> dict[str, Ended | None]:
+        """Renew the lease of every process here; returns those that are known: None while one runs."""
+        return self._named(self.supervise("renew"))
+
+    def listed(self) -> dict[str, Ended | None]:
+        """Every process that is known here, without renewing: None while one runs."""
+        return self._named(self.supervise("list"))
+
+    @staticmethod
+    def _named(answer: list[dict[str, Any]]) -> dict[str, Ended | None]:
+        return {
+            process["name"]: Ended(process["name"], process["ended"], process["status"]) if process["ended"] else None
+            for process in answer
+        }
+
+
+class LocalHost(Host):
+    """This machine under a host's name, with a directory of its own for each name."""
+
+    def run(self, argv: Sequence[str], timeout: float = COMMAND_S) -> Completed:
+        try:
+            # A group of its own: Ctrl-C at the terminal is for fab, which then stops things in order.
+            done = subprocess.run(
+                argv, cwd=PROJECT, capture_output=True, text=True, timeout=timeout, check=False, process_group=0
+            )
+        except subprocess.TimeoutExpired:
+            raise HostError(f"{self.entry.name}: {argv[0]} took more than {timeout:g} s") from None
+        except OSError as error:
+            raise HostError(f"{self.entry.name}: {argv[0]}: {error.strerror}") from None
+        return Completed(done.returncode, done.stdout, done.stderr)
+
+    def put(self, local: Path, remote: Path, timeout: float = COMMAND_S) -> None:
+        self._copy(local, remote)
+
+    def get(self, remote: Path, local: Path, timeout: float = COMMAND_S) -> None:
+        self._copy(remote, local)
+
+    def _copy(self, source: Path, destination: Path) -> None:
+        try:
+            destination.parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir():
+                shutil.copytree(source, destination, dirs_exist_ok=True)
+            else:
+                shutil.copy2(source, destination)
+        except OSError as error:
+            raise HostError(f"{self.entry.name}: {source} can't be copied: {error.strerror}") from None

@@ -1,0 +1,74 @@
+"""Where a campaign ran and what makes it the same campaign: manifest.json."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cluster.hosts import PROJECT
+from cluster.inventory import Inventory
+from cluster.layout import LATEST, CampaignFiles
+from cluster.plan import Plan
+from cluster.preflight import Facts
+
+LOCK = PROJECT / "requirements.lock"
+
+
+def identity(plan_text: str, inventory: Inventory) -> dict[str, str]:
+    """Digests by what they are of; where one changed, a campaign is another one."""
+    hosts = [(entry.name, entry.address, entry.cpus, entry.workers) for entry in inventory.hosts]
+    return {
+        "the plan": _digest(plan_text.encode()),
+        "servers/": _digest(_code(PROJECT / "servers")),
+        "cluster/": _digest(_code(PROJECT / "cluster")),
+        "requirements.lock": _digest(LOCK.read_bytes() if LOCK.exists() else b""),
+        "the hosts": _digest(repr(hosts).encode()),
+    }
+
+
+def changed(before: dict[str, str], now: dict[str, str]) -> str:
+    """What differs, in words; empty where nothing does."""
+    return " and ".join(what for what in now if before.get(what) != now[what])
+
+
+def describe(plan: Plan, asked: dict[str, str], facts: dict[str, Facts]) -> dict[str, Any]:
+    """The manifest's content: what was asked, by which code, and where it ran."""
+    return {
+        "plan": plan.name,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": _git("rev-parse", "HEAD"),
+        "uncommitted_changes": bool(_git("status", "--porcelain")),
+        "identity": asked,
+        "hosts": facts,
+    }
+
+
+def campaigns(results: Path, plan_name: str) -> Iterator[Path]:
+    """The directories of the plan's campaigns, newest first; those without a manifest are not campaigns."""
+    for directory in sorted(results.glob(f"{plan_name}-[0-9]*"), reverse=True):
+        if directory.name != LATEST and CampaignFiles(directory).manifest.exists():
+            yield directory
+
+
+def _code(folder: Path) -> bytes:
+    files = sorted(path for path in folder.rglob("*.py"))
+    return b"".join(str(path.relative_to(PROJECT)).encode() + b"\0" + path.read_bytes() for path in files)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _git(*arguments: str) -> str | None:
+    """What git says, None where there is no repository or no git: the manifest then says null."""
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=PROJECT, capture_output=True, text=True, timeout=10, check=False, process_group=0
+        )
+    except OSError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

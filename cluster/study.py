@@ -1,0 +1,114 @@
+"""From what a person chose - an inventory, a plan - to a Study: hosts made, facts gathered, everything validated."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cluster.campaign import Study
+from cluster.errors import HostError, StudyError, UsageError
+from cluster.hosts import PROJECT, Host, LocalHost
+from cluster.inventory import CONTROL, HostEntry, Inventory, load_inventory
+from cluster.plan import Plan, load_plan
+from cluster.preflight import Facts
+from servers.core import model
+
+DEFAULT_PLAN = PROJECT / "campaigns" / "quick.toml"
+DEFAULT_INVENTORY = Path("inventory.ini")
+RESULTS = Path("results")
+STATE = PROJECT / ".study"
+
+
+@dataclass
+class Chosen:
+    """The options that hold for all tasks of one command line, once given; environment variables set them too."""
+
+    inventory: Path | None = None
+    plan: Path | None = None
+
+    def take(self, inventory: str | None, plan: str | None) -> None:
+        """Remember what was given. Raises UsageError for a second, different one."""
+        self.inventory = self._one("inventory", self.inventory, inventory)
+        self.plan = self._one("plan", self.plan, plan)
+
+    @staticmethod
+    def _one(what: str, before: Path | None, given: str | None) -> Path | None:
+        now = Path(given) if given is not None else before
+        if before is not None and now != before:
+            raise UsageError(f"--{what} {before} holds for the whole command line; a second one, {now}, can't")
+        return now
+
+    def read_inventory(self) -> Inventory:
+        """The inventory given, named by STUDY_INVENTORY, or ./inventory.ini where it exists."""
+        given = self.inventory or _named("STUDY_INVENTORY")
+        return load_inventory(given or DEFAULT_INVENTORY, required=given is not None)
+
+    def plan_path(self) -> Path:
+        """The plan given, named by STUDY_PLAN, or the quick one."""
+        return self.plan or _named("STUDY_PLAN") or DEFAULT_PLAN
+
+    def read_plan(self) -> Plan:
+        return load_plan(self.plan_path(), known_models=model.names())
+
+
+def _named(variable: str) -> Path | None:
+    value = os.environ.get(variable, "")
+    return Path(value) if value else None
+
+
+def prepare(chosen: Chosen) -> Study:
+    """Everything that was asked, validated, and every host looked at. Starts and changes nothing."""
+    inventory = chosen.read_inventory()
+    plan = chosen.read_plan()
+    target, *load = (make_host(entry) for entry in inventory.hosts)
+    control = make_host(HostEntry(CONTROL, cpus=inventory.load[0].cpus))
+    ports = {target.entry.name: plan.port, CONTROL: plan.master_port}
+    facts = {host.entry.name: look_at(host, ports.get(host.entry.name)) for host in (target, *load, control)}
+    text = chosen.plan_path().read_text(encoding="utf-8")
+    return Study(plan, text, inventory, control, target, tuple(load), facts, RESULTS)
+
+
+def hosts_of(inventory: Inventory) -> tuple[Host, ...]:
+    """Every host where the study may have started something, control included."""
+    return tuple(make_host(entry) for entry in (*inventory.hosts, HostEntry(CONTROL)))
+
+
+def make_host(entry: HostEntry) -> Host:
+    directory = Path(entry.remote_dir).expanduser() if entry.remote_dir else STATE
+    return LocalHost(entry, entry.python or sys.executable, directory / entry.name)
+
+
+def look_at(host: Host, port: int | None) -> Facts:
+    """The host's facts; the port that the plan needs on it, if any, is tried. Raises HostError."""
+    ports = [] if port is None else ["--port", str(port)]
+    done = host.run([host.python, "-m", "cluster.facts", "--address", host.entry.address, *ports])
+    if done.status:
+        last = "\n".join(done.err.strip().splitlines()[-3:])
+        raise HostError(f"{host.entry.name}: can't be looked at with {host.python}: {last}")
+    facts: Facts = json.loads(done.out)
+    return facts
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Hold the lock of this checkout: two campaigns at once would measure each other. Raises StudyError."""
+    STATE.mkdir(parents=True, exist_ok=True)
+    with (STATE / "lock").open("a+", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            holder = lock.read().strip() or "unknown"
+            raise StudyError(
+                f"another campaign runs from this checkout (PID {holder}): wait for it, or end it"
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield

@@ -1,0 +1,133 @@
+"""The load study's tasks. `fab -l` lists them, `fab --help TASK` explains one. cluster/ runs, analysis/ reads."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fabric import task
+from rich.console import Console
+from rich.markdown import Markdown
+
+from cluster import campaign, preflight, show, study
+from cluster.errors import RunError, StudyError
+
+INTERRUPTED, NO_VALID_STEP = 130, 3
+INVENTORY = {"inventory": "inventory file (default: inventory.ini; STUDY_INVENTORY sets it too)"}
+PLAN = {"plan": "plan file (default: campaigns/quick.toml; STUDY_PLAN sets it too)"}
+CAMPAIGN = {"campaign": "the campaign's directory (default: results/latest)"}
+
+console = Console()
+chosen = study.Chosen()
+
+
+@contextmanager
+def front_door(inventory: str | None = None, plan: str | None = None) -> Iterator[None]:
+    """Turn what a person can mend into one message and an exit status; a bug keeps its traceback."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.default_int_handler)
+    try:
+        chosen.take(inventory, plan)
+        yield
+    except StudyError as error:
+        print(f"fab: {error}", file=sys.stderr)
+        sys.exit(error.exit_status)
+    except KeyboardInterrupt:
+        print("fab: stopped; nothing is left running, and every finished run is kept", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
+
+@task(name="plan", help={**INVENTORY, **PLAN})
+def show_plan(c: Any, inventory: str | None = None, plan: str | None = None) -> None:
+    """Print what would run, in which order, and how long it takes."""
+    with front_door(inventory, plan):
+        show.show_plan(console, study.prepare(chosen))
+
+
+@task(help={**INVENTORY, **PLAN})
+def check(c: Any, inventory: str | None = None, plan: str | None = None) -> None:
+    """Look at every host: what it can't do for this plan, and what to do about it. Changes nothing."""
+    with front_door(inventory, plan):
+        ready = study.prepare(chosen)
+        findings = preflight.examine(ready.inventory, ready.plan, ready.facts)
+        show.show_findings(console, findings)
+        preflight.stop_if_impossible(findings)
+
+
+@task(help={**INVENTORY, **PLAN})
+def deploy(c: Any, inventory: str | None = None, plan: str | None = None) -> None:
+    """Bring servers and workers to the hosts. On this machine alone there is nothing to copy."""
+    with front_door(inventory, plan):
+        console.print(f"deploy: {study.prepare(chosen).inventory.source}, nothing to copy", highlight=False)
+
+
+@task(name="run-campaign", help={**INVENTORY, **PLAN, "fresh": "begin a new campaign, even where one is unfinished"})
+def run_campaign(c: Any, inventory: str | None = None, plan: str | None = None, fresh: bool = False) -> None:
+    """Run every model up the ladder of users, then make figures and summary. Goes on with an unfinished campaign."""
+    with front_door(inventory, plan), study.alone():
+        campaign.end_leftovers(study.hosts_of(chosen.read_inventory()))
+        ready = study.prepare(chosen)
+        preflight.stop_if_impossible(preflight.examine(ready.inventory, ready.plan, ready.facts))
+        progress = show.Progress(console, ready.plan)
+        progress.say(f"on {ready.inventory.source}")
+        files = campaign.open_campaign(ready, progress, fresh)
+        try:
+            with progress.shown():
+                failed = campaign.run_campaign(ready, files, progress, judged)
+        finally:
+            any_valid = summarise(files.directory)
+        if failed:
+            raise RunError(f"failed: {', '.join(failed)}; `fab run-campaign` tries them again")
+        if not any_valid:
+            sys.exit(NO_VALID_STEP)
+
+
+@task(help=CAMPAIGN)
+def analyze(c: Any, campaign: str = "results/latest") -> None:
+    """Make all figures and tables of a campaign again from its files."""
+    with front_door():
+        summarise(Path(campaign))
+
+
+@task(help=INVENTORY)
+def status(c: Any, inventory: str | None = None) -> None:
+    """Show which processes of the study run, and where."""
+    with front_door(inventory):
+        show.show_processes(console, study.hosts_of(chosen.read_inventory()))
+
+
+@task(help=INVENTORY)
+def stop(c: Any, inventory: str | None = None) -> None:
+    """End every process that the study started, on every host of the inventory."""
+    with front_door(inventory):
+        left = campaign.end_leftovers(study.hosts_of(chosen.read_inventory()))
+        console.print("stopped: " + ", ".join(left) if left else "nothing of the study runs", highlight=False)
+
+
+@task(help=INVENTORY)
+def clean(c: Any, inventory: str | None = None) -> None:
+    """End what runs, and remove all that the study keeps on the hosts. Results stay."""
+    with front_door(inventory), study.alone():
+        for removed in campaign.clean(study.hosts_of(chosen.read_inventory())):
+            console.print(f"removed {removed}", highlight=False)
+
+
+def judged(directory: Path, run: str) -> list[str]:
+    """A run's verdicts, a line a step, for the campaign to show."""
+    import analysis  # here: pandas takes a second, which `fab -l` needn't wait for
+
+    return [str(verdict) for verdict in analysis.judge(directory, run)]
+
+
+def summarise(directory: Path) -> bool:
+    """Figures, tables and the summary of what is on disk; returns whether any step is valid."""
+    import analysis
+
+    found = analysis.analyze(directory)
+    console.print(Markdown(found.text))
+    console.print(f"{directory}: summary.md, steps.csv and figures/", highlight=False, soft_wrap=True)
+    return found.any_valid
