@@ -1,8 +1,11 @@
 """What one worker counts, phase by phase, on its own monotonic clock.
 
 Little's L is exact: the integral of requests in flight over a phase is the sum, over all requests, of the part of
-their time that lies inside the phase. So a request costs nothing until it ends, and those still running are added at
-the phase's end.
+their time that lies inside the phase. So a request costs nothing until it ends, those still running are added at
+the phase's end, and what lies before its beginning is one constant, known as it opens.
+
+Times are kept as they come, in lists, and put into the histograms ten times a second, many at once: recording one
+value takes an HdrHistogram longer than all the rest of what is done here for a request.
 """
 
 from __future__ import annotations
@@ -12,14 +15,17 @@ import resource
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
 from hdrh.histogram import HdrHistogram
 
 LOWEST_US, HIGHEST_US, SIGNIFICANT_DIGITS = 1, 300_000_000, 3
 MICRO = 1_000_000
 LOOP_INTERVAL_S = 0.010  # the timer whose lateness is the event loop's lag
-USERS_EVERY = 10  # of those intervals: 100 ms
+FOLD_EVERY = USERS_EVERY = 10  # of those intervals: 100 ms
 TICK_S = 1.0
 
 now = time.monotonic
@@ -38,6 +44,22 @@ def text(values: HdrHistogram) -> str:
 def microseconds(seconds: float) -> int:
     """Clamped to the histogram's range, so that no value is ever refused and lost."""
     return min(max(int(seconds * MICRO), LOWEST_US), HIGHEST_US)
+
+
+def record_all(into: HdrHistogram, seconds: npt.NDArray[np.float64]) -> None:
+    """What `record_value(microseconds(value))` does for each value, bin for bin."""
+    if not len(seconds):
+        return
+    values = np.clip((seconds * MICRO).astype(np.int64), LOWEST_US, HIGHEST_US)
+    # frexp's exponent of a whole number is its bit length; below the first bucket's size the bucket is the first.
+    bits = np.frexp((values | into.sub_bucket_mask).astype(np.float64))[1]
+    bucket = bits - (into.sub_bucket_half_count_magnitude + 1)
+    index = ((bucket + 1) << into.sub_bucket_half_count_magnitude) + (values >> bucket) - into.sub_bucket_half_count
+    counts = np.frombuffer(into.counts, dtype=np.uint64)
+    counts += np.bincount(index, minlength=len(counts)).astype(np.uint64)
+    into.total_count += len(values)
+    into.min_value = min(into.min_value, int(values.min()))
+    into.max_value = max(into.max_value, int(values.max()))
 
 
 class Users(Protocol):
@@ -61,16 +83,21 @@ class Phase:
 
 @dataclass(slots=True)
 class Tally:
-    """The open phase's counts. Times in seconds, histograms in microseconds."""
+    """The open phase's counts. Times in seconds, histograms in microseconds.
+
+    Of the times, those in the lists came since the last `fold`.
+    """
 
     phase: Phase
     began: float
     started: float
     cpu_began: float
+    carried_s: float
+    """How long the requests in flight at the phase's beginning had run by then."""
     successes: int = 0
     bytes: int = 0
     response_s: float = 0.0
-    in_flight_s: float = 0.0
+    failed_s: float = 0.0
     failures: Counter[str] = field(default_factory=Counter)
     response: HdrHistogram = field(default_factory=histogram)
     failed: HdrHistogram = field(default_factory=histogram)
@@ -79,6 +106,10 @@ class Tally:
     think_count: int = 0
     think_drawn_s: float = 0.0
     think_passed_s: float = 0.0
+    answered: list[float] = field(default_factory=list)
+    unanswered: list[float] = field(default_factory=list)
+    drawn: list[float] = field(default_factory=list)
+    passed: list[float] = field(default_factory=list)
     running: list[int] = field(default_factory=list)
     wanted: list[int] = field(default_factory=list)
     ticks: dict[str, list[float]] = field(
@@ -87,13 +118,29 @@ class Tally:
         }
     )
 
+    def fold(self) -> None:
+        """Put the times that came since the last call into the sums and the histograms."""
+        answered, unanswered = np.array(self.answered), np.array(self.unanswered)
+        drawn, passed = np.array(self.drawn), np.array(self.passed)
+        for came in (self.answered, self.unanswered, self.drawn, self.passed):
+            came.clear()
+        self.successes += len(answered)
+        self.response_s += float(answered.sum())
+        self.failed_s += float(unanswered.sum())
+        self.think_count += len(drawn)
+        self.think_drawn_s += float(drawn.sum())
+        self.think_passed_s += float(passed.sum())
+        record_all(self.response, answered)
+        record_all(self.failed, unanswered)
+        record_all(self.lag, passed - drawn)
+
 
 class Recorder:
     """One for each worker process. Users call `begin`, then `success` or `failure`; `thought` after a think time."""
 
     def __init__(self, users: Users) -> None:
         self._users = users
-        self._in_flight: dict[object, float] = {}
+        self._in_flight: dict[Any, float] = {}  # in order of start: whoever begins goes to the end
         self._tally: Tally | None = None
 
     # What users call, once a request: kept short, it is part of the generator's cost.
@@ -104,45 +151,41 @@ class Recorder:
 
     def success(self, user: object, at: float, size: int) -> float:
         """The request of `user` was answered as the plan wants, with `size` bytes of body. Returns its seconds."""
-        began = self._in_flight.pop(user)
-        elapsed = at - began
+        elapsed = at - self._in_flight.pop(user)
         tally = self._tally
         if tally is not None:
-            tally.successes += 1
+            tally.answered.append(elapsed)
             tally.bytes += size
-            tally.response_s += elapsed
-            tally.in_flight_s += elapsed if began > tally.began else at - tally.began
-            tally.response.record_value(microseconds(elapsed))
         return elapsed
 
     def failure(self, user: object, at: float, kind: str, size: int = 0) -> float:
         """The request of `user` failed, for a reason named by docs/results.md. Returns its seconds."""
-        began = self._in_flight.pop(user)
-        elapsed = at - began
+        elapsed = at - self._in_flight.pop(user)
         tally = self._tally
         if tally is not None:
+            tally.unanswered.append(elapsed)
             tally.failures[kind] += 1
             tally.bytes += size
-            tally.in_flight_s += at - max(began, tally.began)
-            tally.failed.record_value(microseconds(elapsed))
         return elapsed
 
     def thought(self, drawn: float, passed: float) -> None:
         """A think time of `drawn` seconds ended after `passed` seconds; the difference is the generator's lag."""
         tally = self._tally
         if tally is not None:
-            tally.think_count += 1
-            tally.think_drawn_s += drawn
-            tally.think_passed_s += passed
-            tally.lag.record_value(microseconds(passed - drawn))
+            tally.drawn.append(drawn)
+            tally.passed.append(passed)
 
     # What the worker's own greenlets call.
+
+    def begun_before(self, moment: float) -> list[Any]:
+        """The users whose requests in flight began before `moment`, the oldest first."""
+        return [user for user, _ in takewhile(lambda request: request[1] < moment, self._in_flight.items())]
 
     def enter(self, phase: Phase) -> dict[str, Any] | None:
         """Close the open phase, whose record is returned, and open `phase` at the same instant."""
         at = now()
         closed = self.close(at)
-        self._tally = Tally(phase, began=at, started=time.time(), cpu_began=time.process_time())
+        self._tally = Tally(phase, at, time.time(), time.process_time(), carried_s=self._open_s(at))
         return closed
 
     def close(self, at: float) -> dict[str, Any] | None:
@@ -155,8 +198,7 @@ class Recorder:
                 column.pop()
         self._tick(tally, at)
         ages = histogram()
-        for began in self._in_flight.values():
-            ages.record_value(microseconds(at - began))
+        record_all(ages, at - np.array(list(self._in_flight.values())))
         running = tally.running or [self._users.user_count]
         wanted = tally.wanted or [self._users.target_user_count]
         return {
@@ -203,6 +245,8 @@ class Recorder:
                 microseconds(at - slept_at - LOOP_INTERVAL_S), int(LOOP_INTERVAL_S * MICRO)
             )
             rounds += 1
+            if rounds % FOLD_EVERY == 0:
+                tally.fold()
             if rounds % USERS_EVERY == 0:
                 tally.running.append(self._users.user_count)
                 tally.wanted.append(self._users.target_user_count)
@@ -211,17 +255,21 @@ class Recorder:
                 last_tick = at
 
     def _tick(self, tally: Tally, at: float) -> None:
-        open_s = sum(at - max(began, tally.began) for began in self._in_flight.values())
+        tally.fold()
+        in_flight_s = tally.response_s + tally.failed_s + self._open_s(at) - tally.carried_s
         row = {
             "at": at - tally.began,
             "successes": tally.successes,
             "failures": tally.failures.total(),
             "response_s": tally.response_s,
-            "in_flight_s": tally.in_flight_s + open_s,
+            "in_flight_s": in_flight_s,
             "cpu_s": time.process_time() - tally.cpu_began,
         }
         for name, value in row.items():
             tally.ticks[name].append(value)
+
+    def _open_s(self, at: float) -> float:
+        return sum(at - began for began in self._in_flight.values())
 
 
 def _open_descriptors() -> int:
