@@ -1,0 +1,165 @@
+"""HTTP/1.x framing without I/O: bytes in, a request or a refusal out; an answer in, bytes out.
+
+Rules, from RFC 9110 and 9112, strict where leniency lets two programs read one message differently:
+
+- A head ends at the first CRLF CRLF. Until then `parse` returns None: receive more. One CRLF before it is
+  skipped.
+- 431: the head is longer than MAX_HEAD bytes.
+- 400: bare LF or CR, obs-fold, space before a colon, control characters, no request line; Host missing from
+  HTTP/1.1 or given twice; Content-Length given twice, as a list or not in digits; Transfer-Encoding in
+  HTTP/1.0 or beside Content-Length.
+- 505: a major version other than 1. 413: a body longer than MAX_BODY. 405: a method other than GET and
+  HEAD.
+- 501: Transfer-Encoding. No transfer coding is implemented here, and guessing where such a body ends is how
+  requests get smuggled.
+- A body is never read. A request that announces one is answered from its head alone and is the last of its
+  connection; closing discards what follows.
+- Every target is the same resource, since the server is an echo: there is no 404.
+
+A refusal always ends the connection: nothing after it can be trusted to be a request.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import NamedTuple
+
+MAX_HEAD = 8 * 1024
+MAX_BODY = 1024 * 1024
+METHODS = (b"GET", b"HEAD")
+
+REASONS = {
+    200: b"200 OK",
+    400: b"400 Bad Request",
+    405: b"405 Method Not Allowed\r\nAllow: GET, HEAD",
+    413: b"413 Content Too Large",
+    431: b"431 Request Header Fields Too Large",
+    500: b"500 Internal Server Error",
+    501: b"501 Not Implemented",
+    503: b"503 Service Unavailable",
+    505: b"505 HTTP Version Not Supported",
+}
+
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
+_HEAD = re.compile(
+    rb"(" + _TOKEN + rb") ([!-~]++) HTTP/([0-9])\.([0-9])\r\n(?:" + _TOKEN + rb":[\t -~\x80-\xff]*+\r\n)*+\r\n"
+)
+_BARE = re.compile(rb"(?<!\r)\n|\r(?=[^\n])")
+_MAX_DIGITS = 18
+
+_ANSWER = b"HTTP/1.1 %b\r\nDate: %b\r\nContent-Type: text/html; charset=iso-8859-1\r\nContent-Length: %d\r\n%b\r\n%b"
+
+
+class Request(NamedTuple):
+    """One request head. `size` is what it took from the buffer; `head` is what is echoed."""
+
+    method: bytes
+    target: bytes
+    head: bytes
+    size: int
+    persistent: bool  # the client lets the connection stay open
+    bodied: bool  # a body follows that nobody will read
+
+
+class Refusal(Exception):
+    """The bytes are no request that this server takes."""
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+        self.why = why
+
+
+def parse(buffer: bytes) -> Request | None:
+    """The first request in the buffer, or None while its head is not whole."""
+    end = buffer.find(b"\r\n\r\n", 0, MAX_HEAD)
+    if end < 0:
+        if len(buffer) >= MAX_HEAD:
+            raise Refusal(431, f"the head is longer than {MAX_HEAD} bytes")
+        if _BARE.search(buffer):
+            raise Refusal(400, "a line must end in CRLF")
+        return None
+    size = end + 4
+    head = buffer if len(buffer) == size else buffer[:size]
+    match = _HEAD.fullmatch(head)
+    if match is None:
+        head = head.removeprefix(b"\r\n")
+        match = _HEAD.fullmatch(head)
+        if match is None:
+            raise Refusal(400, "the request line or a field is malformed")
+    method, target, major, minor = match.groups()
+    if major != b"1":
+        raise Refusal(505, "only HTTP/1.0 and HTTP/1.1 are spoken here")
+    # A field name stands after a line feed and nowhere else, so that searching is enough until one matters.
+    fields = head.lower()
+    persistent = minor != b"0"
+    hosts = fields.count(b"\nhost:")
+    if hosts != 1 and (persistent or hosts):
+        raise Refusal(400, "HTTP/1.1 asks for exactly one Host, HTTP/1.0 for at most one")
+    bodied = False
+    if b"\ncontent-length:" in fields or b"\ntransfer-encoding:" in fields:
+        bodied = _announces_body(fields, method, persistent)
+    if method not in METHODS:
+        raise Refusal(405, "only GET and HEAD are answered")
+    if b"\nconnection:" in fields:
+        options = {option.strip() for value in _values(fields, b"connection") for option in value.split(b",")}
+        persistent = b"close" not in options and (persistent or b"keep-alive" in options)
+    return Request(method, target, head, size, persistent, bodied)
+
+
+def _values(fields: bytes, name: bytes) -> list[bytes]:
+    """All values of a field, in order; `fields` is in lower case."""
+    start = name + b":"
+    return [line[len(start) :].strip(b" \t") for line in fields.split(b"\r\n") if line.startswith(start)]
+
+
+def _announces_body(fields: bytes, method: bytes, modern: bool) -> bool:
+    lengths = _values(fields, b"content-length")
+    codings = _values(fields, b"transfer-encoding")
+    if codings and (lengths or not modern):
+        raise Refusal(400, "Transfer-Encoding stands alone, and not in HTTP/1.0")
+    if codings:
+        if method not in METHODS:
+            return True
+        raise Refusal(501, "no transfer coding is implemented")
+    if len(lengths) > 1 or not lengths[0].isdigit() or len(lengths[0]) > _MAX_DIGITS:
+        raise Refusal(400, "Content-Length must be one decimal number")
+    length = int(lengths[0])
+    if length > MAX_BODY:
+        raise Refusal(413, f"the body is longer than {MAX_BODY} bytes")
+    return length > 0
+
+
+class _Clock:
+    """The Date field, written anew once a second."""
+
+    def __init__(self) -> None:
+        self.second = 0
+        self.field = b""
+
+    def date(self) -> bytes:
+        now = int(time.time())
+        if now != self.second:
+            self.field = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(now)).encode()
+            self.second = now
+        return self.field
+
+
+_date = _Clock().date
+
+
+def encode(status: int, body: bytes, *, persistent: bool = False, head_only: bool = False) -> bytes:
+    """An answer as it goes over the wire."""
+    return _ANSWER % (
+        REASONS[status],
+        _date(),
+        len(body),
+        b"Connection: keep-alive\r\n" if persistent else b"Connection: close\r\n",
+        b"" if head_only else body,
+    )
+
+
+def encode_refusal(refusal: Refusal) -> bytes:
+    """The answer to what is no request."""
+    return encode(refusal.status, f"<p>{refusal.status}: {refusal.why}</p>\n".encode())

@@ -1,0 +1,168 @@
+"""The framing of requests, with h11 as the oracle: what it refuses, we refuse; what we take, we read as it does."""
+
+from __future__ import annotations
+
+import h11
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from servers.core.http import MAX_HEAD, Refusal, Request, encode, encode_refusal, parse
+
+TOKEN = st.text("abcXYZ019-_!~", min_size=1, max_size=8).map(str.encode)
+VALUE = st.binary(max_size=12).map(lambda raw: raw.replace(b"\r", b"").replace(b"\n", b""))
+FIELD = st.one_of(
+    st.tuples(TOKEN, VALUE),
+    st.tuples(
+        st.sampled_from([b"Content-Length", b"content-length"]),
+        st.sampled_from([b"0", b"5", b" 12 ", b"-1", b"5, 5", b"x", b"9" * 30]),
+    ),
+    st.tuples(st.just(b"Transfer-Encoding"), st.sampled_from([b"chunked", b"gzip", b"identity"])),
+    st.tuples(st.just(b"Connection"), st.sampled_from([b"close", b"keep-alive", b"Close, x", b"upgrade"])),
+    st.tuples(st.just(b"Host"), st.just(b"again")),
+)
+
+
+@st.composite
+def heads(draw: st.DrawFn) -> bytes:
+    """Heads that are right or nearly so."""
+    method = draw(st.sampled_from([b"GET", b"HEAD", b"POST", b"get", b"G T", b""]) | TOKEN)
+    target = draw(st.sampled_from([b"/", b"*", b"http://a/", b"/a b", b"", b"/\x7f", b"/\xe9"]))
+    version = draw(st.sampled_from([b"HTTP/1.1"] * 4 + [b"HTTP/1.0", b"HTTP/2.0", b"http/1.1", b""]))
+    lines = [b" ".join((method, target, version))]
+    if draw(st.booleans()):
+        lines.append(b"Host: a")
+    colon = draw(st.sampled_from([b":"] * 8 + [b": ", b" :", b""]))
+    lines += [name + colon + value for name, value in draw(st.lists(FIELD, max_size=4))]
+    if draw(st.integers(0, 9)) == 0:
+        lines.append(b" folded")
+    ends = draw(st.lists(st.sampled_from([b"\r\n"] * 12 + [b"\n", b"\r"]), min_size=len(lines), max_size=len(lines)))
+    return b"".join(line + end for line, end in zip(lines, ends, strict=True)) + b"\r\n"
+
+
+def ours(head: bytes) -> Request | Refusal | None:
+    try:
+        return parse(head)
+    except Refusal as refusal:
+        return refusal
+
+
+def theirs(head: bytes) -> h11.Request | None:
+    """h11's reading, or None where it refuses or waits for more."""
+    connection = h11.Connection(h11.SERVER)
+    connection.receive_data(head)
+    try:
+        event = connection.next_event()
+    except h11.RemoteProtocolError:
+        return None
+    return event if isinstance(event, h11.Request) else None
+
+
+@settings(max_examples=600, deadline=None)
+@given(heads())
+@example(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+@example(b"GET / HTTP/1.1\r\nHost: a\r\nX: \t b \t\r\n\r\n")
+def test_what_we_take_h11_reads_alike(head: bytes) -> None:
+    mine = ours(head)
+    if not isinstance(mine, Request):
+        return
+    other = theirs(head)
+    assert other is not None, "h11 refuses what we take"
+    assert (mine.method, mine.target) == (other.method, other.target)
+    assert mine.size == len(mine.head) == len(head)
+    fields = dict(other.headers)
+    assert mine.bodied == (int(fields.get(b"content-length", b"0")) > 0)
+    options = [word.strip().lower() for word in fields.get(b"connection", b"").split(b",")]
+    if len([name for name, _ in other.headers if name == b"connection"]) <= 1:
+        assert mine.persistent == (
+            b"close" not in options and (other.http_version == b"1.1" or b"keep-alive" in options)
+        )
+
+
+@settings(max_examples=300, deadline=None)
+@given(heads())
+def test_what_h11_takes_we_refuse_for_a_reason(head: bytes) -> None:
+    """We are stricter than h11 where the rules at the top of the module say so, and nowhere else."""
+    if theirs(head) is None:
+        assert not isinstance(ours(head), Request)
+        return
+    mine = ours(head)
+    if isinstance(mine, Request):
+        return
+    lowered = head.lower()
+    assert isinstance(mine, Refusal)
+    assert (
+        mine.status in (405, 413, 501, 505)
+        or b"\n" in head.replace(b"\r\n", b"")  # bare LF
+        or b"\n " in head  # obs-fold
+        or any((byte < 32 and byte not in b"\t\r\n") or byte == 127 for byte in head)
+        or lowered.count(b"\ncontent-length") > 1
+        or b"5, 5" in head
+        or b"9" * 30 in head
+        or b"transfer-encoding" in lowered
+    ), (head, mine.why)
+
+
+@settings(max_examples=200, deadline=None)
+@given(heads(), st.binary(max_size=20), st.data())
+def test_cutting_changes_nothing(head: bytes, rest: bytes, data: st.DataObject) -> None:
+    """A part of a head is never a request, and what follows a request doesn't change it."""
+    whole = ours(head)
+    if not isinstance(whole, Request):
+        return
+    cut = data.draw(st.integers(0, len(head) - 1))
+    assert parse(head[:cut]) is None
+    assert parse(head + rest) == whole
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=60))
+def test_any_bytes_are_read_refused_or_not_yet_whole(junk: bytes) -> None:
+    assert isinstance(ours(junk), (Request, Refusal, type(None)))
+
+
+def test_bare_line_feed_is_refused_before_the_head_ends() -> None:
+    for part in (b"GET / HTTP/1.1\n", b"GET / HTTP/1.1\rX"):
+        with pytest.raises(Refusal):
+            parse(part)
+    assert parse(b"GET / HTTP/1.1\r") is None
+
+
+def test_limit_of_the_head() -> None:
+    start = b"GET / HTTP/1.1\r\nHost: a\r\nX: "
+    largest = start + b"x" * (MAX_HEAD - len(start) - 4) + b"\r\n\r\n"
+    request = parse(largest)
+    assert request
+    assert request.size == MAX_HEAD
+    assert parse(largest[:-1]) is None
+    for longer in (start + b"x" + largest[len(start) :], b"x" * MAX_HEAD):
+        with pytest.raises(Refusal) as caught:
+            parse(longer)
+        assert caught.value.status == 431
+
+
+def test_one_empty_line_before_the_request_is_skipped() -> None:
+    request = parse(b"\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\nnext")
+    assert request
+    assert request.head == b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+    assert request.size == len(request.head) + 2
+
+
+@pytest.mark.parametrize("status", [400, 405, 413, 431, 501, 505])
+def test_answers_are_what_h11_reads(status: int) -> None:
+    connection = h11.Connection(h11.CLIENT)
+    connection.send(h11.Request(method="GET", target="/", headers=[("Host", "a")]))
+    connection.send(h11.EndOfMessage())
+    connection.receive_data(encode_refusal(Refusal(status, "why")))
+    answer, body = connection.next_event(), connection.next_event()
+    assert isinstance(answer, h11.Response)
+    assert isinstance(body, h11.Data)
+    assert answer.status_code == status
+    assert b"why" in body.data
+    assert (b"connection", b"close") in list(answer.headers)
+
+
+def test_head_only_keeps_the_length() -> None:
+    full, bare = encode(200, b"body", persistent=True), encode(200, b"body", persistent=True, head_only=True)
+    assert full == bare + b"body"
+    assert b"\r\nConnection: keep-alive\r\n\r\n" in bare
