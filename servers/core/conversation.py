@@ -1,0 +1,130 @@
+"""One blocking connection: receive until a head is whole, ask the application, send, close.
+
+Shared by all models that block. Where the request came whole, had no body and nothing follows, closing at
+once is safe: nothing unread is left that would turn the close into a reset and cost the client its
+answer. Everywhere else the close lingers: end our side, discard what still comes, bounded in time and
+bytes, then close.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+
+from servers.core.app import Handle, burn, stop_reading
+from servers.core.counts import Ending
+from servers.core.http import MAX_BODY, MAX_HEAD, Refusal, Request, encode, encode_refusal, parse
+
+LINGER_S = 2.0
+LINGER_BYTES = MAX_BODY + MAX_HEAD
+
+
+def converse(client: socket.socket, handle: Handle) -> None:
+    """A client's whole stay."""
+    conversation = Conversation(client, handle)
+    while conversation.turn():
+        pass
+
+
+class Conversation:
+    """One client. `turn` answers one request and says whether the connection stays open."""
+
+    __slots__ = ("answers", "buffer", "client", "handle")
+
+    def __init__(self, client: socket.socket, handle: Handle) -> None:
+        self.client = client
+        self.handle = handle
+        self.buffer = b""
+        self.answers = 0
+
+    def turn(self) -> bool:
+        """Receive one request and answer it."""
+        handle = self.handle
+        try:
+            try:
+                request = self._receive()
+            except Refusal as refusal:
+                self._send(encode_refusal(refusal), refusal.status)
+                return self._close(lingering=True)
+            if request is None:
+                return self.end(Ending.ABORTED if handle.stopping else Ending.DROPPED)
+            answer = handle(request)
+            if answer.cpu_ms:
+                burn(answer.cpu_ms)
+            if answer.wait_ms:
+                time.sleep(answer.wait_ms / 1000)
+            stays = handle.keeps(request)
+            self._send(
+                encode(answer.status, answer.body, persistent=stays, head_only=request.method == b"HEAD"),
+                answer.status,
+            )
+        except (
+            TimeoutError,
+            BlockingIOError,
+        ):  # from settimeout, or from the limit set on the listening socket
+            return self.end(Ending.TIMED_OUT)
+        except OSError:
+            return self.end(Ending.DROPPED)
+        return stays or self._close(lingering=request.bodied or bool(self.buffer))
+
+    def end(self, ending: Ending) -> bool:
+        """Close without an answer. Always False, for a turn to return."""
+        self.client.close()
+        # Between two requests of a kept connection both sides may leave; nobody is owed an answer.
+        self.handle.counts.closed(None if self.answers and not self.buffer else ending)
+        return False
+
+    def _receive(self) -> Request | None:
+        """The next request, or None where the client ends first. The whole head has `timeout` seconds from here."""
+        client, handle, buffer = self.client, self.handle, self.buffer
+        request = parse(buffer) if buffer else None
+        if request is None:
+            start = time.monotonic()
+            handle.waiting.add(client)
+            if handle.stopping:
+                stop_reading(client)
+            try:
+                if buffer or client.gettimeout() is not None:
+                    client.settimeout(handle.timeout)
+                while request is None:
+                    data = client.recv(MAX_HEAD)
+                    if not data:
+                        return None
+                    self.buffer = buffer = buffer + data
+                    request = parse(buffer)
+                    if request is None:
+                        client.settimeout(max(start + handle.timeout - time.monotonic(), 1e-6))
+            finally:
+                handle.waiting.discard(client)
+        self.buffer = buffer[request.size :]
+        return request
+
+    def _send(self, wire: bytes, status: int) -> None:
+        sent = self.client.send(wire)
+        if sent < len(wire):  # more than the kernel's buffer takes, or a client that doesn't read
+            self.client.settimeout(self.handle.timeout)
+            self.client.sendall(memoryview(wire)[sent:])
+        self.answers += 1
+        self.handle.counts.answered(status)
+
+    def _close(self, *, lingering: bool) -> bool:
+        if lingering:
+            linger(self.client)
+        self.client.close()
+        self.handle.counts.closed()
+        return False
+
+
+def linger(client: socket.socket) -> None:
+    """End our side and discard what still comes until the client ends its own, within bounds."""
+    end = time.monotonic() + LINGER_S
+    left = LINGER_BYTES
+    with contextlib.suppress(OSError):
+        client.shutdown(socket.SHUT_WR)
+        while left > 0 and (remaining := end - time.monotonic()) > 0:
+            client.settimeout(remaining)
+            data = client.recv(65536)
+            if not data:
+                return
+            left -= len(data)

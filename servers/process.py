@@ -1,0 +1,128 @@
+"""A process for each connection (Stevens, UNP ch. 30: one child per client), by `multiprocessing` as in the
+class report.
+
+Waits: the parent for clients and for the ends of its children, each child in receive. Costs: a fork, an
+exit, and in the parent two descriptors while the child lives. Breaks: at a few hundred connections a
+second, since a fork costs milliseconds; and where processes or memory run out. Reference: Stevens, UNIX
+Network Programming, 30.6.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import select
+import socket
+import time
+from multiprocessing.process import BaseProcess
+
+from servers.core.app import Handle
+from servers.core.conversation import converse
+from servers.core.counts import Ending
+from servers.core.listener import Listener, persist
+from servers.core.model import Model
+
+MODEL = Model(name="process", summary="a process for each connection (multiprocessing, fork)")
+
+
+def serve(listener: Listener, handle: Handle, stop: int) -> None:
+    """Give each client to a new child; reap each child as it ends, whether or not another client comes."""
+    children = Children(handle, listener)
+    children.poller.register(stop, select.EPOLLIN)
+    children.poller.register(listener.fileno(), select.EPOLLIN)
+    stopped = False
+    while not stopped:
+        for fd, _ in children.poller.poll(maxevents=1):  # one at a time: starting a child may reap another
+            if fd in children.by_fd:
+                children.reap(fd)
+            elif fd == stop:
+                stopped = True
+            elif client := listener.accept():
+                children.start(client)
+            elif rest := listener.resting():
+                time.sleep(rest)
+    children.poller.unregister(stop)
+    children.poller.unregister(listener.fileno())
+    for client in listener.last_clients(meanwhile=children.reap_ended):
+        children.start(client)
+    children.hang_up()
+    children.wait()
+
+
+def _child(client: socket.socket, handle: Handle, row: int, listener: Listener) -> None:
+    listener.close()  # or it would go on listening after the parent has stopped
+    handle.counts.use(row)
+    converse(client, handle)
+
+
+class Children:
+    """The living children, each known by the descriptor that becomes readable when it ends."""
+
+    def __init__(self, handle: Handle, listener: Listener) -> None:
+        self.handle = handle
+        self.listener = listener
+        self.context = multiprocessing.get_context("fork")
+        self.poller = select.epoll()
+        self.by_fd: dict[int, tuple[BaseProcess, int]] = {}
+
+    def start(self, client: socket.socket) -> None:
+        """Fork a child for this client. The parent's copy of the connection is closed; the child's lives on."""
+        persist(lambda: self._fork(client), meanwhile=self.reap_ended)
+        client.close()
+
+    def _fork(self, client: socket.socket) -> None:
+        # multiprocessing opens two pipes and then forks; where that fails it leaves them open. The kernel gives out the
+        # lowest free descriptors: rehearse which four these will be.
+        pipes = rehearse_pipes()
+        row = self.handle.counts.lend()
+        child = self.context.Process(target=_child, args=(client, self.handle, row, self.listener))
+        try:
+            child.start()
+        except OSError:
+            for fd in pipes:
+                with contextlib.suppress(OSError):
+                    os.close(fd)
+            self.handle.counts.take_back(row)
+            raise
+        self.by_fd[child.sentinel] = child, row
+        self.poller.register(child.sentinel, select.EPOLLIN)
+
+    def reap(self, fd: int) -> None:
+        """Collect the child whose end this descriptor told. One that failed never counted its client's end."""
+        child, row = self.by_fd.pop(fd)
+        self.poller.unregister(fd)
+        child.join()
+        self.handle.counts.take_back(row)
+        if child.exitcode:
+            self.handle.counts.closed(Ending.ABORTED)
+        child.close()
+
+    def reap_ended(self) -> None:
+        """Collect every child that has ended, without waiting."""
+        for fd, (child, _) in list(self.by_fd.items()):
+            if not child.is_alive():
+                self.reap(fd)
+
+    def hang_up(self) -> None:
+        """Children that wait for a request end; those at work answer first."""
+        for child, _ in self.by_fd.values():
+            child.terminate()
+
+    def wait(self) -> None:
+        """Until the last child is reaped; the runner's deadline bounds it."""
+        while self.by_fd:
+            for fd, _ in self.poller.poll():
+                self.reap(fd)
+
+
+def rehearse_pipes() -> list[int]:
+    """Open and close two pipes: the numbers they got, or the OSError that says there is no room for them."""
+    fds: list[int] = []
+    try:
+        fds += os.pipe()
+        fds += os.pipe()
+    finally:
+        for fd in fds:
+            os.close(fd)
+    return fds
