@@ -1,0 +1,407 @@
+"""How each model waits: silent and slow clients, many clients, limits of the system, and stopping."""
+
+from __future__ import annotations
+
+import os
+import resource
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from serving import (
+    PATIENCE,
+    REQUEST,
+    ROOT,
+    Server,
+    balanced,
+    body_of,
+    echo,
+    receive_all,
+    status_of,
+    wait_for,
+)
+
+Start = Callable[..., Server]
+
+
+@pytest.fixture(autouse=True)
+def descriptors() -> None:
+    """The tests' own sockets."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def ask_together(server: Server, clients: int) -> list[bytes]:
+    """One request each from clients that are all connected before the first one asks; '' where reset."""
+    answers: dict[int, list[bytes]] = {}
+    with selectors.DefaultSelector() as selector:
+        socks = [server.connect() for _ in range(clients)]
+        for number, sock in enumerate(socks):
+            answers[number] = []
+            selector.register(sock, selectors.EVENT_READ, number)
+        for sock in socks:
+            try:
+                sock.sendall(REQUEST)
+            except OSError:
+                continue
+        end = time.monotonic() + 2 * PATIENCE
+        while selector.get_map():
+            assert time.monotonic() < end, f"{len(selector.get_map())} clients without an answer"
+            for key, _ in selector.select(1):
+                assert isinstance(key.fileobj, socket.socket)
+                try:
+                    data = key.fileobj.recv(65536)
+                except OSError:
+                    data = b""
+                answers[key.data].append(data)
+                if not data:
+                    selector.unregister(key.fileobj)
+                    key.fileobj.close()
+    return [b"".join(parts) for parts in answers.values()]
+
+
+def test_silent_client(model: str, start: Start) -> None:
+    server = start(model, "--timeout", "1")
+    with server.connect() as silent:
+        began = time.monotonic()
+        answer = server.ask()
+        took = time.monotonic() - began
+        assert body_of(answer) == echo(REQUEST)
+        if model == "single":  # one at a time: the silent one is first, and has its timeout
+            assert 0.8 < took < 5
+        else:
+            assert took < 0.8
+        assert silent.recv(100) == b""
+        assert time.monotonic() - began < 5
+    counts = server.stop()
+    assert (counts["accepted"], counts["answered"], counts["timed_out"]) == (2, 1, 1)
+
+
+def test_trickling_client(model: str, start: Start) -> None:
+    server = start(model, "--timeout", "0.6")
+    with server.connect() as client:
+        began = time.monotonic()
+        client.settimeout(0.1)
+        ended = False
+        while not ended:
+            assert time.monotonic() - began < 5, "a byte now and then kept the connection open"
+            try:
+                client.send(b"G")
+                ended = client.recv(100) == b""
+            except TimeoutError:
+                pass
+            except OSError:
+                ended = True
+    assert status_of(server.ask()) == 200
+    assert server.stop()["timed_out"] == 1
+
+
+def test_300_clients_at_once(model: str, start: Start) -> None:
+    server = start(model)
+    answers = ask_together(server, 300)
+    assert [body_of(answer) for answer in answers] == [echo(REQUEST)] * 300
+    counts = server.stop()
+    assert (counts["accepted"], counts["answered"]) == (300, 300)
+
+
+def test_waiting_for_the_database(model: str, start: Start) -> None:
+    server = start(model, "--wait-ms", "100")
+    began = time.monotonic()
+    assert all(ask_together(server, 6))
+    took = time.monotonic() - began
+    assert took >= (0.6 if model == "single" else 0.1)
+    if model != "single":
+        assert took < 0.55
+
+
+class Load:
+    """Clients that ask again and again until the server is gone, each connection counted by its fate."""
+
+    def __init__(self, server: Server, clients: int) -> None:
+        self.answered = self.failed = 0
+        self.lock = threading.Lock()
+        self.over = False
+        self.threads = [threading.Thread(target=self._ask, args=(server,)) for _ in range(clients)]
+        for thread in self.threads:
+            thread.start()
+
+    def _ask(self, server: Server) -> None:
+        while not self.over:
+            try:
+                good = body_of(server.ask()) == echo(REQUEST)
+            except OSError:
+                good = False
+            with self.lock:
+                self.answered += good
+                self.failed += not good
+            if not good:
+                return
+
+    def end(self) -> None:
+        self.over = True
+        for thread in self.threads:
+            thread.join(PATIENCE)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_signal_under_load(model: str, start: Start, signum: signal.Signals) -> None:
+    server = start(model, "--wait-ms", "5")
+    load = Load(server, 8)
+    wait_for(lambda: load.answered > 20)
+    server.signal(signum)
+    status, counts, log = server.end()
+    load.end()
+    assert status == 0, log
+    assert "Traceback" not in log, log
+    assert balanced(counts), counts
+    assert counts["answered"] == load.answered
+    assert counts["timed_out"] == counts["refused"] == 0
+
+
+def test_requests_in_flight_are_answered(model: str, start: Start) -> None:
+    server = start(model, "--wait-ms", "150")
+    clients = [server.connect() for _ in range(5)]
+    silent = server.connect()
+    for client in clients:
+        client.sendall(REQUEST)
+    began = time.monotonic()
+    server.signal()
+    for client in clients:
+        assert body_of(receive_all(client)) == echo(REQUEST)
+    assert silent.recv(100) == b""
+    status, counts, _ = server.end()
+    assert status == 0
+    assert time.monotonic() - began < 3, "an idle client held the end up"
+    assert (counts["accepted"], counts["answered"], counts["aborted"]) == (6, 5, 1)
+
+
+def test_idle_server_ends_at_once(model: str, start: Start) -> None:
+    server = start(model)
+    with server.connect() as client:
+        if model == "single":
+            assert status_of(server_answer(client)) == 200
+        began = time.monotonic()
+        server.signal()
+        assert server.end()[0] == 0
+        assert time.monotonic() - began < 2
+
+
+def server_answer(client: socket.socket) -> bytes:
+    client.sendall(REQUEST)
+    return receive_all(client)
+
+
+def test_deadline_ends_what_takes_too_long(model: str, start: Start) -> None:
+    server = start(model, "--wait-ms", "60000", "--drain", "0.3")
+    with server.connect() as client:
+        client.sendall(REQUEST)
+        wait_for(lambda: busy(server))
+        children = server.children()
+        began = time.monotonic()
+        server.signal()
+        status, counts, _ = server.end()
+        assert status == 0
+        assert 0.2 < time.monotonic() - began < 3
+        assert counts["aborted"] == counts["accepted"] == 1
+    wait_for(lambda: not any(alive(pid) for pid in children), 3)
+
+
+def test_second_signal_ends_at_once(model: str, start: Start) -> None:
+    server = start(model, "--wait-ms", "60000", "--drain", "60")
+    with server.connect() as client:
+        client.sendall(REQUEST)
+        wait_for(lambda: busy(server))
+        children = server.children()
+        server.signal()
+        wait_for(lambda: refuses(server) or model == "single")
+        wait_for(lambda: not pending(server.pid))
+        server.signal()
+        status, counts, _ = server.end()
+        assert status == 128 + signal.SIGTERM
+        assert balanced(counts)
+    wait_for(lambda: not any(alive(pid) for pid in children), 3)
+
+
+def test_killed_server_leaves_no_child(start: Start) -> None:
+    server = start("process", "--wait-ms", "60000")
+    with server.connect() as client:
+        client.sendall(REQUEST)
+        wait_for(server.children)
+        children = server.children()
+        server.kill()
+        wait_for(lambda: not any(alive(pid) for pid in children), 3)
+
+
+def busy(server: Server) -> bool:
+    """The server has read all that was sent to it."""
+    hexport = f":{server.port:04X}"
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if fields[1].endswith(hexport) and fields[3] == "01":
+            return fields[4].endswith(":00000000") and fields[9] != "0"
+    return False
+
+
+def refuses(server: Server) -> bool:
+    try:
+        server.connect().close()
+    except OSError:
+        return True
+    return False
+
+
+def pending(pid: int) -> bool:
+    """A signal that the process hasn't taken yet."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(("SigPnd", "ShdPnd")) and int(line.split()[1], 16):
+            return True
+    return False
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def test_few_descriptors(model: str, start: Start) -> None:
+    """64 descriptors and 200 clients that say nothing: no spin, no end, and service afterwards."""
+    server = start(model, "--timeout", "4", nofile=64)
+    assert server.ready["nofile"] == 64
+    clients = [server.connect() for _ in range(200)]
+    if model != "single":
+        wait_for(lambda: starved(server))
+    before, began = server.cpu_seconds(), time.monotonic()
+    time.sleep(1.0)  # the window that is measured
+    used = (server.cpu_seconds() - before) / (time.monotonic() - began)
+    assert used < 0.3, f"{used:.0%} of a core to do nothing"
+    for client in clients:
+        client.close()
+    wait_for(lambda: answers(server))
+    counts = server.stop()
+    assert counts["answered"] >= 1
+    assert balanced(counts)
+
+
+def starved(server: Server) -> bool:
+    """As many descriptors in use as there can be, or so many children that no two pipes are left."""
+    return len(os.listdir(f"/proc/{server.pid}/fd")) >= 60
+
+
+def answers(server: Server) -> bool:
+    try:
+        return status_of(server.ask()) == 200
+    except (OSError, IndexError):
+        return False
+
+
+def test_few_descriptors_all_answered(model: str, start: Start) -> None:
+    server = start(model, nofile=64)
+    assert [status_of(answer) for answer in ask_together(server, 200)] == [200] * 200
+    assert server.stop()["answered"] == 200
+
+
+def test_select_beyond_its_set(start: Start) -> None:
+    server = start("select", "--timeout", "30")
+    clients = [server.connect() for _ in range(1100)]
+    refused = [client for client in clients if ended(client)]
+    wait_for(lambda: len(os.listdir(f"/proc/{server.pid}/fd")) <= 1024)
+    assert len(refused) > 50
+    assert body_of(server_answer(clients[0])) == echo(REQUEST)
+    for client in clients:
+        client.close()
+    wait_for(lambda: answers(server))
+    counts = server.stop()
+    assert counts["refused"] >= len(refused)
+    assert counts["peak_connections"] >= 1000
+    assert balanced(counts)
+
+
+def ended(client: socket.socket) -> bool:
+    """Whether the server says 503 soon; the others in the set hear nothing."""
+    client.settimeout(0.002)
+    try:
+        return b"503" in receive_all(client)
+    except TimeoutError:
+        return False
+    finally:
+        client.settimeout(PATIENCE)
+
+
+def test_no_zombie(start: Start) -> None:
+    server = start("process")
+    ask_together(server, 20)
+    wait_for(lambda: not server.children())  # nobody connects meanwhile
+
+
+def test_a_child_that_is_killed_is_counted(start: Start) -> None:
+    server = start("process")
+    with server.connect() as client:
+        wait_for(server.children)
+        os.kill(server.children()[0], signal.SIGKILL)
+        wait_for(lambda: not server.children())
+        client.close()
+    counts = server.stop()
+    assert (counts["accepted"], counts["aborted"]) == (1, 1)
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "servers", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE
+    )
+
+
+def test_port_in_use(model: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = command(model, "--port", str(port))
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr == f"servers: can't listen on 127.0.0.1 port {port}: Address already in use\n"
+
+
+def test_address_that_is_not_ours() -> None:
+    done = command("single", "--host", "192.0.2.1", "--port", "0")
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("nosuch",),
+        ("__main__",),
+        ("single", "--nosuch"),
+        ("single", "--port", "70000"),
+        ("single", "--port", "-1"),
+        ("single", "--timeout", "0"),
+        ("single", "--timeout", "nan"),
+        ("single", "--bytes", "-1"),
+        ("single", "--cpu-ms", "x"),
+        ("single", "--connection", "open"),
+        ("single", "extra"),
+    ],
+)
+def test_mistakes_in_what_was_asked(arguments: tuple[str, ...]) -> None:
+    done = command(*arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+
+
+def test_list() -> None:
+    done = command("--list")
+    assert done.returncode == 0
+    listed: dict[str, Any] = {line.split()[0]: line.split(maxsplit=1)[1] for line in done.stdout.splitlines()}
+    assert {"single", "process", "thread", "select"} <= set(listed)
+    assert "null" not in listed
