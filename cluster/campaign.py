@@ -30,7 +30,7 @@ LEASE_S = 20.0
 RENEW_S = 2.0
 SERVER_READY_S = 15.0
 GRACE_S = 8.0  # longer than the servers' own drain
-SERVER, MASTER = "server", "master"
+SERVER, MASTER, SAMPLER = "server", "master", "sampler"
 PROBES = 1  # requests of the campaign itself, which the server counts as well
 
 
@@ -178,13 +178,15 @@ def _load(study: Study, files: CampaignFiles, run: Run, to: RunFiles, work: Path
     of = plan.server(run.model)
     lifetime = plan.run_seconds()[1] + 300.0
 
-    def spawn(host: Host, name: str, argv: tuple[str, ...], ready_s: float = 0.0) -> Handle:
+    def spawn(
+        host: Host, name: str, argv: tuple[str, ...], ready_s: float = 0.0, cpus: tuple[int, ...] | None = None
+    ) -> Handle:
         return host.start(
             Spawn(
                 name=name,
                 argv=argv,
                 log_directory=host.directory / work,
-                cpus=host.entry.cpus,
+                cpus=host.entry.cpus if cpus is None else cpus,
                 lease_s=LEASE_S,
                 lifetime_s=lifetime,
                 memory_floor_mb=plan.memory_floor_mb,
@@ -193,7 +195,7 @@ def _load(study: Study, files: CampaignFiles, run: Run, to: RunFiles, work: Path
             )
         )
 
-    spawn(target, SERVER, commands.server(target.python, plan, of, target.entry), SERVER_READY_S)
+    server = spawn(target, SERVER, commands.server(target.python, plan, of, target.entry), SERVER_READY_S)
     first = study.load[0]
     probed = first.run(commands.probe(first.python, plan, of, target.entry), plan.timeout + 10)
     if probed.status:
@@ -205,8 +207,17 @@ def _load(study: Study, files: CampaignFiles, run: Run, to: RunFiles, work: Path
         MASTER,
         commands.master(study.control.python, files.plan, plan, of, target.entry, to.directory, names),
     )
+    pids: dict[str, list[str]] = {}
     for host, name in workers:
-        spawn(host, name, commands.worker(host.python, files.plan, plan, of, target.entry, name))
+        started = spawn(host, name, commands.worker(host.python, files.plan, plan, of, target.entry, name))
+        pids.setdefault(host.entry.name, []).append(f"{started.pid}:{name}")
+    for host in (target, *study.load):
+        watched = f"{server.pid}:{run.label}" if host is target else None
+        here = tuple(pids.get(host.entry.name, ()))
+        samples = RunFiles(host.directory / work).samples(host.entry.name)
+        argv = commands.sampler(host.python, plan, host.entry.name, samples, watched, here)
+        # Beside the load where both are one machine: never on the server's cores.
+        spawn(host, SAMPLER, argv, cpus=study.control.entry.cpus if host.is_here else ())
     _wait(study, to, run, show, lifetime)
 
 
@@ -257,6 +268,8 @@ def _stop_and_collect(study: Study, to: RunFiles, work: Path) -> None:
             logs = host.directory / work
             if host.run(["test", "-d", str(logs)]).status == 0:
                 host.get(logs, to.logs)
+                for samples in to.logs.glob("samples-*.csv"):
+                    samples.replace(to.directory / samples.name)
                 host.run(["rm", "-rf", "--", str(logs)])
         except HostError as error:
             problems.append(str(error))

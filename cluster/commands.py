@@ -49,6 +49,16 @@ def worker(python: str, plan_file: Path, plan: Plan, of: Server, target: HostEnt
     return (*_locust(python, plan_file, plan, of, target), *where, "--study-worker", name)
 
 
+def sampler(
+    python: str, plan: Plan, host: str, out: Path, server: str | None, workers: tuple[str, ...]
+) -> tuple[str, ...]:
+    """The sampler of one host. `server` and `workers` are PID:NAME."""
+    watched = ("--server", server) if server else ()
+    each = [word for worker in workers for word in ("--worker", worker)]
+    where = ("--host", host, "--port", str(plan.port), "--out", str(out))
+    return (python, "-m", "cluster.sampler", *where, *watched, *each)
+
+
 def _locust(python: str, plan_file: Path, plan: Plan, of: Server, target: HostEntry) -> tuple[str, ...]:
     # The master needs --host as well: it sends its own to the workers.
     address = ("--host", f"http://{target.address}:{plan.port}")

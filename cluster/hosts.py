@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.errors import HostError
-from cluster.inventory import HostEntry
+from cluster.inventory import LOCAL, HostEntry
 
 COMMAND_S = 30.0
 PROJECT = Path(__file__).resolve().parent.parent
@@ -93,6 +93,11 @@ class Host(ABC):
     @abstractmethod
     def get(self, remote: Path, local: Path, timeout: float = COMMAND_S) -> None:
         """Copy a file or a directory from the host."""
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is the machine that fab runs on."""
+        return self.entry.connection == LOCAL
 
     @property
     def state(self) -> Path:

@@ -1,0 +1,43 @@
+# Two commands on a fresh machine: `make campaign` and `make test`. Each makes .venv from the lock file first.
+
+PYTHON ?= python3
+BIN := .venv/bin
+# Installed once for each content of the lock file; uv, which installs it, comes from the package index like the rest.
+READY := .venv/ready
+
+.PHONY: help campaign test test-slow check bench lock clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+campaign: $(READY) ## run the study on this machine: figures and a summary, in four minutes
+	$(BIN)/fab deploy run-campaign
+
+test: $(READY) ## all tests that fit in eight minutes
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(READY) ## those that take longer
+	$(BIN)/python -m pytest -m slow
+
+check: $(READY) ## style, types and the rules of the house
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(READY) ## what the load generator costs, against wrk and nginx
+	$(BIN)/python -m benchmarks.generator
+
+lock: $(READY) ## resolve the newest releases again
+	$(BIN)/uv pip compile pyproject.toml --group dev --generate-hashes --no-header --no-emit-index-url --quiet --upgrade -o requirements.lock
+
+clean: ## remove what was installed and built here; results stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(READY): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "This needs Python 3.11 or newer, $(PYTHON) is older: make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	touch $(READY)
