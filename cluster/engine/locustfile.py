@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ from locust.runners import MasterRunner, WorkerRunner
 
 from cluster.engine import ladder
 from cluster.engine.ladder import Ladder, Ledger
+from cluster.engine.lean import LeanUser
 from cluster.engine.recorder import Phase, Recorder, now
 from cluster.engine.users import FastQuickstartUser, QuickstartUser, Recorded
 from cluster.layout import RunFiles
 from cluster.plan import Plan, load_plan
 
-__all__ = ["FastQuickstartUser", "Ladder", "QuickstartUser"]  # what Locust picks from
+__all__ = ["FastQuickstartUser", "Ladder", "LeanUser", "QuickstartUser"]  # what Locust picks from
 
 # Reports, rows and flushes once a second: a short phase has history rows of its own, the last one reaches the disk.
 locust.runners.WORKER_REPORT_INTERVAL = 1.0
@@ -34,6 +36,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     study = parser.add_argument_group("load study")
     # Text, not Path: Locust sends the master's options to the workers.
     study.add_argument("--study-plan", required=True, help="the campaign's plan")
+    study.add_argument("--study-server", required=True, help="which of the plan's servers is measured")
     study.add_argument("--study-run", default="", help="master: the run's directory")
     study.add_argument("--study-workers", default="", help="master: names of the workers, with commas")
     study.add_argument("--study-worker", default="", help="worker: its name")
@@ -67,10 +70,14 @@ def wire_worker(environment: Environment, runner: WorkerRunner, plan: Plan) -> N
     name = options.study_worker  # now, since the master's options replace the worker's when users are spawned
     recorder = Recorder(runner)
     Recorded.recorder = recorder
+    Recorded.host = options.host  # the worker's own; the master needs none and would hand that on
     Recorded.think = plan.think_time
     Recorded.keep_alive = plan.connection == "keep-alive"
     Recorded.timeout = plan.timeout
-    Recorded.body = None
+    size = plan.server(options.study_server).work.bytes
+    Recorded.body = None if size is None else b"x" * size
+    if plan.client == "lean":
+        LeanUser.prepare(options.host)
 
     def send(record: dict[str, Any] | None) -> None:
         if record is not None:
@@ -78,6 +85,7 @@ def wire_worker(environment: Environment, runner: WorkerRunner, plan: Plan) -> N
 
     def enter(environment: Environment, msg: Any) -> None:
         send(recorder.enter(Phase(**msg.data)))
+        gc.freeze()  # thousands of users stay as they are: no collection in the window needs to walk them again
 
     def finish(environment: Environment, msg: Any) -> None:
         enter(environment, msg)

@@ -1,0 +1,283 @@
+"""A Locust user that costs the load generator little (`client = "lean"`): bare sockets on the hub's own watchers.
+
+What it does for each request is what a browser's first GET does, and no more: connect (or reuse), send, wait until the
+socket is readable, judge the answer. What makes it cheap, and why each is sound:
+
+- The server's name is looked up once a worker. A request that was sent is never sent again.
+- It sends straight after `connect`, without waiting: on loopback the connection stands by then. Elsewhere the first
+  attempt says "not yet", and the socket is waited for.
+- One deadline for the whole request, connection included, kept by one sweep a worker over the requests in flight, which
+  the recorder has in order of start; no timer is made for a request. An answer that comes after it is a failure too.
+- An answer that equals the last good one byte for byte (the Date field changes once a second) is as good as that one.
+- Its one task never returns: Locust's choosing, queueing and dispatching of a task for each request is left out.
+
+After `Connection: close` the server should close first, or the client's few ports fill up with TIME_WAIT. Mostly the
+end lies behind the answer already; where it doesn't, the connection is left to `Parting` and the user goes on.
+"""
+
+from __future__ import annotations
+
+import _socket  # socket.socket without the layers that Python and gevent put around it: half the cost of a new one
+import errno
+import os
+import sys
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+from gevent import GreenletExit, get_hub, getcurrent, sleep
+from locust import task
+from locust.exception import StopUser
+from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
+
+from cluster.engine.http_reply import Answer, Reply
+from cluster.engine.recorder import now
+from cluster.engine.users import Recorded
+
+SWEEP_S = 0.05
+PART_S = 1.0  # how long the server may take to close first
+RECEIVE = 64 * 1024
+READ, WRITE = 1, 2  # libev's names for what a watcher watches for
+
+LATE = "no answer in time"
+_OWN_LIMITS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
+
+
+def request_bytes(host: str, port: int, keep_alive: bool) -> bytes:
+    """The request as it goes over the wire, so that an echo's body can be known beforehand."""
+    name = f"[{host}]" if ":" in host else host
+    connection = "" if keep_alive else "Connection: close\r\n"
+    return f"GET / HTTP/1.1\r\nHost: {name}:{port}\r\n{connection}\r\n".encode("ascii")
+
+
+class RequestFailed(Exception):
+    """For Locust's statistics, which count failures by this text: so it has no figures of one request in it."""
+
+
+def failed(error: OSError) -> Answer:
+    """A failure by the socket's own word."""
+    text = os.strerror(error.errno) if error.errno else str(error)
+    if isinstance(error, TimeoutError):
+        kind = "timed-out"
+    elif isinstance(error, ConnectionRefusedError):
+        kind = "refused"
+    elif isinstance(error, ConnectionError):
+        kind = "reset"
+    else:
+        kind = "other"
+        if error.errno in _OWN_LIMITS:
+            text = f"the load generator's own limit: {text}"
+    return Answer(kind, text, 0, False)
+
+
+class Parting:
+    """Connections that were answered and that the server has yet to close. One for each worker."""
+
+    def __init__(self) -> None:
+        self._open: dict[Any, tuple[_socket.socket, float]] = {}  # by watcher, in order of time
+
+    def take(self, connection: _socket.socket, watcher: Any) -> None:
+        """Close the connection when the server has, or after PART_S. `watcher` must watch it, and not be started."""
+        self._open[watcher] = (connection, now())
+        watcher.start(self._close, watcher)
+
+    def sweep(self, before: float) -> None:
+        """Close those that came before that moment."""
+        for watcher in [watcher for watcher, (_, since) in self._open.items() if since < before]:
+            self._close(watcher)
+
+    def _close(self, watcher: Any) -> None:
+        watcher.stop()
+        connection, _ = self._open.pop(watcher)
+        connection.close()
+
+
+class LeanUser(Recorded):
+    """`GET /`, think, again. `prepare` is called once a worker, before the first user starts."""
+
+    _family: ClassVar[int]
+    _address: ClassVar[Any]
+    _request: ClassVar[bytes]
+    _parting: ClassVar[Parting]
+    _sweeper: ClassVar[Any]
+    _good: ClassVar[tuple[bytes | None, Answer]] = (None, Answer(None, "", 0, False))
+    """The last good answer that came in one piece, and what it was worth."""
+
+    _connection: _socket.socket | None = None
+    _watcher: Any = None
+
+    @classmethod
+    def prepare(cls, host: str | None) -> None:
+        """Look up the server's address, and start the sweep. `host` is Locust's: http://name:port."""
+        url = urlsplit(host or "")
+        if url.scheme != "http" or not url.hostname:
+            sys.exit(f"--host {host}: http://NAME:PORT is wanted")
+        port = url.port or 80
+        try:
+            found = _socket.getaddrinfo(url.hostname, port, 0, _socket.SOCK_STREAM)
+        except _socket.gaierror as error:
+            sys.exit(f"--host {host}: {error}")
+        cls._family, _, _, _, cls._address = found[0]  # the servers listen on a name's first address, too
+        cls._request = request_bytes(url.hostname, port, cls.keep_alive)
+        cls._parting = Parting()
+        cls._sweeper = get_hub().loop.timer(SWEEP_S, SWEEP_S)
+        cls._sweeper.start(cls._sweep)
+
+    @classmethod
+    def _sweep(cls) -> None:
+        at = now()
+        cls._parting.sweep(at - PART_S)
+        for user in cls.recorder.begun_before(at - cls.timeout):
+            # A user with a request in flight waits in `_readable` or `_writable` and nowhere else.
+            user._running.throw(TimeoutError(LATE))
+
+    @task
+    def cycle(self) -> None:
+        """Request and think until Locust says stop."""
+        self._running = getcurrent()
+        self._hub = get_hub()
+        self._tell = self.environment.events.request.fire
+        try:
+            while True:
+                answer = self._get()
+                if self._state == LOCUST_STATE_STOPPING:
+                    raise StopUser
+                self._think(answer)
+        finally:
+            self._close()
+
+    def _get(self) -> Answer:
+        """One request from its beginning to its entry in the records. Leaves a connection only for the next one."""
+        began = self.woke()
+        self.recorder.begin(self, began)
+        try:
+            answer = self._exchange()
+            at = now()
+            if at - began > self.timeout:
+                answer = Answer("timed-out", LATE, answer.size, False)
+        except OSError as error:
+            at = now()
+            self._close()
+            answer = failed(error)
+        except GreenletExit:
+            self._close()
+            self._record(now(), Answer("aborted", "the user was ended", 0, False))
+            raise
+        self._record(at, answer)
+        if not self.keep_alive or not answer.persistent:
+            self._part(answer)
+        return answer
+
+    def _record(self, at: float, answer: Answer) -> None:
+        kind, text, size, _ = answer
+        if kind is None:
+            elapsed = self.recorder.success(self, at, size)
+            error = None
+        else:
+            elapsed = self.recorder.failure(self, at, kind, size)
+            error = RequestFailed(f"{kind}: {text}")
+        self._tell(
+            request_type="GET",
+            name="/",
+            response_time=elapsed * 1000,
+            response_length=size,
+            exception=error,
+            context={},
+        )
+
+    def _exchange(self) -> Answer:
+        connection = self._connection
+        if connection is not None and self.think[1] > 0 and not self._idle(connection):
+            self._close()
+            connection = None
+        if connection is None:
+            connection = self._connect()
+        else:
+            connection.send(self._request)
+        self._readable()
+        data = connection.recv(RECEIVE)
+        known, answer = LeanUser._good
+        if data == known:
+            return answer
+        reply = Reply(self.body)
+        while data:
+            came = reply.feed(data)
+            if came is not None:
+                if came.kind is None:
+                    LeanUser._good = (data, came)
+                return came
+            self._readable()
+            data = connection.recv(RECEIVE)
+        return reply.end()
+
+    def _connect(self) -> _socket.socket:
+        connection = self._connection = _socket.socket(self._family, _socket.SOCK_STREAM | _socket.SOCK_NONBLOCK)
+        connection.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
+        error = connection.connect_ex(self._address)
+        if error not in (0, errno.EINPROGRESS):
+            raise OSError(error, os.strerror(error))
+        if self._watcher is None:
+            self._watcher = self._hub.loop.io(connection.fileno(), READ)
+        else:
+            self._watcher.fd = connection.fileno()
+        try:
+            connection.send(self._request)
+        except BlockingIOError:
+            self._writable()
+            connection.send(self._request)
+        return connection
+
+    def _readable(self) -> None:
+        self._watcher.start(self._running.switch)
+        self._hub.switch()
+        self._watcher.stop()
+
+    def _writable(self) -> None:
+        self._watcher.events = WRITE
+        self._watcher.start(self._running.switch)
+        try:
+            self._hub.switch()
+        finally:
+            self._watcher.stop()
+            self._watcher.events = READ
+
+    def _idle(self, connection: _socket.socket) -> bool:
+        """Whether a connection that was kept open is still open, and nothing has come that nobody asked for."""
+        try:
+            connection.recv(1, _socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass
+        return False
+
+    def _part(self, answer: Answer) -> None:
+        """End an answered connection that carries no other request, the server first if it will."""
+        connection = self._connection
+        if connection is None:
+            return
+        try:
+            connection.recv(1)  # mostly the end, which came with the answer
+        except BlockingIOError:
+            if not answer.persistent:
+                self._parting.take(connection, self._watcher)
+                self._connection = self._watcher = None
+        except OSError:
+            pass
+        self._close()
+
+    def _think(self, answer: Answer) -> None:
+        """What Locust does between two tasks. Without think time the wait for an answer lets the others run."""
+        seconds = self.wait_time()
+        if seconds > 0:
+            self._state = LOCUST_STATE_WAITING
+            sleep(seconds)
+            self._state = LOCUST_STATE_RUNNING
+        elif answer.kind is not None:
+            sleep(0)  # a refusal is immediate: nobody was waited for
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            if self._watcher is not None:
+                self._watcher.stop()
+            self._connection.close()
+            self._connection = None

@@ -1,0 +1,78 @@
+"""Lean users under a real Locust, in a process of their own: `python -m tests.local.lean_run JSON`, one JSON line out.
+
+Importing Locust patches sockets and threads, so that pytest's own process must not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+from typing import Any
+
+import gevent
+import gevent.socket
+from locust.env import Environment
+from locust.exception import StopUser
+from locust.user.task import LOCUST_STATE_STOPPING
+
+from cluster.engine.lean import LeanUser
+from cluster.engine.recorder import Phase, Recorder, now
+from cluster.engine.users import Recorded
+
+
+def main() -> None:
+    asked = json.loads(sys.argv[1])
+    environment = Environment(user_classes=[LeanUser], stop_timeout=asked["stop_timeout"])
+    runner = environment.create_local_runner()
+    recorder = Recorder(runner)
+    Recorded.recorder = recorder
+    Recorded.think = (asked["think"], asked["think"])
+    Recorded.keep_alive = asked["keep_alive"]
+    Recorded.timeout = asked["timeout"]
+    Recorded.body = asked["body"].encode()
+    LeanUser.prepare(asked["host"])
+    ended: list[dict[str, Any]] = []
+
+    def note(request_type: str, name: str, **said: Any) -> None:
+        exception = said["exception"]
+        ended.append(
+            {
+                "request": f"{request_type} {name}",
+                "failure": str(exception) if exception else "",
+                "size": said["response_length"],
+                "ms": said["response_time"],
+            }
+        )
+        if len(ended) >= asked["requests"]:
+            raise StopUser
+
+    environment.events.request.add_listener(note)  # type: ignore[no-untyped-call]
+    recorder.enter(Phase(1, "ladder", "measure", asked["users"]))
+    if asked["no_descriptors"]:
+        free = os.dup(0)
+        os.close(free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    runner.start(asked["users"], spawn_rate=1000)
+    with gevent.Timeout(asked["patience"]):
+        assert runner.spawning_greenlet is not None
+        runner.spawning_greenlet.join()
+        if asked["stop_in_flight"]:
+            while len(recorder.begun_before(now())) < asked["users"]:
+                gevent.sleep(0.01)
+            stopping = gevent.spawn(runner.stop)
+            while any(user.args[0]._state != LOCUST_STATE_STOPPING for user in runner.user_greenlets):
+                gevent.sleep(0.01)
+            gevent.socket.create_connection(LeanUser._address).close()  # for a server that waits for this moment
+            stopping.join()
+        while runner.user_count:
+            gevent.sleep(0.01)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    total = environment.stats.total
+    record = recorder.close(now())
+    print(json.dumps({"record": record, "ended": ended, "locust": [total.num_requests, total.num_failures]}))
+
+
+if __name__ == "__main__":
+    main()
