@@ -39,6 +39,8 @@ class RunData:
     reason: str = ""
     server: Mapping[str, Any] | None = None
     """The server's own counts at its end."""
+    probes: int = 0
+    """Requests that the campaign itself sent to the server."""
     gaps: tuple[str, ...] = ()
 
     def ledger(self) -> Ledger:
@@ -143,6 +145,7 @@ def read_run(files: CampaignFiles, run: Run) -> RunData:
         str(state.get("state", "failed")),
         str(state.get("reason") or ""),
         server if isinstance(server, dict) else None,
+        int(state.get("probes") or 0),
     )
 
 

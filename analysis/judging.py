@@ -84,7 +84,7 @@ def judge_run(data: RunData, plan: Plan, unfinished: bool = False) -> RunResult:
         }
     except FormatError as error:
         raise FormatError(f"{data.files.ledger}: {error}") from None
-    run = reconcile(ledger, data.server)
+    run = reconcile(ledger, data.server, data.probes)
     lowest = windows.get(1)
     unloaded_s = lowest.cycle_response_s if lowest is not None else None
     steps = tuple(

@@ -24,6 +24,8 @@ class Reconciled:
     beside: Mapping[str, int]
     """Timed out, aborted, reset, cut short, and still in flight when the ledger ends."""
     refused_server: int = 0
+    probes: int = 0
+    """Requests of the campaign itself, in the server's counts and in no ledger."""
     missing: tuple[str, ...] = ()
     """Phases of workers that didn't come: with any, the counts can't be compared."""
 
@@ -32,7 +34,7 @@ class Reconciled:
         """How many requests the two counts are apart, with those beside taken on either side as it fits."""
         if self.answered_server is None or self.missing:
             return None
-        surplus = self.answered_server - self.answered_client
+        surplus = self.answered_server - self.probes - self.answered_client
         return max(0, -surplus, surplus - sum(self.beside.values()))
 
     def sentence(self) -> str:
@@ -42,10 +44,11 @@ class Reconciled:
         )
         server = "an unknown number" if self.answered_server is None else f"{self.answered_server}"
         ours = f"{self.attempts} attempts, {self.answered_client} answered"
-        return f"{ours}; the server counts {server} answered; beside them: {beside}"
+        own = f", {self.probes} of them the campaign's own probes" if self.probes else ""
+        return f"{ours}; the server counts {server} answered{own}; beside them: {beside}"
 
 
-def reconcile(ledger: Ledger, server: Mapping[str, Any] | None) -> Reconciled:
+def reconcile(ledger: Ledger, server: Mapping[str, Any] | None, probes: int = 0) -> Reconciled:
     """Add up ramp, settle, measure and drain of every step and set them against the server's counts."""
     failures: Counter[str] = Counter()
     last: dict[str, int] = {}
@@ -62,6 +65,7 @@ def reconcile(ledger: Ledger, server: Mapping[str, Any] | None) -> Reconciled:
         answered_server=_count(server, "answered"),
         beside={**beside, "in flight": sum(last.values())},
         refused_server=_count(server, "refused") or 0,
+        probes=probes,
         missing=tuple(missing),
     )
 

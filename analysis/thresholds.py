@@ -47,8 +47,8 @@ class Thresholds:
     failures_pass: float = 0.001
     failures_flag: float = 0.01
     reconcile_share: float = 0.005
-    reconcile_requests: float = 10.0
-    """The study's own probes of the server (is it ready, is its answer right) are in the server's counts alone."""
+    reconcile_requests: float = 2.0
+    """Of a run of a few hundred requests 0.5 % is less than one that ends as the run does."""
     # 8 who was the limit
     slow_ratio: float = 2.0
     slow_ms: float = 5.0

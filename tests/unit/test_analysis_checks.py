@@ -222,6 +222,14 @@ def test_failures_pass_are_flagged_or_fail(failed: int, outcome: str) -> None:
     )
 
 
+def test_the_campaigns_own_probes_are_no_difference() -> None:
+    few = run(attempts=300, answered_client=300, answered_server=320)
+    assert checks.counts(few).outcome == "fail"
+    probed = checks.counts(replace(few, probes=20))
+    assert probed.outcome == "pass"
+    assert "20 of them the campaign's own probes" in probed.detail
+
+
 def test_counts_take_what_is_beside_on_either_side() -> None:
     beside = {"timed-out": 300, "in flight": 20}
     assert checks.counts(run(answered_client=9_680, answered_server=10_000, beside=beside)).outcome == "pass"
