@@ -53,6 +53,16 @@ class StepVerdict:
     failures: int | None
     saturated: bool
 
+    def __str__(self) -> str:
+        """One line: what was found, and the first reason where it isn't simply valid."""
+        again = " (return step)" if self.kind == "return" else ""
+        figures = [f"{self.rps:.1f} requests/s"] if self.rps is not None else []
+        figures += [f"mean {self.mean_ms:.3g} ms"] if self.mean_ms is not None else []
+        figures += [f"{self.failures} failed"] if self.failures else []
+        label = f"{self.verdict} (saturated)" if self.saturated else self.verdict
+        said = f"{self.model} at {self.users} users{again}: " + ", ".join((label, *figures))
+        return f"{said}: {self.reasons[0]}" if self.verdict != "valid" and self.reasons else said
+
 
 def judge(campaign_dir: Path | str, run_name: str) -> list[StepVerdict]:
     """The verdicts of one run, `<block>-<label>`, as soon as its ledger is there: run.json may still be missing.

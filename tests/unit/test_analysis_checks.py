@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from synthetic import encode, plan
 
 from analysis import checks, checks_generator, checks_target
 from analysis.checks import Check
@@ -17,6 +16,7 @@ from analysis.repeat import across_blocks, control, returned
 from analysis.samples import Generator, Target
 from analysis.stats import Ratio
 from cluster.plan import Step
+from tests.unit.synthetic import encode, plan
 
 PLAN = plan()  # think time 1-5 s, timeout 10 s
 USERS, SECONDS, RESPONSE = 300, 60.0, 0.010

@@ -13,7 +13,6 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-from synthetic import plan
 
 from analysis.figures import (
     FIGURES,
@@ -24,6 +23,7 @@ from analysis.figures import (
     rps_against_users,
 )
 from analysis.style import styles
+from tests.unit.synthetic import plan
 
 ASKED = plan(models=["single", "thread"], users=[100, 200, 400])
 LABELS = ("single", "thread")

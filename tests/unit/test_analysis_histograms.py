@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from hdrh.histogram import HdrHistogram
-from synthetic import encode
 
 from analysis.histograms import EMPTY, Histogram, HistogramError, decode, highest_us, lowest_us, merge
 from analysis.quantiles import Quantile, quantile
+from tests.unit.synthetic import encode
 
 BIN = 0.001  # three significant digits
 

@@ -7,13 +7,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from synthetic import Load, plan, write_campaign
 
 from analysis import analyze, judge, load
 from analysis.ledger import read_ledger
 from analysis.samples import read_samples
 from cluster.errors import FormatError, StudyError
 from cluster.layout import CampaignFiles
+from tests.unit.synthetic import Load, plan, write_campaign
 
 SMALL = plan(users=[100, 200], models=["single", "thread"], aa=False, return_step=False)
 

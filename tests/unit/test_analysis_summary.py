@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from synthetic import Load, plan, write_campaign
 
 from analysis import Analysis, analyze
 from analysis.__main__ import main
 from analysis.ranking import Comparison
 from analysis.summary import sentence
 from cluster.plan import Run, Step
+from tests.unit.synthetic import Load, plan, write_campaign
 
 ASKED = plan(models=["single", "process", "thread", "select"], users=[50, 100, 200, 400])
 

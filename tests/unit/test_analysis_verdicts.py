@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
-from synthetic import Load, LoadOf, plan, write_campaign
 
 from analysis import StepVerdict, analyze, judge
 from cluster.plan import Run, Step
+from tests.unit.synthetic import Load, LoadOf, plan, write_campaign
 
 ASKED = plan(models=["single"], users=[100, 400], aa=False, return_step=False)
 X_FREE = 400 / 3.004
 
 
-def judged(tmp_path: Path, **top: object) -> StepVerdict:
+def judged(tmp_path: Path, **top: Any) -> StepVerdict:
     """The verdict at 400 users, with these changes; at 100 users everything is sound."""
-    write_campaign(tmp_path, ASKED, top_step(Load(**top)))  # type: ignore[arg-type]
+    write_campaign(tmp_path, ASKED, top_step(Load(**top)))
     bottom, upper = judge(tmp_path, "1-single")
     assert bottom.verdict == "valid"
     return upper
@@ -29,10 +30,10 @@ def top_step(load: Load) -> LoadOf:
     return load_of
 
 
-OVER = {"rate": 90.0, "response": 400 / 90 - 3, "server_cpu": 0.99, "spread": 0.1}
+OVER: dict[str, Any] = {"rate": 90.0, "response": 400 / 90 - 3, "server_cpu": 0.99, "spread": 0.1}
 """A server that is full at 90 requests/s."""
 
-CASES = [
+CASES: list[tuple[str, dict[str, Any], str]] = [
     ("worker-lost", {"lost": ("load1-2",)}, "no record came from load1-2"),
     ("worker-lost", {"users_right": 0.9}, "199 of 200 users"),
     ("generator-limited", {"lag_ms": 60.0, "late": 0.03}, "think times drawn as 3.000 s passed in 3.030 s"),
@@ -55,10 +56,20 @@ CASES = [
 
 
 @pytest.mark.parametrize(("verdict", "top", "said"), CASES)
-def test_verdicts(tmp_path: Path, verdict: str, top: dict[str, object], said: str) -> None:
+def test_verdicts(tmp_path: Path, verdict: str, top: dict[str, Any], said: str) -> None:
     got = judged(tmp_path, **top)
     assert got.verdict == verdict
     assert said in "; ".join(got.reasons)
+
+
+def test_a_verdict_prints_as_one_line(tmp_path: Path) -> None:
+    sound = judged(tmp_path / "a")
+    assert str(sound).startswith("single at 400 users: valid, 13")
+    assert str(sound).endswith(" ms")
+    late = judged(tmp_path / "b", lag_ms=60.0)
+    assert "generator-limited" in str(late)
+    assert "ms late (p99)" in str(late)
+    assert "\n" not in str(late)
 
 
 def test_valid_has_no_complaint(tmp_path: Path) -> None:
