@@ -101,12 +101,17 @@ def open_campaign(study: Study, show: Show, fresh: bool) -> CampaignFiles:
             show.say(f"going on with {directory.name}: what is finished there is kept")
             point_latest(directory)
             return files
-    files = CampaignFiles(study.results / f"{study.plan.name}-{datetime.now():%Y%m%d-%H%M%S}")
+    files = CampaignFiles(study.results / directory_name(study.plan))
     files.runs.mkdir(parents=True)
     write_whole(files.plan, study.plan_text)
     write_json(files.manifest, manifest.describe(study.plan, asked, study.facts))
     point_latest(files.directory)
     return files
+
+
+def directory_name(plan: Plan) -> str:
+    """By name and local time, so that a listing is in order of time."""
+    return f"{plan.name}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
 def run_campaign(study: Study, files: CampaignFiles, show: Show, judge: Judge) -> list[str]:

@@ -71,7 +71,7 @@ def prepare(chosen: Chosen) -> Study:
     ports = {target.entry.name: plan.port, CONTROL: plan.master_port}
     facts = {host.entry.name: look_at(host, ports.get(host.entry.name)) for host in (target, *load, control)}
     text = chosen.plan_path().read_text(encoding="utf-8")
-    return Study(plan, text, inventory, control, target, tuple(load), facts, RESULTS)
+    return Study(plan, text, inventory, control, target, tuple(load), facts, RESULTS.absolute())
 
 
 def hosts_of(inventory: Inventory) -> tuple[Host, ...]:

@@ -1,0 +1,106 @@
+"""The whole study on this machine: real servers, real Locust over ZeroMQ, real files. Nothing depends on speed."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.local.study import PROJECT, environment, fab, listening, ours, write_plan
+
+FINISHED = (0, 3)  # 3: no step was valid, which a busy machine may cause
+RUN_FILES = (
+    "run.json", "ledger.jsonl", "samples-target.csv", "samples-load1.csv", "locust_stats.csv",
+    "locust_stats_history.csv", "locust_failures.csv", "locust_exceptions.csv",
+)  # fmt: skip
+CAMPAIGN_FILES = ("plan.toml", "manifest.json", "steps.csv", "checks.csv", "summary.csv", "summary.md")
+
+
+def finished(directory: Path, plan: Path) -> Path:
+    """Run a campaign as a person would; returns its directory."""
+    done = fab(directory, "deploy", "run-campaign", "--plan", str(plan))
+    assert done.returncode in FINISHED, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert not ours(directory)
+    assert not listening(directory)
+    return directory / "results" / "latest"
+
+
+@pytest.fixture(scope="module")
+def campaign(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished campaign of two models and two steps."""
+    directory = tmp_path_factory.mktemp("campaign")
+    return finished(directory, write_plan(directory))
+
+
+def records(campaign: Path, label: str) -> list[dict[str, Any]]:
+    lines = (campaign / "runs" / f"1-{label}" / "ledger.jsonl").read_text(encoding="utf-8").splitlines()
+    return [record for record in map(json.loads, lines) if record["record"] == "phase"]
+
+
+def agree(campaign: Path, label: str) -> None:
+    """Three counts of the same requests: the workers', the server's own, and Locust's CSV file."""
+    attempts = sum(record["attempts"] for record in records(campaign, label))
+    run = json.loads((campaign / "runs" / f"1-{label}" / "run.json").read_text(encoding="utf-8"))
+    with (campaign / "runs" / f"1-{label}" / "locust_stats.csv").open(encoding="utf-8", newline="") as stream:
+        total = {row["Name"]: int(row["Request Count"]) for row in csv.DictReader(stream)}
+    assert attempts > 0
+    assert attempts == pytest.approx(run["server"]["answered"] - run["probes"], rel=0.005)
+    assert total["Aggregated"] == attempts
+
+
+def test_every_file_of_the_layout_is_there(campaign: Path) -> None:
+    for name in CAMPAIGN_FILES:
+        assert (campaign / name).stat().st_size > 0, name
+    for label in ("single", "thread"):
+        for name in RUN_FILES:
+            assert (campaign / "runs" / f"1-{label}" / name).exists(), name
+    assert len(list((campaign / "figures").glob("*.png"))) >= 3
+    assert len(list((campaign / "figures").glob("*.svg"))) >= 3
+
+
+def test_steps_csv_has_a_row_for_every_model_and_step(campaign: Path) -> None:
+    with (campaign / "steps.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert {(row["model"], row["users"]) for row in rows} == {
+        (model, users) for model in ("single", "thread") for users in ("20", "40")
+    }
+    for row in rows:
+        assert int(row["requests"]) > 0
+        assert row["verdict"] not in ("", "not-measured")
+        # No closed system can do more than N / Z, here N / 0.1 s; 15 % for short windows.
+        assert float(row["rps"]) <= 1.15 * int(row["users"]) / 0.1
+
+
+@pytest.mark.parametrize("label", ["single", "thread"])
+def test_workers_server_and_locust_count_the_same_requests(campaign: Path, label: str) -> None:
+    agree(campaign, label)
+
+
+@pytest.mark.parametrize("client", ["fast", "http"])
+def test_locusts_own_clients_are_counted_the_same_way(client: str, tmp_path: Path) -> None:
+    agree(finished(tmp_path, write_plan(tmp_path, client=client, models=["thread"], users=[20])), "thread")
+
+
+def test_phases_are_kept_apart_and_hold_the_users_that_the_plan_wants(campaign: Path) -> None:
+    phases = records(campaign, "thread")
+    assert {(record["step"], record["phase"]) for record in phases} == {
+        *((step, phase) for step in (1, 2) for phase in ("ramp", "settle", "measure")),
+        (2, "drain"),
+    }
+    for record in phases:
+        if record["phase"] == "measure":
+            assert record["seconds"] == pytest.approx(3, abs=1)
+            assert record["users_wanted"] == record["users"] // 2
+
+
+def test_the_analysis_alone_makes_the_same_tables_again(campaign: Path) -> None:
+    before = (campaign / "steps.csv").read_bytes()
+    (campaign / "steps.csv").unlink()
+    argv = [sys.executable, "-m", "analysis", str(campaign)]
+    done = subprocess.run(argv, cwd=PROJECT, env=environment(), capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (campaign / "steps.csv").read_bytes() == before

@@ -1,0 +1,214 @@
+"""The order of a run, on a host that records what it is asked to do and does nothing: a stand-in for real hosts."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster import campaign, manifest
+from cluster.campaign import Study, execute, missing_runs, open_campaign, run_campaign
+from cluster.errors import HostError
+from cluster.hosts import Completed, Ended, Handle, Host, Spawn
+from cluster.inventory import HostEntry, this_machine
+from cluster.layout import CampaignFiles, read_json
+from cluster.plan import Run, parse_plan
+
+TEXT = 'name = "order"\nmodels = ["single", "thread"]\nusers = [10]\nsettle = 1\nmeasure = 1\naa = false\n'
+WHOLE_LEDGER = '{"record":"end"}\n'
+
+
+class RecordingHost(Host):
+    """Notes every call in `calls`, shared by all hosts of a study; `fails` makes one of them raise."""
+
+    def __init__(self, entry: HostEntry, directory: Path, calls: list[str]) -> None:
+        super().__init__(entry, "python", directory)
+        self.calls = calls
+        self.running: list[str] = []
+        self.fails: dict[str, BaseException] = {}
+        self.ends: dict[str, Ended] = {}
+
+    def note(self, call: str) -> None:
+        self.calls.append(call)
+        if call in self.fails:
+            raise self.fails[call]
+
+    def run(self, argv: Sequence[str], timeout: float = 0.0) -> Completed:
+        if "cluster.probe" in argv:
+            self.note("verify")
+        return Completed(1 if argv[0] == "test" else 0, "", "")
+
+    def start(self, spawn: Spawn) -> Handle:
+        self.note(f"start {spawn.name}")
+        self.running.append(spawn.name)
+        if spawn.name == "master":
+            run = Path(spawn.argv[spawn.argv.index("--study-run") + 1])
+            (run / "ledger.jsonl").write_text(WHOLE_LEDGER, encoding="utf-8")
+        return Handle(spawn.name, 1, 1)
+
+    def stop(self, name: str, timeout: float = 0.0) -> Ended:
+        self.note(f"stop {name}")
+        self.running.remove(name)
+        return Ended(name, "stopped", 0)
+
+    def renew(self) -> dict[str, Ended | None]:
+        known = self.listed()
+        if "master" in known:
+            known["master"] = Ended("master", "exited", 0)
+            self.note("load")
+        return {**known, **{name: end for name, end in self.ends.items() if name in known}}
+
+    def listed(self) -> dict[str, Ended | None]:
+        return dict.fromkeys(self.running)
+
+    def put(self, local: Path, remote: Path, timeout: float = 0.0) -> None:
+        raise AssertionError("nothing is to be put")
+
+    def get(self, remote: Path, local: Path, timeout: float = 0.0) -> None:
+        raise AssertionError("nothing is to be got")
+
+
+class Silent:
+    """A Show that keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    def began(self, run: Run, number: int, of: int) -> None: ...
+
+    def live(self, figures: dict[str, Any]) -> None: ...
+
+    def ended(self, run: Run, state: str, lines: list[str]) -> None:
+        self.said.append(f"{run.label} {state}")
+
+
+@pytest.fixture
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
+    monkeypatch.setattr(campaign, "RENEW_S", 0.0)
+    calls: list[str] = []
+    inventory = this_machine("here")
+
+    def host(entry: HostEntry) -> RecordingHost:
+        return RecordingHost(entry, tmp_path / entry.name, calls)
+
+    return Study(
+        plan=parse_plan(TEXT, "order"),
+        plan_text=TEXT,
+        inventory=inventory,
+        control=host(HostEntry("control")),
+        target=host(inventory.target),
+        load=tuple(host(entry) for entry in inventory.load),
+        facts={"load1": {"cores": [0]}},
+        results=tmp_path / "results",
+    )
+
+
+def recording(host: Host) -> RecordingHost:
+    assert isinstance(host, RecordingHost)
+    return host
+
+
+def begin(study: Study) -> tuple[CampaignFiles, Run]:
+    files = open_campaign(study, Silent(), fresh=True)
+    return files, study.plan.runs()[0]
+
+
+def test_a_run_starts_verifies_loads_stops_and_is_sealed_in_this_order(study: Study) -> None:
+    files, run = begin(study)
+    assert execute(study, files, run, Silent()) == "done"
+    assert recording(study.target).calls == [
+        *("start server", "verify", "start master", "start load1-1", "start load1-2", "start sampler", "start sampler"),
+        *("load", "stop load1-1", "stop load1-2", "stop sampler", "stop master", "stop server", "stop sampler"),
+    ]
+    assert read_json(files.run(run.directory).state)["state"] == "done"
+
+
+@pytest.mark.parametrize(
+    ("who", "call"),
+    [("load", "verify"), ("control", "start master"), ("load", "start load1-2"), ("target", "start sampler")],
+)
+def test_everything_is_stopped_when_a_step_fails_and_the_run_says_why(study: Study, who: str, call: str) -> None:
+    files, run = begin(study)
+    host = study.load[0] if who == "load" else getattr(study, who)
+    recording(host).fails[call] = HostError("the host said no")
+    assert execute(study, files, run, Silent()) == "failed"
+    sealed = read_json(files.run(run.directory).state)
+    assert (sealed["state"], sealed["reason"]) == ("failed", "the host said no")
+    assert not any(recording(each).running for each in study.hosts)
+
+
+def test_ctrl_c_stops_everything_and_seals_nothing(study: Study) -> None:
+    files, run = begin(study)
+    recording(study.control).fails["load"] = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        execute(study, files, run, Silent())
+    assert not files.run(run.directory).state.exists()
+    assert not any(recording(each).running for each in study.hosts)
+
+
+@pytest.mark.parametrize(
+    ("name", "how", "part"),
+    [
+        ("server", "exited", "ended during the run"),
+        ("server", "memory", "less than 512 MiB"),
+        ("sampler", "memory", "512"),
+    ],
+)
+def test_a_run_whose_server_or_memory_is_gone_has_failed(study: Study, name: str, how: str, part: str) -> None:
+    files, run = begin(study)
+    recording(study.target).ends[name] = Ended(name, how, -9)
+    assert execute(study, files, run, Silent()) == "failed"
+    assert part in read_json(files.run(run.directory).state)["reason"]
+
+
+def test_a_ledger_without_an_end_is_no_whole_run(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"{__name__}.WHOLE_LEDGER", '{"record":"phase"}\n{"record":"ph')
+    files, run = begin(study)
+    assert execute(study, files, run, Silent()) == "failed"
+    assert "master ended early" in read_json(files.run(run.directory).state)["reason"]
+
+
+def test_the_campaign_goes_on_after_a_failed_run_and_repeats_no_finished_one(study: Study) -> None:
+    files, first = begin(study)
+    host = recording(study.target)
+    host.fails["start server"] = HostError("busy")
+    assert len(run_campaign(study, files, Silent(), lambda directory, name: [])) == 2
+    del host.fails["start server"]
+    assert execute(study, files, first, Silent()) == "done"
+    assert read_json(files.run(first.directory).state)["attempt"] == 2
+    assert [run.label for run in missing_runs(study.plan, files)] == [study.plan.runs()[1].label]
+    host.calls.clear()
+    assert run_campaign(study, files, Silent(), lambda directory, name: []) == []
+    assert host.calls.count("start server") == 1
+
+
+def test_an_unfinished_campaign_is_taken_up_unless_something_changed(study: Study) -> None:
+    files, first = begin(study)
+    execute(study, files, first, Silent())
+    show = Silent()
+    assert open_campaign(study, show, fresh=False).directory == files.directory
+    assert "going on with" in show.said[0]
+    changed = json.loads(files.manifest.read_text(encoding="utf-8"))
+    changed["identity"]["servers/"] = "another"
+    files.manifest.write_text(json.dumps(changed), encoding="utf-8")
+    asked = manifest.identity(study.plan_text, study.inventory)
+    assert manifest.changed(changed["identity"], asked) == "servers/"
+
+
+def test_a_finished_campaign_is_not_taken_up_again(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    files, _ = begin(study)
+    run_campaign(study, files, Silent(), lambda directory, name: [])
+    monkeypatch.setattr(campaign, "directory_name", lambda plan: "order-99991231-000000")
+    assert open_campaign(study, Silent(), fresh=False).directory != files.directory
+
+
+def test_workers_are_as_many_as_the_inventory_says_or_one_for_each_core(study: Study) -> None:
+    assert [name for _, name in study.workers()] == ["load1-1", "load1-2"]
+    host = recording(study.load[0])
+    host.entry = replace(host.entry, workers=0, cpus=(1, 2, 3))
+    assert len(study.workers()) == 3

@@ -1,0 +1,93 @@
+"""Only what makes a step impossible stops a campaign; every finding that isn't fine says what to do."""
+
+from typing import Any
+
+import pytest
+
+from cluster.errors import StudyError
+from cluster.facts import facts
+from cluster.inventory import CONTROL, this_machine
+from cluster.plan import Plan, parse_plan
+from cluster.preflight import Finding, examine, stop_if_impossible
+
+PLAN = 'name = "p"\nmodels = ["process", "thread"]\nusers = [100, 10000]\nclient = "http"\n'
+
+
+@pytest.fixture
+def sound(tmp_path: Any) -> dict[str, Any]:
+    """The facts of a machine that can do it all: this one's, with the figures that matter set."""
+    return facts("127.0.0.1", (), tmp_path) | {
+        "python": "3.11.7",
+        "cores": [0, 1],
+        "fds_hard": 100_000,
+        "memory_available_mb": 64_000,
+        "disk_free_mb": 50_000,
+        "load_1min": 0.0,
+        "governor": "",
+        "ports_busy": [],
+        "somaxconn": 4096,
+        "pid_max": 4_000_000,
+        "threads_max": 400_000,
+        "processes_hard": -1,
+        "max_map_count": 1_000_000,
+        "file_max": 10_000_000,
+        "ephemeral_ports": [32768, 60999],
+    }
+
+
+def findings(known: dict[str, Any], text: str = PLAN) -> list[Finding]:
+    inventory = this_machine("here")
+    plan: Plan = parse_plan(text, "p.toml")
+    return examine(inventory, plan, dict.fromkeys(("target", "load1", CONTROL), known))
+
+
+def found(known: dict[str, Any], level: str) -> set[str]:
+    return {finding.what for finding in findings(known) if finding.level == level}
+
+
+def test_a_sound_machine_has_nothing_to_mend(sound: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1})
+    assert {(finding.what, finding.level) for finding in findings(sound) if finding.level != "ok"} == set()
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"fds_hard": 1024}, "descriptors"),
+        ({"python": "3.9.2"}, "python"),
+        ({"ports_busy": [8070]}, "port"),
+        ({"ports_busy": [5557]}, "master_port"),
+        ({"disk_free_mb": 10}, "free disk"),
+        ({"memory_available_mb": 100}, "memory"),
+        ({"ephemeral_ports": [60000, 60999]}, "local ports"),
+        ({"system": "Darwin"}, "system"),
+    ],
+)
+def test_what_makes_a_step_impossible_stops(sound: dict[str, Any], change: dict[str, Any], what: str) -> None:
+    assert what in found(sound | change, "stop")
+    with pytest.raises(StudyError, match=what):
+        stop_if_impossible(findings(sound | change))
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"somaxconn": 128}, "accept queue"),
+        ({"load_1min": 9.0}, "other load"),
+        ({"cores": [0]}, "cores"),
+        ({"max_map_count": 10_000}, "threads"),
+        ({"pid_max": 5_000}, "processes"),
+        ({"governor": "powersave"}, "CPU governor"),
+    ],
+)
+def test_what_may_mislead_warns(
+    sound: dict[str, Any], change: dict[str, Any], what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0})
+    assert what in found(sound | change, "warn")
+    stop_if_impossible([finding for finding in findings(sound | change) if finding.level == "warn"])
+
+
+def test_each_finding_that_is_not_fine_says_what_to_do(sound: dict[str, Any]) -> None:
+    bad = sound | {"fds_hard": 10, "load_1min": 99.0, "disk_free_mb": 1, "somaxconn": 1, "ports_busy": [8070, 5557]}
+    assert all(finding.remedy for finding in findings(bad) if finding.level != "ok")
