@@ -45,6 +45,8 @@ def serve(module: ModuleType, model: Model, asked: argparse.Namespace, options: 
     )
     try:
         run(model, module.serve, settings, options)
+    except KeyboardInterrupt:  # before the runner has taken the signals over
+        return 130
     except CannotServe as error:
         print(f"servers: {error}", file=sys.stderr)
         return 1

@@ -16,6 +16,7 @@ import select
 import socket
 import time
 from multiprocessing.process import BaseProcess
+from typing import NoReturn
 
 from servers.core.app import Handle
 from servers.core.conversation import converse
@@ -50,10 +51,11 @@ def serve(listener: Listener, handle: Handle, stop: int) -> None:
     children.wait()
 
 
-def _child(client: socket.socket, handle: Handle, row: int, listener: Listener) -> None:
+def _child(client: socket.socket, handle: Handle, row: int, listener: Listener) -> NoReturn:
     listener.close()  # or it would go on listening after the parent has stopped
     handle.counts.use(row)
     converse(client, handle)
+    os._exit(0)  # the interpreter's farewell has nothing to save here, and would copy every page that it touches
 
 
 class Children:

@@ -45,8 +45,8 @@ class Conversation:
             try:
                 request = self._receive()
             except Refusal as refusal:
-                self._send(encode_refusal(refusal), refusal.status)
-                return self._close(lingering=True)
+                self._send(encode_refusal(refusal))
+                return self._close(refusal.status, lingering=True)
             if request is None:
                 return self.end(Ending.ABORTED if handle.stopping else Ending.DROPPED)
             answer = handle(request)
@@ -55,18 +55,16 @@ class Conversation:
             if answer.wait_ms:
                 time.sleep(answer.wait_ms / 1000)
             stays = handle.keeps(request)
-            self._send(
-                encode(answer.status, answer.body, persistent=stays, head_only=request.method == b"HEAD"),
-                answer.status,
-            )
-        except (
-            TimeoutError,
-            BlockingIOError,
-        ):  # from settimeout, or from the limit set on the listening socket
+            self._send(encode(answer.status, answer.body, persistent=stays, head_only=request.method == b"HEAD"))
+        except (TimeoutError, BlockingIOError):  # from settimeout, or from the limit set on the listening socket
             return self.end(Ending.TIMED_OUT)
         except OSError:
             return self.end(Ending.DROPPED)
-        return stays or self._close(lingering=request.bodied or bool(self.buffer))
+        if stays:
+            self.answers += 1
+            handle.counts.answered(answer.status)
+            return True
+        return self._close(answer.status, lingering=request.bodied or self.buffer != b"")
 
     def end(self, ending: Ending) -> bool:
         """Close without an answer. Always False, for a turn to return."""
@@ -76,43 +74,44 @@ class Conversation:
         return False
 
     def _receive(self) -> Request | None:
-        """The next request, or None where the client ends first. The whole head has `timeout` seconds from here."""
+        """The next request, or None where the client ends first. Silence may last `timeout`, and so may a head."""
         client, handle, buffer = self.client, self.handle, self.buffer
         request = parse(buffer) if buffer else None
         if request is None:
-            start = time.monotonic()
+            if self.answers and client.gettimeout() is not None:
+                client.settimeout(handle.timeout)
+            deadline = 0.0
             handle.waiting.add(client)
             if handle.stopping:
                 stop_reading(client)
             try:
-                if buffer or client.gettimeout() is not None:
-                    client.settimeout(handle.timeout)
                 while request is None:
                     data = client.recv(MAX_HEAD)
                     if not data:
                         return None
-                    self.buffer = buffer = buffer + data
+                    self.buffer = buffer = buffer + data if buffer else data
                     request = parse(buffer)
                     if request is None:
-                        client.settimeout(max(start + handle.timeout - time.monotonic(), 1e-6))
+                        now = time.monotonic()
+                        deadline = deadline or now + handle.timeout
+                        client.settimeout(max(deadline - now, 1e-6))
             finally:
                 handle.waiting.discard(client)
         self.buffer = buffer[request.size :]
         return request
 
-    def _send(self, wire: bytes, status: int) -> None:
+    def _send(self, wire: bytes) -> None:
         sent = self.client.send(wire)
         if sent < len(wire):  # more than the kernel's buffer takes, or a client that doesn't read
             self.client.settimeout(self.handle.timeout)
             self.client.sendall(memoryview(wire)[sent:])
-        self.answers += 1
-        self.handle.counts.answered(status)
 
-    def _close(self, *, lingering: bool) -> bool:
+    def _close(self, status: int, *, lingering: bool) -> bool:
+        """Close after the last answer. Always False, for a turn to return."""
         if lingering:
             linger(self.client)
         self.client.close()
-        self.handle.counts.closed()
+        self.handle.counts.finished(status)
         return False
 
 

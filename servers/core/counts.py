@@ -66,6 +66,14 @@ class Counts:
             if ending is not None:
                 self._row[ending] += 1
 
+    def finished(self, status: int) -> None:
+        """The last answer was sent and the connection closed: both of the above at once."""
+        place = _STATUS_AT[status]
+        with self._lock:
+            row = self._row
+            row[place] += 1
+            row[_OPEN] -= 1
+
     def lend(self) -> int:
         """In the parent, before a fork: a row for the child."""
         number = self._free.pop() if self._free else len(self._lent) + 1

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
-from serving import Server
-
 from servers.core.model import load, names
+from tests.models.serving import Server
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -7,7 +7,8 @@ import socket
 from collections.abc import Callable
 
 import pytest
-from serving import (
+
+from tests.models.serving import (
     REQUEST,
     Server,
     balanced,

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from serving import (
+
+from tests.models.serving import (
     PATIENCE,
     REQUEST,
     ROOT,

@@ -1,0 +1,143 @@
+"""The parts of the servers that a real shortage would test too rarely: starting again, and counting across forks."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from servers.core import listener as listening
+from servers.core.app import Handle, Work, burn, escape
+from servers.core.counts import Counts, Ending
+from servers.core.listener import Listener, persist
+from servers.core.model import load, measured, names
+from servers.process import Children
+
+
+@pytest.fixture(autouse=True)
+def no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "REST", 0.001)
+
+
+def failing(*errors: Exception) -> tuple[Callable[[], None], list[Exception]]:
+    left = list(errors)
+
+    def start() -> None:
+        if left:
+            raise left.pop(0)
+
+    return start, left
+
+
+def test_persist_tries_until_there_is_room() -> None:
+    start, left = failing(
+        RuntimeError("can't start new thread"), OSError(errno.EAGAIN, "fork"), OSError(errno.EMFILE, "pipe")
+    )
+    rests: list[int] = []
+    persist(start, meanwhile=lambda: rests.append(1))
+    assert not left
+    assert len(rests) == 3
+
+
+def test_persist_lets_other_errors_through() -> None:
+    start, _ = failing(OSError(errno.EPERM, "no"))
+    with pytest.raises(PermissionError):
+        persist(start)
+
+
+def test_fork_that_fails_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """multiprocessing leaves two pipes open there; without care a shortage of processes becomes one of descriptors."""
+    handle = Handle(Work(), timeout=1, keep_alive=False)
+    children = Children(handle, Listener(socket.create_server(("127.0.0.1", 0)), handle.counts, 1))
+    ours, theirs = socket.socketpair()
+    before = os.listdir("/proc/self/fd")
+    tries = []
+    fork = os.fork
+
+    def short() -> int:
+        tries.append(1)
+        if len(tries) < 5:
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        assert len(os.listdir("/proc/self/fd")) == len(before) + 4
+        return fork()
+
+    monkeypatch.setattr(os, "fork", short)
+    handle.counts.opened()
+    with ours:
+        children.start(theirs)
+        ours.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert ours.recv(100).startswith(b"HTTP/1.1 200")
+    children.wait()
+    assert len(tries) == 5
+    assert handle.counts.report()["answered"] == 1
+    assert handle.counts.open == 0
+
+
+def test_counts_of_many_threads_are_exact() -> None:
+    counts = Counts()
+
+    def work() -> None:
+        for _ in range(2000):
+            counts.opened()
+            counts.finished(200)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    report = counts.report()
+    assert report["accepted"] == report["answered"] == 16000
+    assert counts.open == 0
+
+
+def test_rows_lent_to_children_add_up_and_come_back() -> None:
+    counts = Counts()
+    for _ in range(3):
+        rows = [counts.lend() for _ in range(4)]
+        assert sorted(rows) == [1, 2, 3, 4]
+        for row in rows:
+            counts.opened()
+            pid = os.fork()
+            if pid == 0:
+                counts.use(row)
+                counts.closed(Ending.DROPPED) if row == 1 else counts.finished(200)
+                os._exit(0)
+            os.waitpid(pid, 0)
+        assert counts.open == 0
+        for row in rows:
+            counts.take_back(row)
+    report = counts.report()
+    assert (report["accepted"], report["answered"], report["dropped"]) == (12, 9, 3)
+    assert report["peak_connections"] == 4
+
+
+def test_what_is_open_at_the_end_is_aborted() -> None:
+    counts = Counts()
+    counts.opened()
+    assert counts.report()["aborted"] == 1
+
+
+def test_every_file_is_a_model_of_its_name() -> None:
+    for name in names():
+        module = load(name)
+        assert module.MODEL.name == name
+        assert callable(module.serve)
+        assert "Reference:" in str(module.__doc__)
+        assert len(module.MODEL.summary) < 90
+    assert "null" not in [model.name for model in measured()]
+
+
+def test_escaping_leaves_no_markup() -> None:
+    assert escape(b'<a href="x">&\'\xff') == b"&lt;a href=&quot;x&quot;&gt;&amp;&#x27;\xff"
+
+
+def test_burning_takes_cpu_time() -> None:
+    before = time.process_time()
+    burn(60)
+    assert time.process_time() - before >= 0.059
