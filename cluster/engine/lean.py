@@ -211,7 +211,8 @@ class LeanUser(Recorded):
 
     def _connect(self) -> _socket.socket:
         connection = self._connection = _socket.socket(self._family, _socket.SOCK_STREAM | _socket.SOCK_NONBLOCK)
-        connection.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
+        if self.keep_alive:  # a connection's first segment is never held back, and without it there is no second
+            connection.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
         error = connection.connect_ex(self._address)
         if error not in (0, errno.EINPROGRESS):
             raise OSError(error, os.strerror(error))

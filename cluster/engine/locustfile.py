@@ -70,7 +70,6 @@ def wire_worker(environment: Environment, runner: WorkerRunner, plan: Plan) -> N
     name = options.study_worker  # now, since the master's options replace the worker's when users are spawned
     recorder = Recorder(runner)
     Recorded.recorder = recorder
-    Recorded.host = options.host  # the worker's own; the master needs none and would hand that on
     Recorded.think = plan.think_time
     Recorded.keep_alive = plan.connection == "keep-alive"
     Recorded.timeout = plan.timeout
