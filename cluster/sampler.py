@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import os
 import re
 import sys
 import time
@@ -32,6 +33,8 @@ PORTS_EVERY = 15
 FEW = 64  # processes or threads up to which each is looked at
 FEW_SOCKETS = 5000  # in TIME_WAIT, up to which the table of connections is read every second
 MIB = 1024 * 1024
+TICKS = os.sysconf("SC_CLK_TCK")
+NICENESS = 10  # where it shares a core with the load, the load comes first
 KERNEL = {
     "listen_overflows": "TcpExt.ListenOverflows",
     "listen_drops": "TcpExt.ListenDrops",
@@ -45,9 +48,35 @@ LISTEN_PAGE = 65536  # /proc/net/tcp lists the listening sockets first: no need 
 Row = dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Member:
+    """One process of a session. `cpu_s` counts its own CPU time, `reaped_s` that of its children that were waited for."""
+
+    pid: int
+    cpu_s: float
+    reaped_s: float
+    threads: int
+
+
+def sessions() -> dict[int, list[Member]]:
+    """Every process by its session, from one look at each /proc/PID/stat: a fork server may have hundreds of them."""
+    found: dict[int, list[Member]] = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                with open(f"/proc/{entry}/stat", "rb") as stat:
+                    fields = stat.read().rpartition(b")")[2].split()
+            except OSError:
+                continue
+            own, reaped = int(fields[11]) + int(fields[12]), int(fields[13]) + int(fields[14])
+            member = Member(int(entry), own / TICKS, reaped / TICKS, int(fields[17]))
+            found.setdefault(int(fields[3]), []).append(member)
+    return found
+
+
 @dataclass
 class Tree:
-    """A supervised process with its descendants."""
+    """A supervised process with its descendants: it leads their session."""
 
     role: str
     name: str
@@ -56,68 +85,59 @@ class Tree:
     last_switches: int | None = None
     last_threads: dict[int, float] = field(default_factory=dict)
 
-    def row(self, seconds: float, with_pss: bool) -> Row | None:
+    def row(self, members: list[Member], seconds: float, with_pss: bool) -> Row | None:
         """Figures since the last call; None once the process has ended."""
+        leader = next((member for member in members if member.pid == self.process.pid), None)
+        if leader is None:
+            return None
+        # Children that were reaped are in their parent's account; theirs in turn were added there when they were.
+        cpu = sum(member.cpu_s for member in members) + leader.reaped_s
+        threads = sum(member.threads for member in members)
+        row: Row = {"role": self.role, "name": self.name, "processes": len(members), "threads": threads}
+        if self.last_cpu is not None:
+            row["cpu_cores"] = max(cpu - self.last_cpu, 0.0) / seconds
+        self.last_cpu = cpu
         try:
-            with self.process.oneshot():
-                members = [self.process, *self.process.children(recursive=True)]
-                cpu = self._cpu(members)
-                row: Row = {"role": self.role, "name": self.name, "processes": len(members)}
-                row["cores"] = len(self.process.cpu_affinity())
-                row["fd_limit"] = self.process.rlimit(psutil.RLIMIT_NOFILE)[0]
-                if self.last_cpu is not None:
-                    row["cpu_cores"] = max(cpu - self.last_cpu, 0.0) / seconds
-                self.last_cpu = cpu
-                if len(members) <= FEW:
-                    row |= self._each(members, seconds, with_pss)
-                return row
+            row["cores"] = len(self.process.cpu_affinity())
+            row["fd_limit"] = self.process.rlimit(psutil.RLIMIT_NOFILE)[0]
         except psutil.NoSuchProcess:
             return None
+        if len(members) <= FEW:
+            row |= self._each(members, seconds, with_pss)
+        if self.role == "server" and threads <= FEW:
+            row |= self._busiest_thread(members, seconds)
+        return row
 
-    @staticmethod
-    def _cpu(members: list[psutil.Process]) -> float:
-        """CPU seconds of the tree so far. Children that were reaped are in their parent's own account."""
-        total = 0.0
-        for member in members:
-            try:
-                times = member.cpu_times()
-            except psutil.NoSuchProcess:
-                continue
-            total += times.user + times.system
-            if member is members[0]:
-                total += times.children_user + times.children_system
-        return total
-
-    def _each(self, members: list[psutil.Process], seconds: float, with_pss: bool) -> Row:
-        threads = fds = switches = 0
+    def _each(self, members: list[Member], seconds: float, with_pss: bool) -> Row:
+        fds = switches = 0
         pss = 0.0
         for member in members:
             try:
-                threads += member.num_threads()
-                fds += member.num_fds()
-                switches += sum(member.num_ctx_switches())
-                pss += member.memory_full_info().pss / MIB if with_pss else 0.0
+                process = self.process if member.pid == self.process.pid else psutil.Process(member.pid)
+                fds += process.num_fds()
+                switches += sum(process.num_ctx_switches())
+                pss += process.memory_full_info().pss / MIB if with_pss else 0.0
             except (psutil.NoSuchProcess, psutil.AccessDenied):
                 continue
-        row: Row = {"threads": threads, "fds": fds}
+        row: Row = {"fds": fds}
         if with_pss:
             row["pss_mb"] = pss
         if self.last_switches is not None:
             row["context_switches"] = max(switches - self.last_switches, 0)
         self.last_switches = switches
-        if self.role == "server" and threads <= FEW:
-            now = {t.id: t.user_time + t.system_time for member in members for t in _threads(member)}
-            spent = [cpu - self.last_threads[key] for key, cpu in now.items() if key in self.last_threads]
-            if spent:
-                row["busiest_thread_cores"] = max(spent) / seconds
-            self.last_threads = now
         return row
 
+    def _busiest_thread(self, members: list[Member], seconds: float) -> Row:
+        now = {t.id: t.user_time + t.system_time for member in members for t in _threads(member.pid)}
+        spent = [cpu - self.last_threads[key] for key, cpu in now.items() if key in self.last_threads]
+        self.last_threads = now
+        return {"busiest_thread_cores": max(spent) / seconds} if spent else {}
 
-def _threads(process: psutil.Process) -> list[Any]:
+
+def _threads(pid: int) -> list[Any]:
     try:
-        return list(process.threads())
-    except psutil.NoSuchProcess:
+        return list(psutil.Process(pid).threads())
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
         return []
 
 
@@ -205,8 +225,9 @@ def ports_towards(port: int) -> int:
 
 def rows(trees: list[Tree], host: HostCounters, port: int, turn: int, seconds: float) -> Iterator[Row]:
     """One turn's rows."""
+    by_session = sessions()
     for tree in trees:
-        row = tree.row(seconds, with_pss=turn % PSS_EVERY == 0)
+        row = tree.row(by_session.get(tree.process.pid, []), seconds, with_pss=turn % PSS_EVERY == 0)
         if row is None:
             continue
         if tree.role == "server" and (queue := accept_queue(port)) is not None:
@@ -223,6 +244,7 @@ def main() -> int:
     parser.add_argument("--worker", action="append", default=[], help="PID:NAME of a worker")
     parser.add_argument("--out", type=Path, required=True)
     asked = parser.parse_args()
+    os.nice(NICENESS)
     named = [("server", asked.server)] if asked.server else []
     trees = []
     for role, word in [*named, *(("worker", word) for word in asked.worker)]:
