@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,8 +14,9 @@ from fabric import task
 from rich.console import Console
 from rich.markdown import Markdown
 
-from cluster import campaign, preflight, show, study
+from cluster import calibration, campaign, preflight, show, study
 from cluster.errors import RunError, StudyError
+from cluster.layout import CampaignFiles
 
 INTERRUPTED, NO_VALID_STEP = 130, 3
 INVENTORY = {"inventory": "inventory file (default: inventory.ini; STUDY_INVENTORY sets it too)"}
@@ -77,6 +79,7 @@ def run_campaign(c: Any, inventory: str | None = None, plan: str | None = None, 
         files = campaign.open_campaign(ready, progress, fresh)
         try:
             with progress.shown():
+                calibrated(ready, files.calibration, progress)
                 failed = campaign.run_campaign(ready, files, progress, judged)
         finally:
             any_valid = summarise(files.directory)
@@ -84,6 +87,18 @@ def run_campaign(c: Any, inventory: str | None = None, plan: str | None = None, 
             raise RunError(f"failed: {', '.join(failed)}; `fab run-campaign` tries them again")
         if not any_valid:
             sys.exit(NO_VALID_STEP)
+
+
+@task(help={**INVENTORY, **PLAN})
+def calibrate(c: Any, inventory: str | None = None, plan: str | None = None) -> None:
+    """Find the rate that the load generator holds, against twice what the plan's largest step may ask for."""
+    with front_door(inventory, plan), study.alone():
+        campaign.end_leftovers(study.hosts_of(chosen.read_inventory()))
+        ready = study.prepare(chosen)
+        preflight.stop_if_impossible(preflight.examine(ready.inventory, ready.plan, ready.facts))
+        progress = show.Progress(console, ready.plan)
+        with progress.shown(), tempfile.TemporaryDirectory(prefix="calibration-") as directory:
+            calibrated(ready, CampaignFiles(Path(directory)), progress)
 
 
 @task(help=CAMPAIGN)
@@ -114,6 +129,17 @@ def clean(c: Any, inventory: str | None = None) -> None:
     with front_door(inventory), study.alone():
         for removed in campaign.clean(study.hosts_of(chosen.read_inventory())):
             console.print(f"removed {removed}", highlight=False)
+
+
+def calibrated(ready: campaign.Study, files: CampaignFiles, progress: show.Progress) -> None:
+    """Calibrate, and say what the generator holds against what the plan needs."""
+    import analysis
+
+    need = calibration.need(ready.plan)
+    if need is None or calibration.calibrate(ready, files, progress) is None:
+        progress.say("no think time: nothing bounds what a step asks for, so the generator is not calibrated")
+        return
+    progress.say(analysis.capacity_sentence(analysis.capacity(files.directory), need, ready.load_cores()))
 
 
 def judged(directory: Path, run: str) -> list[str]:

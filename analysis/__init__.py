@@ -4,7 +4,18 @@ Reads files and starts nothing; works on a directory copied from elsewhere and o
 """
 
 from analysis.campaign import Campaign, load
+from analysis.capacity import Capacity, capacity, capacity_sentence
 from analysis.judging import StepVerdict, judge
 from analysis.study import Analysis, analyze
 
-__all__ = ["Analysis", "Campaign", "StepVerdict", "analyze", "judge", "load"]
+__all__ = [
+    "Analysis",
+    "Campaign",
+    "Capacity",
+    "StepVerdict",
+    "analyze",
+    "capacity",
+    "capacity_sentence",
+    "judge",
+    "load",
+]

@@ -70,6 +70,9 @@ class Thresholds:
     cov: float = 0.05
     return_share: float = 0.03
     return_sigmas: float = 3.0
+    # calibration
+    planned_share: float = 0.5
+    """A step is planned on at most this share of the rate that the generator holds."""
     # across blocks
     confidence: float = 0.95
     tie: float = 0.03

@@ -51,6 +51,14 @@ class Study:
     def hosts(self) -> tuple[Host, ...]:
         return (self.target, *self.load, self.control)
 
+    def load_cores(self) -> int:
+        """Cores that the workers have, each counted once where several hosts of the inventory are one machine."""
+        given = {(host.is_here or host.entry.name, cpu) for host in self.load for cpu in self._cpus(host)}
+        return len(given)
+
+    def _cpus(self, host: Host) -> tuple[int, ...]:
+        return host.entry.cpus or tuple(self.facts[host.entry.name]["cores"])
+
     def workers(self) -> list[tuple[Host, str]]:
         """Each worker's host and name, as in the ledger."""
         return [

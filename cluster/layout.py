@@ -72,6 +72,11 @@ class CampaignFiles:
         return RunFiles(self.runs / name)
 
     @property
+    def calibration(self) -> CampaignFiles:
+        """The generator against the null responder, run before the campaign itself."""
+        return CampaignFiles(self.directory / "calibration")
+
+    @property
     def steps(self) -> Path:
         return self.directory / "steps.csv"
 

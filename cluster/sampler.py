@@ -50,7 +50,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Member:
-    """One process of a session. `cpu_s` counts its own CPU time, `reaped_s` that of its children that were waited for."""
+    """One process of a session. `cpu_s` counts its own CPU time, `reaped_s` that of children waited for."""
 
     pid: int
     cpu_s: float

@@ -106,8 +106,8 @@ class LeanUser(Recorded):
     _watcher: Any = None
 
     @classmethod
-    def prepare(cls, host: str | None) -> None:
-        """Look up the server's address, and start the sweep. `host` is Locust's: http://name:port."""
+    def prepare(cls, host: str | None) -> bytes:
+        """Look up the server's address, start the sweep, return the request. `host` is Locust's: http://name:port."""
         url = urlsplit(host or "")
         if url.scheme != "http" or not url.hostname:
             sys.exit(f"--host {host}: http://NAME:PORT is wanted")
@@ -121,6 +121,7 @@ class LeanUser(Recorded):
         cls._parting = Parting()
         cls._sweeper = get_hub().loop.timer(SWEEP_S, SWEEP_S)
         cls._sweeper.start(cls._sweep)
+        return cls._request
 
     @classmethod
     def _sweep(cls) -> None:

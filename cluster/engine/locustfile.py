@@ -21,6 +21,7 @@ from cluster.engine.recorder import Phase, Recorder, now
 from cluster.engine.users import FastQuickstartUser, QuickstartUser, Recorded
 from cluster.layout import RunFiles
 from cluster.plan import Plan, load_plan
+from servers.core.app import escape
 
 __all__ = ["FastQuickstartUser", "Ladder", "LeanUser", "QuickstartUser"]  # what Locust picks from
 
@@ -76,7 +77,9 @@ def wire_worker(environment: Environment, runner: WorkerRunner, plan: Plan) -> N
     size = plan.server(options.study_server).work.bytes
     Recorded.body = None if size is None else b"x" * size
     if plan.client == "lean":
-        LeanUser.prepare(options.host)
+        request = LeanUser.prepare(options.host)
+        if size is None:
+            Recorded.body = escape(request)  # what it sends is known to the byte, so its echo is too
 
     def send(record: dict[str, Any] | None) -> None:
         if record is not None:
