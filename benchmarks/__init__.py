@@ -1,0 +1,1 @@
+"""What the tools cost, measured on this machine: `python -m benchmarks.NAME`."""
