@@ -78,11 +78,12 @@ def calibrate(study: Study, files: CampaignFiles, show: Show) -> CampaignFiles |
     if not (sealed.exists() and read_json(sealed)["state"] == "done"):
         files.runs.mkdir(parents=True, exist_ok=True)
         write_whole(files.plan, text)
-        show.say(f"calibrating: the generator against a server that costs next to nothing, {_duration(plan)}")
+        show.say(f"calibrating: the generator against a server that costs next to nothing, {seconds(text):.0f} s")
         if execute(replace(study, plan=plan, plan_text=text), files, run, show) != "done":
             raise RunError(f"calibration failed: {read_json(sealed)['reason']}")
     return files
 
 
-def _duration(plan: Plan) -> str:
-    return f"about {plan.run_seconds()[0]:.0f} s"
+def seconds(text: str) -> float:
+    """How long a calibration takes."""
+    return parse_plan(text, "calibration").run_seconds()[0]

@@ -30,7 +30,7 @@ Milliseconds = Annotated[float, Field(ge=0, le=60_000)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=60)]
 
 AUTO_SETTLE_S, AUTO_MEASURE_S, AUTO_MOST_S = 15.0, 45.0, 180.0  # least of each, and the most of both
-RUN_OVERHEAD_S = 11.0  # start of server, master and workers, drain, stop
+RUN_OVERHEAD_S = 10.0  # start of server, master and workers, drain, stop
 AA_SUFFIX = "-aa"  # the label of the first model's second run in a block
 
 

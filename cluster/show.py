@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from cluster import calibration
 from cluster.campaign import Study
 from cluster.hosts import Host
 from cluster.plan import Plan, Run
@@ -133,6 +134,9 @@ def show_plan(console: Console, study: Study) -> None:
         ("workers", ", ".join(name for _, name in study.workers())),
     ):
         console.print(f"  {name:<10} {value}", highlight=False, soft_wrap=True)
+    if text := calibration.plan_text(plan):
+        before = calibration.seconds(text)
+        console.print(f"    calibration of the generator    {duration(before)}", highlight=False)
     least, most = plan.run_seconds()
     for number, run in enumerate(plan.runs(), start=1):
         console.print(f"  {number:>3}. block {run.block}  {run.label:<20} {between(least, most)}", highlight=False)

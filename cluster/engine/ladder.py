@@ -30,7 +30,7 @@ ENTER, FINISH, RECORD = (
 
 RAMP_GRACE_S = 120.0  # beyond users / spawn_rate; then the step is measured with the users that there are, and says so
 RECORD_WAIT_S = 10.0
-STATS_WAIT_S = 4.0  # Locust's last reports reach its CSV files: report, row and flush interval of 1 s, and 1 s more
+STATS_WAIT_S = 2.5  # Locust's last reports reach its CSV files: report and row interval of 1 s; closing them flushes
 
 log = logging.getLogger(__name__)
 
