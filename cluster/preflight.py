@@ -94,8 +94,9 @@ def _target(entry: HostEntry, plan: Plan, facts: Facts) -> Iterator[Finding]:
     name, users = entry.name, max(plan.users)
     models = {plan.server(model).model for model in plan.models}
     yield _at_least(
-        name, "descriptors", facts["fds_hard"], users + SPARE_FDS, "ulimit -Hn", "raise it: ulimit -Hn, limits.conf"
-    )
+        name, "descriptors", facts["fds_hard"], users + SPARE_FDS, "ulimit -Hn",
+        "raise it: ulimit -Hn, limits.conf", impossible=_held(plan),
+    )  # fmt: skip
     if facts["file_max"] is not None:
         yield _at_least(
             name, "open files of the system", facts["file_max"], 2 * users, "fs.file-max", "sysctl -w fs.file-max=..."
@@ -149,8 +150,9 @@ def _load(entry: HostEntry, plan: Plan, facts: Facts, hosts: int) -> Iterator[Fi
     workers = workers_of(entry, facts)
     each = -(-users // workers)
     yield _at_least(
-        name, "descriptors", facts["fds_hard"], each + SPARE_FDS, "ulimit -Hn", "raise it, or use more workers"
-    )
+        name, "descriptors", facts["fds_hard"], each + SPARE_FDS, "ulimit -Hn",
+        "raise it, or use more workers", impossible=_held(plan),
+    )  # fmt: skip
     low, high = facts["ephemeral_ports"]
     ports = high - low + 1
     remedy = "sysctl -w net.ipv4.ip_local_port_range='1024 65000', or use more load hosts"
@@ -158,6 +160,11 @@ def _load(entry: HostEntry, plan: Plan, facts: Facts, hosts: int) -> Iterator[Fi
     yield from _memory(
         name, plan, facts, plan.memory_floor_mb + int(users * WORKER_MB_PER_USER[plan.client]) + 150 * workers
     )
+
+
+def _held(plan: Plan) -> bool:
+    """Whether every user holds a connection all the time; else only overload makes it so."""
+    return plan.connection == "keep-alive"
 
 
 def _memory(name: str, plan: Plan, facts: Facts, need: int) -> Iterator[Finding]:

@@ -53,7 +53,6 @@ def test_a_sound_machine_has_nothing_to_mend(sound: dict[str, Any], monkeypatch:
 @pytest.mark.parametrize(
     ("change", "what"),
     [
-        ({"fds_hard": 1024}, "descriptors"),
         ({"python": "3.9.2"}, "python"),
         ({"ports_busy": [8070]}, "port"),
         ({"ports_busy": [5557]}, "master_port"),
@@ -72,6 +71,7 @@ def test_what_makes_a_step_impossible_stops(sound: dict[str, Any], change: dict[
 @pytest.mark.parametrize(
     ("change", "what"),
     [
+        ({"fds_hard": 1024}, "descriptors"),
         ({"somaxconn": 128}, "accept queue"),
         ({"load_1min": 9.0}, "other load"),
         ({"cores": [0]}, "cores"),
@@ -86,6 +86,12 @@ def test_what_may_mislead_warns(
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0})
     assert what in found(sound | change, "warn")
     stop_if_impossible([finding for finding in findings(sound | change) if finding.level == "warn"])
+
+
+def test_descriptors_for_held_connections_must_suffice(sound: dict[str, Any]) -> None:
+    kept = PLAN + 'connection = "keep-alive"\n'
+    with pytest.raises(StudyError, match="descriptors"):
+        stop_if_impossible(findings(sound | {"fds_hard": 1024}, kept))
 
 
 def test_each_finding_that_is_not_fine_says_what_to_do(sound: dict[str, Any]) -> None:
