@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.campaign import Campaign
+from analysis.capacity import capacity, capacity_sentence
 from analysis.judging import RunResult
 from analysis.ranking import Comparison, Ranking, usable
 from analysis.sections import (
@@ -132,10 +133,21 @@ def summary_text(
         _section("A/A control", control_lines(ranking, plan)),
         _section("Verdicts", verdict_lines(steps, campaign.labels)),
         _section("What failed", failed_checks(steps, checks, campaign.labels)),
+        _section("The generator", generator_lines(campaign)),
         _section("Counts of the generator and of the server", reconcile_lines(results)),
         _section("What is missing", gap_lines(results, gaps)),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def generator_lines(campaign: Campaign) -> list[str]:
+    """What the calibration said of the generator; nothing where none was run."""
+    calibration, manifest = campaign.files.calibration, campaign.manifest
+    if not calibration.plan.is_file() or manifest is None or "load_cores" not in manifest:
+        return []
+    need = max(campaign.plan.users) / campaign.plan.mean_think_s
+    said = capacity_sentence(capacity(calibration.directory), need, manifest["load_cores"])
+    return [f"- calibration: {said}"]
 
 
 def claim(ranking: Ranking) -> str:
@@ -147,7 +159,7 @@ def claim(ranking: Ranking) -> str:
     why = (
         f"a ranking needs {T.least_blocks} blocks" if few else f"no two models have {T.least_blocks} comparable blocks"
     )
-    return f"order seen in {count}, not a ranking ({why})"
+    return f"no ranking claimed: order seen in {count}, not a ranking ({why})"
 
 
 def sentence(title: str, comparison: Comparison, sign: str, figures: str) -> str:

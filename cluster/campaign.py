@@ -112,7 +112,7 @@ def open_campaign(study: Study, show: Show, fresh: bool) -> CampaignFiles:
     files = CampaignFiles(study.results / directory_name(study.plan))
     files.runs.mkdir(parents=True)
     write_whole(files.plan, study.plan_text)
-    write_json(files.manifest, manifest.describe(study.plan, asked, study.facts))
+    write_json(files.manifest, manifest.describe(study.plan, asked, study.facts, study.load_cores()))
     point_latest(files.directory)
     return files
 

@@ -35,7 +35,7 @@ def changed(before: dict[str, str], now: dict[str, str]) -> str:
     return " and ".join(what for what in now if before.get(what) != now[what])
 
 
-def describe(plan: Plan, asked: dict[str, str], facts: dict[str, Facts]) -> dict[str, Any]:
+def describe(plan: Plan, asked: dict[str, str], facts: dict[str, Facts], load_cores: int) -> dict[str, Any]:
     """The manifest's content: what was asked, by which code, and where it ran."""
     return {
         "plan": plan.name,
@@ -43,6 +43,7 @@ def describe(plan: Plan, asked: dict[str, str], facts: dict[str, Facts]) -> dict
         "commit": _git("rev-parse", "HEAD"),
         "uncommitted_changes": bool(_git("status", "--porcelain")),
         "identity": asked,
+        "load_cores": load_cores,
         "hosts": facts,
     }
 
