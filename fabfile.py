@@ -155,5 +155,5 @@ def summarise(directory: Path) -> bool:
 
     found = analysis.analyze(directory)
     console.print(Markdown(found.text) if console.is_terminal else found.text, highlight=False, soft_wrap=True)
-    console.print(f"{directory}: summary.md, steps.csv and figures/", highlight=False, soft_wrap=True)
+    console.print(f"report: {found.campaign.files.report.resolve()}", highlight=False, soft_wrap=True)
     return found.any_valid

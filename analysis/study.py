@@ -12,6 +12,7 @@ from analysis.campaign import Campaign, load
 from analysis.judging import RunResult, judge_all
 from analysis.ranking import Ranking, rank
 from analysis.repeat import across_blocks, control
+from analysis.report import report
 from analysis.steps import checks_frame, steps_frame, typed_checks
 from analysis.summary import summary_frame, summary_text
 from cluster.layout import write_whole
@@ -104,7 +105,8 @@ def _write(analysis: Analysis, figures: bool) -> tuple[Path, ...]:
         from analysis.figures import draw_all  # seaborn takes a second to import, and no verdict needs it
 
         drawn = draw_all(analysis.steps, analysis.campaign.plan, analysis.campaign.labels, files.figures)
-    return (*texts, *drawn)
+    write_whole(files.report, report(analysis.campaign.plan.name, analysis.text, files.figures))
+    return (*texts, *drawn, files.report)
 
 
 def _csv(frame: pd.DataFrame) -> str:

@@ -16,7 +16,7 @@ RUN_FILES = (
     "run.json", "ledger.jsonl", "samples-target.csv", "samples-load1.csv", "locust_stats.csv",
     "locust_stats_history.csv", "locust_failures.csv", "locust_exceptions.csv",
 )  # fmt: skip
-CAMPAIGN_FILES = ("plan.toml", "manifest.json", "steps.csv", "checks.csv", "summary.csv", "summary.md")
+CAMPAIGN_FILES = ("plan.toml", "manifest.json", "steps.csv", "checks.csv", "summary.csv", "summary.md", "report.html")
 
 
 def finished(directory: Path, plan: Path) -> Path:
