@@ -79,6 +79,7 @@ def calibrate(study: Study, files: CampaignFiles, show: Show) -> CampaignFiles |
         files.runs.mkdir(parents=True, exist_ok=True)
         write_whole(files.plan, text)
         show.say(f"calibrating: the generator against a server that costs next to nothing, {seconds(text):.0f} s")
+        show.began(plan, run, 1, 1)
         if execute(replace(study, plan=plan, plan_text=text), files, run, show) != "done":
             raise RunError(f"calibration failed: {read_json(sealed)['reason']}")
     return files

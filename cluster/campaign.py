@@ -73,7 +73,7 @@ class Show(Protocol):
 
     def say(self, text: str) -> None: ...
 
-    def began(self, run: Run, number: int, of: int) -> None: ...
+    def began(self, plan: Plan, run: Run, number: int, of: int) -> None: ...
 
     def live(self, figures: dict[str, Any]) -> None: ...
 
@@ -127,7 +127,7 @@ def run_campaign(study: Study, files: CampaignFiles, show: Show, judge: Judge) -
     runs = missing_runs(study.plan, files)
     failed = []
     for number, run in enumerate(runs, start=1):
-        show.began(run, number, len(runs))
+        show.began(study.plan, run, number, len(runs))
         state = execute(study, files, run, show)
         if state != "done":
             failed.append(run.directory)

@@ -36,9 +36,10 @@ def between(least: float, most: float) -> str:
 class Progress:
     """The campaign's Show. Use `with progress.shown()` around the campaign."""
 
-    def __init__(self, console: Console, plan: Plan) -> None:
+    def __init__(self, console: Console) -> None:
         self._console = console
-        self._plan = plan
+        self._steps = 0
+        self._run_seconds = 0.0
         self._live: Live | None = None
         self._title = ""
         self._remaining_runs = 0
@@ -57,7 +58,9 @@ class Progress:
     def say(self, text: str) -> None:
         self._console.print(text, highlight=False, soft_wrap=True)
 
-    def began(self, run: Run, number: int, of: int) -> None:
+    def began(self, plan: Plan, run: Run, number: int, of: int) -> None:
+        self._steps = len(plan.steps())
+        self._run_seconds = plan.run_seconds()[0]
         self._title = f"run {number} of {of}: block {run.block}, {run.label}"
         self._remaining_runs = of - number
         self._run_began = time.monotonic()
@@ -82,9 +85,8 @@ class Progress:
             self.say(f"  {line}")
 
     def _cells(self, figures: dict[str, Any]) -> list[tuple[str, str]]:
-        steps = len(self._plan.steps())
         return [
-            ("step", f"{figures.get('step', '-')} of {steps}"),
+            ("step", f"{figures.get('step', '-')} of {self._steps}"),
             ("phase", str(figures.get("phase", "start"))),
             ("users", f"{figures['running']} of {figures.get('users', '-')}"),
             ("requests/s", f"{figures['rps']:.0f}"),
@@ -93,8 +95,8 @@ class Progress:
         ]
 
     def _left(self) -> float:
-        each = self._plan.run_seconds()[0]
-        return each * self._remaining_runs + max(each - (time.monotonic() - self._run_began), 0.0)
+        this = self._run_seconds - (time.monotonic() - self._run_began)
+        return self._run_seconds * self._remaining_runs + max(this, 0.0)
 
     def _table(self, figures: dict[str, Any]) -> Group:
         table = Table(show_edge=False, pad_edge=False)

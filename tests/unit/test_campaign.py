@@ -14,7 +14,7 @@ from cluster.errors import HostError
 from cluster.hosts import Completed, Ended, Handle, Host, Spawn
 from cluster.inventory import HostEntry, this_machine
 from cluster.layout import CampaignFiles, read_json
-from cluster.plan import Run, parse_plan
+from cluster.plan import Plan, Run, parse_plan
 
 TEXT = 'name = "order"\nmodels = ["single", "thread"]\nusers = [10]\nsettle = 1\nmeasure = 1\naa = false\n'
 WHOLE_LEDGER = '{"record":"end"}\n'
@@ -79,7 +79,7 @@ class Silent:
     def say(self, text: str) -> None:
         self.said.append(text)
 
-    def began(self, run: Run, number: int, of: int) -> None: ...
+    def began(self, plan: Plan, run: Run, number: int, of: int) -> None: ...
 
     def live(self, figures: dict[str, Any]) -> None: ...
 
