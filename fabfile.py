@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -14,8 +13,8 @@ from fabric import task
 from rich.console import Console
 from rich.markdown import Markdown
 
-from cluster import calibration, campaign, preflight, show, study
-from cluster.errors import RunError, StudyError
+from cluster import calibration, campaign, interrupts, preflight, show, study
+from cluster.errors import RunError, StudyError, UsageError
 from cluster.layout import CampaignFiles
 
 INTERRUPTED, NO_VALID_STEP = 130, 3
@@ -23,21 +22,25 @@ INVENTORY = {"inventory": "inventory file (default: inventory.ini; STUDY_INVENTO
 PLAN = {"plan": "plan file (default: campaigns/quick.toml; STUDY_PLAN sets it too)"}
 CAMPAIGN = {"campaign": "the campaign's directory (default: results/latest)"}
 
-console = Console()
+console = Console(markup=False)
 chosen = study.Chosen()
 
 
 @contextmanager
 def front_door(inventory: str | None = None, plan: str | None = None) -> Iterator[None]:
     """Turn what a person can mend into one message and an exit status; a bug keeps its traceback."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    signal.signal(signal.SIGHUP, signal.default_int_handler)
+    interrupts.listen()
     try:
         chosen.take(inventory, plan)
         yield
     except StudyError as error:
         print(f"fab: {error}", file=sys.stderr)
         sys.exit(error.exit_status)
+    except OSError as error:
+        if error.filename is None:  # not about a file of the person's: a bug
+            raise
+        print(f"fab: {error.filename}: {error.strerror}", file=sys.stderr)
+        sys.exit(StudyError.exit_status)
     except KeyboardInterrupt:
         print("fab: stopped; nothing is left running, and every finished run is kept", file=sys.stderr)
         sys.exit(INTERRUPTED)
@@ -82,7 +85,7 @@ def run_campaign(c: Any, inventory: str | None = None, plan: str | None = None, 
                 calibrated(ready, files.calibration, progress)
                 failed = campaign.run_campaign(ready, files, progress, judged)
         finally:
-            any_valid = summarise(files.directory)
+            any_valid = bool(campaign.sealed_runs(files)) and summarise(files.directory)
         if failed:
             raise RunError(f"failed: {', '.join(failed)}; `fab run-campaign` tries them again")
         if not any_valid:
@@ -105,6 +108,8 @@ def calibrate(c: Any, inventory: str | None = None, plan: str | None = None) -> 
 def analyze(c: Any, campaign: str = "results/latest") -> None:
     """Make all figures and tables of a campaign again from its files."""
     with front_door():
+        if not Path(campaign).is_dir():
+            raise UsageError(f"{campaign}: no campaign is there; `make campaign` makes one, below results/")
         summarise(Path(campaign))
 
 
@@ -136,10 +141,10 @@ def calibrated(ready: campaign.Study, files: CampaignFiles, progress: show.Progr
     import analysis
 
     need = calibration.need(ready.plan)
-    if need is None or calibration.calibrate(ready, files, progress) is None:
+    if need is None:
         progress.say("no think time: nothing bounds what a step asks for, so the generator is not calibrated")
-        return
-    progress.say(analysis.capacity_sentence(analysis.capacity(files.directory), need, ready.load_cores()))
+    elif calibration.calibrate(ready, files, progress) is not None:
+        progress.say(analysis.capacity_sentence(analysis.capacity(files.directory), need, ready.load_cores()))
 
 
 def judged(directory: Path, run: str) -> list[str]:

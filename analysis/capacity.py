@@ -56,8 +56,10 @@ def capacity_sentence(found: Capacity | None, need: float, cores: int) -> str:
     rate = f"{'at least ' if found.at_least else ''}{found.rate:.0f} requests/s"
     held = f"the generator holds {rate} (lag p99 {found.lag_ms:.2g} ms)"
     # The rate held at the top was to be twice the need; users are whole and think times random, hence the few per cent.
-    if found.at_least or need <= half * found.rate * (1 + T.shortfall):
+    if need <= half * found.rate * (1 + T.shortfall):
         return f"{held}; the plan asks for up to {need:.0f}, which is within half of it"
+    if found.at_least:
+        return f"{held}, and more could not be tried; the plan asks for up to {need:.0f}"
     wanted = math.ceil(need / (half * found.rate / cores))
     return (
         f"{held}; the plan asks for up to {need:.0f}, more than half of it: {wanted} cores for the load would do, "

@@ -1,6 +1,6 @@
 """The checks of one step, each a small pure function of plain values: value, threshold, outcome, and why.
 
-Rules and sources: docs/method.md (Jain, The Art of Computer Systems Performance Analysis, ch. 33, for the laws).
+Rules: the project's METHOD (laws: Jain, The Art of Computer Systems Performance Analysis, ch. 33, for the laws).
 X throughput of attempts per second, R mean response time in s, Z mean think time in s, N users, L requests in flight.
 """
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cluster.campaign import Show, Study, execute
-from cluster.errors import RunError
 from cluster.layout import CampaignFiles, read_json, write_whole
 from cluster.plan import Plan, parse_plan
 
@@ -17,6 +16,7 @@ MODEL = "null"
 THINK_S = 0.2  # mean; short, so that few users make a high rate
 HEADROOM = 2.0
 RATES = (0.5, 1.0, HEADROOM)  # of the plan's need
+MOST_USERS = 10_000  # 50,000 requests a second: more can't be tried
 
 TEXT = """# The generator against the null responder, for the plan {name}. Rates, not users, are what matters here.
 name = "calibration"
@@ -47,7 +47,7 @@ def plan_text(plan: Plan) -> str | None:
     wanted = need(plan)
     if wanted is None:
         return None
-    users = sorted({max(round(wanted * share * THINK_S), 1) for share in RATES})
+    users = sorted({min(max(round(wanted * share * THINK_S), 1), MOST_USERS) for share in RATES})
     return TEXT.format(
         name=plan.name,
         model=MODEL,
@@ -65,9 +65,9 @@ def plan_text(plan: Plan) -> str | None:
 
 
 def calibrate(study: Study, files: CampaignFiles, show: Show) -> CampaignFiles | None:
-    """Run the calibration in `files`, where it has not been run yet; None where the plan's need has no bound.
+    """Run the calibration in `files`, where it has not been run yet.
 
-    Raises RunError where the generator can't be run at all: then no step of the plan can.
+    None where the plan's need has no bound, or the calibration failed, which is said: the campaign goes on.
     """
     text = plan_text(study.plan)
     if text is None:
@@ -81,7 +81,8 @@ def calibrate(study: Study, files: CampaignFiles, show: Show) -> CampaignFiles |
         show.say(f"calibrating: the generator against a server that costs next to nothing, {seconds(text):.0f} s")
         show.began(plan, run, 1, 1)
         if execute(replace(study, plan=plan, plan_text=text), files, run, show) != "done":
-            raise RunError(f"calibration failed: {read_json(sealed)['reason']}")
+            show.say(f"calibration failed: {read_json(sealed)['reason']}")
+            return None
     return files
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
-import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from cluster import commands, manifest
-from cluster.errors import HostError, RunError, StudyError
+from cluster import commands, interrupts, manifest
+from cluster.errors import HostError, RunError, StoppedError, StudyError
 from cluster.hosts import Handle, Host, Spawn
 from cluster.inventory import Inventory
 from cluster.layout import CampaignFiles, RunFiles, point_latest, read_json, write_json, write_whole
@@ -29,6 +29,8 @@ from cluster.preflight import Facts, workers_of
 LEASE_S = 20.0
 RENEW_S = 2.0
 SERVER_READY_S = 15.0
+SLOW_RAMP_S = 140.0  # what a step may take beyond its plan: the ladder waits so long for its users, and says so
+SLACK_S = 120.0
 GRACE_S = 8.0  # longer than the servers' own drain
 SERVER, MASTER, SAMPLER = "server", "master", "sampler"
 PROBES = 1  # requests of the campaign itself, which the server counts as well
@@ -53,10 +55,11 @@ class Study:
 
     def load_cores(self) -> int:
         """Cores that the workers have, each counted once where several hosts of the inventory are one machine."""
-        given = {(host.is_here or host.entry.name, cpu) for host in self.load for cpu in self._cpus(host)}
+        given = {(host.is_here or host.entry.name, cpu) for host in self.load for cpu in self.cpus_of(host)}
         return len(given)
 
-    def _cpus(self, host: Host) -> tuple[int, ...]:
+    def cpus_of(self, host: Host) -> tuple[int, ...]:
+        """The cores that the inventory gives to a host, or all that it has."""
         return host.entry.cpus or tuple(self.facts[host.entry.name]["cores"])
 
     def workers(self) -> list[tuple[Host, str]]:
@@ -89,6 +92,11 @@ def missing_runs(plan: Plan, files: CampaignFiles) -> list[Run]:
     return [run for run in plan.runs() if state_of(files.run(run.directory)) != "done"]
 
 
+def sealed_runs(files: CampaignFiles) -> list[Path]:
+    """The runs on disk, done or failed."""
+    return [state.parent for state in files.runs.glob("*/run.json")]
+
+
 def state_of(files: RunFiles) -> str:
     """done, failed, or absent."""
     return str(read_json(files.state)["state"]) if files.state.exists() else "absent"
@@ -97,18 +105,14 @@ def state_of(files: RunFiles) -> str:
 def open_campaign(study: Study, show: Show, fresh: bool) -> CampaignFiles:
     """The unfinished campaign of this plan, code and hosts where there is one, else a new one."""
     asked = manifest.identity(study.plan_text, study.inventory)
-    if not fresh:
-        for directory in manifest.campaigns(study.results, study.plan.name):
-            files = CampaignFiles(directory)
-            if not missing_runs(study.plan, files):
-                break  # the newest one is finished
-            changed = manifest.changed(read_json(files.manifest)["identity"], asked)
-            if changed:
-                show.say(f"{directory.name} is unfinished, but {changed} changed since: a new campaign begins")
-                break
-            show.say(f"going on with {directory.name}: what is finished there is kept")
-            point_latest(directory)
-            return files
+    newest = None if fresh else next(manifest.campaigns(study.results, study.plan.name), None)
+    if newest is not None and missing_runs(study.plan, CampaignFiles(newest)):
+        changed = manifest.changed(read_json(CampaignFiles(newest).manifest)["identity"], asked)
+        if not changed:
+            show.say(f"going on with {newest.name}: what is finished there is kept")
+            point_latest(newest)
+            return CampaignFiles(newest)
+        show.say(f"{newest.name} is unfinished, but {changed} changed since: a new campaign begins")
     files = CampaignFiles(study.results / directory_name(study.plan))
     files.runs.mkdir(parents=True)
     write_whole(files.plan, study.plan_text)
@@ -161,17 +165,22 @@ def execute(study: Study, files: CampaignFiles, run: Run, show: Show) -> str:
     shutil.rmtree(to.directory, ignore_errors=True)
     to.logs.mkdir(parents=True)
     started = _utc()
-    reason = ""
+    reasons: list[str] = []
     work = Path("work") / files.directory.name / run.directory
-    with _undisturbed_end(lambda: _stop_and_collect(study, to, work)):
+    with _on_cores(study.cpus_of(study.control)):
         try:
             _load(study, files, run, to, work, show)
+        except StoppedError:
+            raise
         except StudyError as error:
-            reason = str(error)
+            reasons.append(str(error))
+        finally:
+            with interrupts.held_back():
+                reasons += _stop_and_collect(study, to, work)
     to.live.unlink(missing_ok=True)
     sealed = {
-        "state": "failed" if reason else "done",
-        "reason": reason,
+        "state": "failed" if reasons else "done",
+        "reason": "; ".join(reasons),
         "block": run.block,
         "label": run.label,
         "model": run.model,
@@ -185,21 +194,30 @@ def execute(study: Study, files: CampaignFiles, run: Run, show: Show) -> str:
     return str(sealed["state"])
 
 
+@contextlib.contextmanager
+def _on_cores(cpus: tuple[int, ...]) -> Iterator[None]:
+    """Keep fab and what it starts beside the load: nothing but the server is to run on the server's cores."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cpus)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 def _load(study: Study, files: CampaignFiles, run: Run, to: RunFiles, work: Path, show: Show) -> None:
     """Start, verify, load. Raises StudyError where the run can't be brought to its end."""
     plan, target = study.plan, study.target
     of = plan.server(run.model)
-    lifetime = plan.run_seconds()[1] + 300.0
+    lifetime = plan.run_seconds()[1] + len(plan.steps()) * SLOW_RAMP_S + plan.timeout + SLACK_S
 
-    def spawn(
-        host: Host, name: str, argv: tuple[str, ...], ready_s: float = 0.0, cpus: tuple[int, ...] | None = None
-    ) -> Handle:
+    def spawn(host: Host, name: str, argv: tuple[str, ...], ready_s: float = 0.0, cpus: tuple[int, ...] = ()) -> Handle:
         return host.start(
             Spawn(
                 name=name,
                 argv=argv,
                 log_directory=host.directory / work,
-                cpus=host.entry.cpus if cpus is None else cpus,
+                cpus=cpus or study.cpus_of(host),
                 lease_s=LEASE_S,
                 lifetime_s=lifetime,
                 memory_floor_mb=plan.memory_floor_mb,
@@ -245,7 +263,11 @@ def _wait(study: Study, to: RunFiles, run: Run, show: Show, lifetime: float) -> 
                 raise RunError(
                     f"{host} had less than {floor} MiB of available memory: {name} and all others were stopped"
                 )
-        server = known.get((study.target.entry.name, SERVER))
+        if (study.target.entry.name, SERVER) not in known:
+            raise StoppedError(
+                "the campaign's processes were stopped (`fab stop`?); `fab run-campaign` goes on with it"
+            )
+        server = known[study.target.entry.name, SERVER]
         if server is not None:
             raise RunError(
                 f"the server {run.label} ended during the run ({server.how}, status {server.status}); see logs/"
@@ -271,36 +293,31 @@ def _walked(ledger: Path) -> bool:
         return False
 
 
-def _stop_and_collect(study: Study, to: RunFiles, work: Path) -> None:
-    """Workers first, the server last; every host is tried, whatever happens on the one before."""
-    problems = []
-    for host in (*study.load, study.control, study.target):
+def _stop_and_collect(study: Study, to: RunFiles, work: Path) -> list[str]:
+    """Workers first, the server last. Whatever goes wrong, all the rest is tried; returns what went wrong."""
+    problems: list[str] = []
+
+    def tried(act: Callable[[], object]) -> None:
         try:
-            for name in host.listed():
-                host.stop(name)
-            logs = host.directory / work
-            if host.run(["test", "-d", str(logs)]).status == 0:
-                host.get(logs, to.logs)
-                for samples in to.logs.glob("samples-*.csv"):
-                    samples.replace(to.directory / samples.name)
-                host.run(["rm", "-rf", "--", str(logs)])
-        except HostError as error:
+            act()
+        except (HostError, OSError) as error:
             problems.append(str(error))
-    if problems:
-        raise RunError("; ".join(problems))
 
+    def collect(host: Host) -> None:
+        logs = host.directory / work
+        if host.run(["test", "-d", str(logs)]).status == 0:
+            host.get(logs, to.logs)
+            host.run(["rm", "-rf", "--", str(logs)])
+            for samples in to.logs.glob("samples-*.csv"):
+                samples.replace(to.directory / samples.name)
 
-@contextlib.contextmanager
-def _undisturbed_end(end: Callable[[], None]) -> Iterator[None]:
-    """Run `end` on the way out, whatever happened; an impatient second Ctrl-C must not leave processes behind."""
-    try:
-        yield
-    finally:
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        try:
-            end()
-        finally:
-            signal.signal(signal.SIGINT, before)
+    for host in (*study.load, study.control, study.target):
+        names: list[str] = []
+        tried(lambda host=host, names=names: names.extend(host.listed()))  # type: ignore[misc]
+        for name in names:
+            tried(lambda host=host, name=name: host.stop(name))  # type: ignore[misc]
+        tried(lambda host=host: collect(host))  # type: ignore[misc]
+    return problems
 
 
 def _counts(out: Path) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cluster.hosts import PROJECT
 from cluster.inventory import HostEntry
+from cluster.layout import RunFiles
 from cluster.plan import Plan, Server
 
 LOCUSTFILE = PROJECT / "cluster" / "engine" / "locustfile.py"
@@ -39,7 +40,7 @@ def master(
         *("--headless", "--only-summary", "--master", "--master-bind-host", "127.0.0.1"),
         *("--master-bind-port", str(plan.master_port), "--expect-workers", str(len(workers))),
         *("--expect-workers-max-wait", str(CONNECT_WAIT_S), "--stop-timeout", f"{plan.timeout + 1:g}"),
-        *("--csv", str(run / "locust"), "--study-run", str(run), "--study-workers", ",".join(workers)),
+        *("--csv", str(RunFiles(run).locust_prefix), "--study-run", str(run), "--study-workers", ",".join(workers)),
     )
 
 

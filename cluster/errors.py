@@ -38,5 +38,11 @@ class RunError(StudyError):
     """A run of one model could not be brought to its end."""
 
 
+class StoppedError(StudyError):
+    """Somebody else, `fab stop` perhaps, ended the campaign's processes: it is not to be gone on with."""
+
+
 class FormatError(StudyError):
     """A file is of another version than this program reads, or isn't what its name says."""
+
+    exit_status = 2

@@ -46,7 +46,7 @@ def facts(address: str, ports: tuple[int, ...], directory: Path) -> dict[str, An
         "somaxconn": _number("/proc/sys/net/core/somaxconn"),
         "tcp_tw_reuse": _number("/proc/sys/net/ipv4/tcp_tw_reuse"),
         "ephemeral_ports": [int(word) for word in _text("/proc/sys/net/ipv4/ip_local_port_range").split()],
-        "ports_busy": [port for port in ports if not _free(address, port)],
+        "ports": {str(port): _obstacle(address, port) for port in ports},
     }
 
 
@@ -82,15 +82,16 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _free(address: str, port: int) -> bool:
+def _obstacle(address: str, port: int) -> str:
+    """Why nobody can listen there; empty where somebody can."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((address, port))
             probe.listen(1)
-        except OSError:
-            return False
-    return True
+        except OSError as error:
+            return os.strerror(error.errno) if error.errno else str(error)
+    return ""
 
 
 def main() -> int:

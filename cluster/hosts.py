@@ -11,10 +11,11 @@ import shutil
 import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from cluster import supervise
 from cluster.errors import HostError
 from cluster.inventory import LOCAL, HostEntry
 
@@ -163,6 +164,14 @@ class LocalHost(Host):
         except OSError as error:
             raise HostError(f"{self.entry.name}: {argv[0]}: {error.strerror}") from None
         return Completed(done.returncode, done.stdout, done.stderr)
+
+    def supervise(self, action: str, *arguments: str, timeout: float = COMMAND_S) -> Any:
+        """Renewing goes on all the time, beside the load: here without a process for each."""
+        if action not in ("renew", "list"):
+            return super().supervise(action, *arguments, timeout=timeout)
+        if action == "renew" and self.state.is_dir():
+            (self.state / supervise.LEASE).touch()
+        return [asdict(process) for process in supervise.listed(self.state)]
 
     def put(self, local: Path, remote: Path, timeout: float = COMMAND_S) -> None:
         self._copy(local, remote)

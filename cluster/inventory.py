@@ -61,12 +61,12 @@ def load_inventory(path: Path, required: bool) -> Inventory:
     Raises InventoryError with every mistake in one message.
     """
     if not path.exists() and not required:
-        return this_machine(f"no {path} here: this machine alone")
+        return this_machine(f"no {path.name}: this machine alone")
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InventoryError(f"inventory {path}: can't be read: {getattr(error, 'strerror', None) or error}") from None
-    return parse_inventory(text, str(path))
+    return parse_inventory(text, path.name)
 
 
 def parse_inventory(text: str, source: str) -> Inventory:

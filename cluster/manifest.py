@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from typing import Any
 
 from cluster.hosts import PROJECT
 from cluster.inventory import Inventory
-from cluster.layout import LATEST, CampaignFiles
+from cluster.layout import CampaignFiles
 from cluster.plan import Plan
 from cluster.preflight import Facts
 
@@ -50,8 +51,9 @@ def describe(plan: Plan, asked: dict[str, str], facts: dict[str, Facts], load_co
 
 def campaigns(results: Path, plan_name: str) -> Iterator[Path]:
     """The directories of the plan's campaigns, newest first; those without a manifest are not campaigns."""
-    for directory in sorted(results.glob(f"{plan_name}-[0-9]*"), reverse=True):
-        if directory.name != LATEST and CampaignFiles(directory).manifest.exists():
+    for directory in sorted(results.glob(f"{plan_name}-*"), reverse=True):
+        dated = re.fullmatch(r"\d{8}-\d{6}", directory.name.removeprefix(f"{plan_name}-"))
+        if dated and CampaignFiles(directory).manifest.exists():
             yield directory
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import tomllib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -90,7 +90,7 @@ class Plan(Frozen):
 
     name: Name
     models: tuple[str, ...] = Field(min_length=1)
-    users: tuple[PositiveInt, ...] = Field(min_length=1)
+    users: tuple[Annotated[int, Field(gt=0, strict=True)], ...] = Field(min_length=1)
     spawn_rate: Annotated[float, Field(gt=0, le=100_000)] = 100.0
     think_time: tuple[Annotated[float, Field(ge=0, le=3600)], Annotated[float, Field(ge=0, le=3600)]] = (
         1.0,
@@ -99,7 +99,7 @@ class Plan(Frozen):
     """Drawn uniformly between the two, Locust's `between`."""
     client: Literal["lean", "fast", "http"] = "lean"
     connection: Literal["close", "keep-alive"] = "close"
-    timeout: Seconds = 10.0
+    timeout: Annotated[float, Field(gt=0, le=300)] = 10.0
     """Deadline of a whole request, its connection included."""
     settle: Seconds | Literal["auto"] = "auto"
     measure: Seconds | Literal["auto"] = "auto"
@@ -200,10 +200,11 @@ def parse_plan(text: str, source: str, known_models: Collection[str] | None = No
     except tomllib.TOMLDecodeError as error:
         raise PlanError(f"{source}: not valid TOML: {error}") from None
     mistakes = _unknown_models(data, known_models) if known_models is not None else []
+    mistakes += _labels_clash(data)
     try:
         plan = Plan.model_validate(data)
     except ValidationError as error:
-        mistakes = [_sentence(detail) for detail in error.errors()] + mistakes
+        mistakes = _sentences(error.errors()) + mistakes
     if mistakes:
         count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
         raise PlanError(f"{source}: {count}\n" + "\n".join(f"  {mistake}" for mistake in mistakes))
@@ -220,14 +221,29 @@ def load_plan(path: Path, known_models: Collection[str] | None = None) -> Plan:
     return parse_plan(text, f"plan {path}", known_models)
 
 
-def _sentence(detail: Any) -> str:
-    """One mistake as `key: what is wrong (got ...)`."""
-    key = (
-        ".".join(str(part) for part in detail["loc"] if not str(part).startswith(("constrained", "literal["))) or "plan"
-    )
-    message = "unknown key" if detail["type"] == "extra_forbidden" else detail["msg"].removeprefix("Value error, ")
-    given = "" if detail["type"] in ("missing", "extra_forbidden") else f" (got {detail['input']!r})"
-    return f"{key}: {message}{given}"
+def _sentences(details: Sequence[Any]) -> list[str]:
+    """One line for each key: `key: what is wrong (got ...)`."""
+    found: dict[str, tuple[list[str], str]] = {}
+    for detail in details:
+        parts = [str(part) for part in detail["loc"]]
+        key = ".".join(part for part in parts if not part.startswith(("constrained", "literal["))) or "plan"
+        if detail["type"] == "too_short" and any(other.startswith(f"{key}.") for other in found):
+            continue  # it is short only of the items that were refused
+        message = "unknown key" if detail["type"] == "extra_forbidden" else detail["msg"].removeprefix("Value error, ")
+        given = "" if detail["type"] in ("missing", "extra_forbidden") else f" (got {detail['input']!r})"
+        found.setdefault(key, ([], given))[0].append(message)
+    return [f"{key}: {', or: '.join(messages)}{given}" for key, (messages, given) in found.items()]
+
+
+def _labels_clash(data: dict[str, Any]) -> list[str]:
+    """Two runs of one name would share a directory."""
+    names = [entry.get("name") for entry in _listed(data.get("servers")) if isinstance(entry, dict)]
+    twice = sorted({str(name) for name in names if names.count(name) > 1})
+    mistakes = [f"servers.{name}: named twice" for name in twice]
+    models = [name for name in _listed(data.get("models")) if isinstance(name, str)]
+    if data.get("aa", True) and models and models[0] + AA_SUFFIX in models:
+        mistakes.append(f"models: {models[0]}{AA_SUFFIX} is the A/A control's name: choose another, or set aa = false")
+    return mistakes
 
 
 def _unknown_models(data: dict[str, Any], known: Collection[str]) -> list[str]:

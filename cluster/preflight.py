@@ -12,6 +12,7 @@ from typing import Any, Literal
 from cluster.errors import StudyError
 from cluster.inventory import CONTROL, HostEntry, Inventory
 from cluster.plan import Plan
+from servers.core.runner import BACKLOG
 
 Facts = dict[str, Any]
 
@@ -20,7 +21,6 @@ WORKER_MB_PER_USER = {"lean": 0.02, "fast": 0.1, "http": 0.15}  # resident, meas
 PROCESS_MB = 1.5  # what a forked child of the server adds
 LEAST_DISK_MB = 200
 GOOD_DISK_MB = 2000
-BACKLOG = 4096
 
 
 @dataclass(frozen=True)
@@ -136,11 +136,9 @@ def _target(entry: HostEntry, plan: Plan, facts: Facts) -> Iterator[Finding]:
 
 
 def _port(name: str, address: str, port: int, key: str, facts: Facts) -> Finding:
-    if port in facts["ports_busy"]:
-        remedy = (
-            f"something listens there: end it (`fab stop` if an earlier campaign left it), or set {key} in the plan"
-        )
-        return Finding(name, "stop", key, f"{address}:{port} is in use", remedy)
+    if obstacle := facts["ports"][str(port)]:
+        remedy = f"end what listens there (`fab stop` if an earlier campaign left it), or set {key} in the plan"
+        return Finding(name, "stop", key, f"{address}:{port}: {obstacle}", remedy)
     return Finding(name, "ok", key, f"{address}:{port} is free")
 
 

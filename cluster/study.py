@@ -20,7 +20,7 @@ from cluster.preflight import Facts
 from servers.core import model
 
 DEFAULT_PLAN = PROJECT / "campaigns" / "quick.toml"
-DEFAULT_INVENTORY = Path("inventory.ini")
+DEFAULT_INVENTORY = PROJECT / "inventory.ini"
 RESULTS = Path("results")
 STATE = PROJECT / ".study"
 
@@ -87,7 +87,8 @@ def make_host(entry: HostEntry) -> Host:
 def look_at(host: Host, port: int | None) -> Facts:
     """The host's facts; the port that the plan needs on it, if any, is tried. Raises HostError."""
     ports = [] if port is None else ["--port", str(port)]
-    done = host.run([host.python, "-m", "cluster.facts", "--address", host.entry.address, *ports])
+    where = ("--address", host.entry.address, "--directory", str(Path.cwd()))
+    done = host.run([host.python, "-m", "cluster.facts", *where, *ports])
     if done.status:
         last = "\n".join(done.err.strip().splitlines()[-3:])
         raise HostError(f"{host.entry.name}: can't be looked at with {host.python}: {last}")

@@ -1,6 +1,7 @@
 """The order of a run, on a host that records what it is asked to do and does nothing: a stand-in for real hosts."""
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from cluster import campaign, manifest
 from cluster.campaign import Study, execute, missing_runs, open_campaign, run_campaign
-from cluster.errors import HostError
+from cluster.errors import HostError, StoppedError
 from cluster.hosts import Completed, Ended, Handle, Host, Spawn
 from cluster.inventory import HostEntry, this_machine
 from cluster.layout import CampaignFiles, read_json
@@ -103,7 +104,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
         control=host(HostEntry("control")),
         target=host(inventory.target),
         load=tuple(host(entry) for entry in inventory.load),
-        facts={"load1": {"cores": [0]}},
+        facts={name: {"cores": sorted(os.sched_getaffinity(0))} for name in ("target", "load1", "control")},
         results=tmp_path / "results",
     )
 
@@ -164,6 +165,23 @@ def test_a_run_whose_server_or_memory_is_gone_has_failed(study: Study, name: str
     recording(study.target).ends[name] = Ended(name, how, -9)
     assert execute(study, files, run, Silent()) == "failed"
     assert part in read_json(files.run(run.directory).state)["reason"]
+
+
+def test_processes_that_somebody_else_stopped_end_the_campaign(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    files, run = begin(study)
+    monkeypatch.setattr(study.target, "renew", dict)  # as after `fab stop`: nothing is known there any more
+    with pytest.raises(StoppedError, match="fab stop"):
+        execute(study, files, run, Silent())
+    assert not files.run(run.directory).state.exists()
+
+
+def test_a_host_that_can_not_be_stopped_fails_the_run_and_the_others_are_stopped(study: Study) -> None:
+    files, run = begin(study)
+    recording(study.load[0]).fails["stop load1-1"] = HostError("load1 said no")
+    assert execute(study, files, run, Silent()) == "failed"
+    assert "load1 said no" in read_json(files.run(run.directory).state)["reason"]
+    assert recording(study.load[0]).running == ["load1-1"]
+    assert not recording(study.target).running
 
 
 def test_a_ledger_without_an_end_is_no_whole_run(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,3 +123,27 @@ def test_the_quick_plan_takes_four_minutes_at_most() -> None:
     assert text is not None
     before = parse_plan(text, "calibration").run_seconds()[1]
     assert before + quick.run_seconds()[1] * len(quick.runs()) <= 235  # the analysis takes the rest
+
+
+def test_two_runs_never_share_a_name() -> None:
+    text = """
+        name = "clash"
+        models = ["single", "single-aa"]
+        users = [10]
+        [[servers]]
+        name = "single-aa"
+        model = "thread"
+        [[servers]]
+        name = "single-aa"
+        model = "select"
+    """
+    with pytest.raises(PlanError) as caught:
+        parse_plan(text, "clash.toml", KNOWN)
+    assert "servers.single-aa: named twice" in str(caught.value)
+    assert "A/A control's name" in str(caught.value)
+
+
+def test_one_mistake_is_one_line() -> None:
+    text = 'name = "one"\nmodels = ["single"]\nusers = [-1]\nmeasure = "x"\n'
+    with pytest.raises(PlanError, match="2 mistakes"):
+        parse_plan(text, "one.toml", KNOWN)

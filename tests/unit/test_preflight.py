@@ -24,7 +24,7 @@ def sound(tmp_path: Any) -> dict[str, Any]:
         "disk_free_mb": 50_000,
         "load_1min": 0.0,
         "governor": "",
-        "ports_busy": [],
+        "ports": {"8070": "", "5557": ""},
         "somaxconn": 4096,
         "pid_max": 4_000_000,
         "threads_max": 400_000,
@@ -54,8 +54,8 @@ def test_a_sound_machine_has_nothing_to_mend(sound: dict[str, Any], monkeypatch:
     ("change", "what"),
     [
         ({"python": "3.9.2"}, "python"),
-        ({"ports_busy": [8070]}, "port"),
-        ({"ports_busy": [5557]}, "master_port"),
+        ({"ports": {"8070": "Address already in use", "5557": ""}}, "port"),
+        ({"ports": {"8070": "", "5557": "Permission denied"}}, "master_port"),
         ({"disk_free_mb": 10}, "free disk"),
         ({"memory_available_mb": 100}, "memory"),
         ({"ephemeral_ports": [60000, 60999]}, "local ports"),
@@ -95,5 +95,12 @@ def test_descriptors_for_held_connections_must_suffice(sound: dict[str, Any]) ->
 
 
 def test_each_finding_that_is_not_fine_says_what_to_do(sound: dict[str, Any]) -> None:
-    bad = sound | {"fds_hard": 10, "load_1min": 99.0, "disk_free_mb": 1, "somaxconn": 1, "ports_busy": [8070, 5557]}
+    busy = dict.fromkeys(("8070", "5557"), "Address already in use")
+    bad = sound | {
+        "fds_hard": 10,
+        "load_1min": 99.0,
+        "disk_free_mb": 1,
+        "somaxconn": 1,
+        "ports": busy,
+    }
     assert all(finding.remedy for finding in findings(bad) if finding.level != "ok")
