@@ -89,14 +89,16 @@ def ports(window: Window) -> Check:
 
 def think(window: Window, plan: Plan) -> Check:
     """The mean of the think times drawn against the plan's, within 1 % or four standard errors."""
-    if not window.think_count:
-        return Check(4, "think times drawn", None, T.think_share, "not available", "no think time ended in the window")
-    planned, drawn = plan.mean_think_s, window.think_drawn_s / window.think_count
+    if not window.draws:
+        return Check(
+            4, "think times drawn", None, T.think_share, "not available", "no think time was drawn in the window"
+        )
+    planned, drawn = plan.mean_think_s, window.draws_s / window.draws
     detail = f"think times were drawn with a mean of {drawn:.3f} s, the plan's is {planned:.3f} s"
     if not planned:
         return Check(4, "think times drawn", drawn, 0.0, "pass" if drawn <= 1e-6 else "fail", detail)
     off = abs(drawn - planned) / planned
-    allowed = max(T.think_share, T.think_sigmas * think_sd(plan) / planned / math.sqrt(window.think_count))
+    allowed = max(T.think_share, T.think_sigmas * think_sd(plan) / planned / math.sqrt(window.draws))
     return Check(4, "think times drawn", off, allowed, "pass" if off <= allowed else "fail", detail)
 
 

@@ -79,6 +79,8 @@ class Window:
     in_flight_end: int
     ages: Histogram
     """Ages of those in flight at the window's end."""
+    draws: int
+    draws_s: float
     think_count: int
     think_drawn_s: float
     think_passed_s: float
@@ -139,6 +141,8 @@ def window_of(ledger: Ledger, step: Step, samples: Samples) -> Window | None:
         in_flight=sum(record.in_flight_s / record.seconds for record in records),
         in_flight_end=sum(record.in_flight_end for record in records),
         ages=merge(record.histogram("in_flight_age_us") for record in records),
+        draws=sum(record.draws for record in records),
+        draws_s=sum(record.draws_s for record in records),
         think_count=sum(record.think_count for record in records),
         think_drawn_s=sum(record.think_drawn_s for record in records),
         think_passed_s=sum(record.think_passed_s for record in records),

@@ -54,6 +54,8 @@ class Record:
     failed_us: str
     lag_us: str
     loop_lag_us: str
+    draws: int
+    draws_s: float
     think_count: int
     think_drawn_s: float
     think_passed_s: float

@@ -103,6 +103,8 @@ class Tally:
     failed: HdrHistogram = field(default_factory=histogram)
     lag: HdrHistogram = field(default_factory=histogram)
     loop_lag: HdrHistogram = field(default_factory=histogram)
+    draws: int = 0
+    draws_s: float = 0.0
     think_count: int = 0
     think_drawn_s: float = 0.0
     think_passed_s: float = 0.0
@@ -168,6 +170,13 @@ class Recorder:
             tally.bytes += size
         return elapsed
 
+    def drew(self, seconds: float) -> None:
+        """A think time was drawn. Counted apart from those that end: under overload the long ones end later."""
+        tally = self._tally
+        if tally is not None:
+            tally.draws += 1
+            tally.draws_s += seconds
+
     def thought(self, drawn: float, passed: float) -> None:
         """A think time of `drawn` seconds ended after `passed` seconds; the difference is the generator's lag."""
         tally = self._tally
@@ -214,6 +223,8 @@ class Recorder:
             "failed_us": text(tally.failed),
             "lag_us": text(tally.lag),
             "loop_lag_us": text(tally.loop_lag),
+            "draws": tally.draws,
+            "draws_s": tally.draws_s,
             "think_count": tally.think_count,
             "think_drawn_s": tally.think_drawn_s,
             "think_passed_s": tally.think_passed_s,

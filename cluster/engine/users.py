@@ -35,6 +35,7 @@ class Recorded(User):
     def wait_time(self) -> float:
         drawn = random.uniform(*self.think)
         self._thinking = (now(), drawn)
+        self.recorder.drew(drawn)
         return drawn
 
     def woke(self) -> float:

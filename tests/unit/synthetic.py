@@ -207,6 +207,8 @@ def phase_record(
         "failed_us": encode([load.failed_after] * sum(failures.values())),
         "lag_us": encode(draw.uniform(0, load.lag_ms / 1000, 500)),
         "loop_lag_us": encode(draw.uniform(0, load.loop_lag_ms / 1000, 500)),
+        "draws": attempts,
+        "draws_s": attempts * think,
         "think_count": attempts,
         "think_drawn_s": attempts * think,
         "think_passed_s": attempts * (think + load.late),

@@ -64,6 +64,8 @@ def window(**changes: Any) -> Window:
         in_flight=RATE * RESPONSE,
         in_flight_end=1,
         ages=EMPTY,
+        draws=COUNT,
+        draws_s=3.0 * COUNT,
         think_count=COUNT,
         think_drawn_s=3.0 * COUNT,
         think_passed_s=3.0 * COUNT,
@@ -109,7 +111,7 @@ FAILING: list[tuple[str, Check, str]] = [
     ("ports", checks_generator.ports(window(generator=Generator(ports_share=0.95))), "95%"),
     (
         "think time",
-        checks_generator.think(window(think_drawn_s=2.0 * COUNT), PLAN),
+        checks_generator.think(window(draws_s=2.0 * COUNT), PLAN),
         "mean of 2.000 s, the plan's is 3.000",
     ),
     ("drift", checks.stationary(window(ticks=seconds([80.0 + at for at in range(60)]))), "drifted by +60"),
@@ -160,7 +162,7 @@ def test_passing(check: Check) -> None:
 UNKNOWN = [
     checks_generator.ports(window(generator=Generator())),
     checks_generator.lag(window(workers=(worker(lag_p99_ms=None),))),
-    checks_generator.think(window(think_count=0), PLAN),
+    checks_generator.think(window(draws=0), PLAN),
     checks.stationary(window(ticks=())),
     checks.silent(window(ticks=()), PLAN, R1),
     checks.counts(run(answered_server=None)),
@@ -209,7 +211,7 @@ def test_event_loop_lag_marks_the_times_and_fails_nothing() -> None:
 
 def test_a_constant_think_time_of_nothing() -> None:
     none = plan(think_time=(0.0, 0.0))
-    assert checks_generator.think(window(think_drawn_s=0.0), none).outcome == "pass"
+    assert checks_generator.think(window(draws_s=0.0), none).outcome == "pass"
     assert checks_generator.think(window(), none).outcome == "fail"
 
 

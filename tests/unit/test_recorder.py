@@ -119,6 +119,7 @@ def test_phases_are_kept_apart(clock: Clock) -> None:
     recorder.success("early", clock.at, 7)  # no phase is open: counted nowhere
     assert recorder.enter(phase("settle")) is None
     recorder.begin("a", clock.at)
+    recorder.drew(3.0)
     recorder.thought(2.0, 2.004)
     clock.at += 1.0
     settled = recorder.enter(phase("measure"))
@@ -131,6 +132,7 @@ def test_phases_are_kept_apart(clock: Clock) -> None:
     assert measured is not None
     assert recorder.close(clock.at) is None
     assert (settled["phase"], settled["attempts"], settled["in_flight_s"]) == ("settle", 0, pytest.approx(1.0))
+    assert (settled["draws"], settled["draws_s"]) == (1, 3.0)
     assert (settled["think_count"], settled["think_drawn_s"]) == (1, 2.0)
     assert settled["think_passed_s"] == pytest.approx(2.004)
     assert counts(settled["lag_us"]).get_max_value() == pytest.approx(4000, rel=0.001)
