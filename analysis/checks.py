@@ -15,6 +15,7 @@ import numpy as np
 from scipy import stats as scipy_stats
 
 from analysis.evidence import Second, Window
+from analysis.histograms import EMPTY
 from analysis.reconcile import Reconciled
 from analysis.thresholds import THRESHOLDS as T
 from cluster.plan import Plan
@@ -165,6 +166,23 @@ def errors(window: Window) -> Check:
     detail = f"{window.failed} of {window.attempts} failed ({share:.2%})" + (f": {kinds}" if kinds else "")
     outcome: Outcome = "pass" if share <= T.failures_pass else "flag" if share <= T.failures_flag else "fail"
     return Check(7, "failures", share, T.failures_flag, outcome, detail)
+
+
+def unanswered(window: Window, plan: Plan) -> Check:
+    """7: requests left hanging, whether the timeout ended them or the window. They matter where nothing was full."""
+    slowest = window.response.max_ms
+    least_ms = 1000 * T.hanging_s if slowest is None else max(1000 * T.hanging_s, T.hanging_times * slowest)
+    # Without any answer nobody knows how long one takes; that window has too few samples.
+    hanging = window.ages.above(least_ms) if slowest is not None else EMPTY
+    timed_out = window.failures.get("timed-out", 0)
+    share = (timed_out + hanging.total) / max(1, window.attempts + hanging.total)
+    held = (timed_out * plan.timeout + hanging.sum_s) / (window.step.users * window.seconds)
+    detail = (
+        f"{timed_out} requests timed out and {hanging.total} were left hanging at the window's end:"
+        f" {share:.2%} of the requests, {held:.1%} of the users' time"
+    )
+    outcome: Outcome = "pass" if share <= T.unanswered and held <= T.held else "fail"
+    return Check(7, "left without an answer", share, T.unanswered, outcome, detail)
 
 
 def counts(run: Reconciled) -> Check:

@@ -26,6 +26,9 @@ class Thresholds:
     lag_ms: float = 10.0
     loop_lag_ms: float = 1.0
     loop_lag_share: float = 0.20
+    standstill_ms: float = 100.0
+    """An event loop later than this for 1 % of the window stood still. Of think times a user has one, however long it
+    waits; the loop's lag is counted anew for each 10 ms of a standstill."""
     worker_cpu: float = 0.70
     descriptors_used: float = 0.80
     ports_used: float = 0.80
@@ -46,6 +49,14 @@ class Thresholds:
     # 7 errors
     failures_pass: float = 0.001
     failures_flag: float = 0.01
+    unanswered: float = 0.001
+    """Most requests that may be left without an answer where nothing on the target is full: as few as pass without a
+    flag, since each holds its user for as long as the timeout."""
+    held: float = 0.01
+    """Most of the users' time that such requests may hold: as much as check 1 lets users be missing."""
+    hanging_s: float = 1.0
+    hanging_times: float = 2.0
+    """In flight for longer than this, and than this many times the slowest answer: left hanging."""
     reconcile_share: float = 0.005
     reconcile_requests: float = 2.0
     """Of a run of a few hundred requests 0.5 % is less than one that ends as the run does."""

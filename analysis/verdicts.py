@@ -49,6 +49,7 @@ def check_step(window: Window, plan: Plan, run: Reconciled, unloaded_s: float | 
         checks.silent(window, plan, unloaded_s),
         checks.enough(window),
         checks.errors(window),
+        checks.unanswered(window, plan),
         checks.counts(run),
         checks_target.who_was_the_limit(window, unloaded_s),
         checks_target.kernel(window),
@@ -76,7 +77,7 @@ def judge_step(window: Window, plan: Plan, run: Reconciled, unloaded_s: float | 
         (*reasons, *flags, *unknown),
         made,
         saturated=verdict == "valid" and bool(full),
-        upper_bounds=any(check.name == "event-loop lag p99 ms" and check.outcome == "flag" for check in made),
+        upper_bounds=any(check.name == "event-loop lag p99 ms" and check.outcome in ("flag", "fail") for check in made),
     )
 
 
@@ -97,8 +98,10 @@ def _first(
     if failed[2] or failed[3] or counts:
         return "inconsistent", (*failed[2], *failed[3], *counts)
     failing = tuple(_said(check) for check in made if check.name == "failures" and check.outcome == "fail")
-    if failing and not signs:
-        return "faulty", (*failing, f"with no sign of a limit on the target: {checks_target.room(window.target)}")
+    unanswered = tuple(_said(c) for c in made if c.name == "left without an answer" and c.outcome == "fail")
+    if (failing or unanswered) and not signs:
+        nothing_full = f"with no sign of a limit on the target: {checks_target.room(window.target)}"
+        return "faulty", (*failing, *unanswered, nothing_full)
     if failed[6]:
         return "too-few-samples", failed[6]
     short = shortfall(window, plan, unloaded_s)

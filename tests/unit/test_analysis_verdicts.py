@@ -37,6 +37,7 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     ("worker-lost", {"lost": ("load1-2",)}, "no record came from load1-2"),
     ("worker-lost", {"users_right": 0.9}, "199 of 200 users"),
     ("generator-limited", {"lag_ms": 60.0, "late": 0.03}, "think times drawn as 3.000 s passed in 3.030 s"),
+    ("generator-limited", {"loop_lag_ms": 2000.0}, "it stood still"),
     ("generator-limited", {"cpu": 0.95}, "used 0.95 of a core (p95)"),
     ("generator-limited", {"ports": (27_000, 28_000)}, "96% of a load host's local ports"),
     ("generator-limited", {"think_factor": 0.5}, "the plan's is 3.000 s"),
@@ -46,6 +47,8 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     ("inconsistent", {"ages": (30.0,)}, "30.02 s old, timeout 10 s"),
     ("faulty", {"failures": {"reset": 600}}, "600 reset"),
     ("faulty", {"failures": {"short-body": 4000}}, "with no sign of a limit on the target"),
+    ("faulty", {"failures": {"timed-out": 20}, "failed_after": 10.0}, "20 requests timed out and 0 were left hanging"),
+    ("faulty", {"ages": (5.0,) * 20}, "0 requests timed out and 20 were left hanging at the window's end: 0.50%"),
     ("too-few-samples", {"seconds": 9.0}, "of 400 users in 9 s"),
     ("overload", OVER, "its process tree used 0.99 of 1 core"),
     ("overload", {"failures": {"timed-out": 200}, "failed_after": 0.1, "accept_queue": 60.0}, "200 timed-out"),
@@ -88,6 +91,17 @@ def test_few_failures_are_valid_with_a_flag(tmp_path: Path) -> None:
     assert got.verdict == "valid"
     assert "20 reset" in got.reasons[0]
     assert "flag" in got.reasons[0]
+
+
+def test_a_stray_timeout_and_a_request_in_flight_for_long_are_no_fault(tmp_path: Path) -> None:
+    got = judged(tmp_path, failures={"timed-out": 2}, failed_after=10.0, ages=(0.9,) * 20)
+    assert got.verdict == "valid"
+
+
+def test_requests_left_hanging_by_a_full_server_are_no_fault_of_it(tmp_path: Path) -> None:
+    got = judged(tmp_path, failures={"timed-out": 20}, failed_after=10.0, server_cpu=0.99)
+    assert got.verdict == "valid"
+    assert got.saturated
 
 
 def test_slow_without_evidence_and_an_idle_generator_is_said(tmp_path: Path) -> None:
