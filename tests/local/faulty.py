@@ -1,0 +1,114 @@
+"""The models of servers/ with one thing wrong: `python -m tests.local.faulty FAULT MODEL options`.
+
+Only the application is replaced. Sockets, counts and the ready line are the project's own, so that the counts are
+honest: they say what the server did, and nothing of what it should have done. The first request, which is the
+campaign's own probe, is answered well by all of them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+import time
+from collections.abc import Callable
+from unittest import mock
+
+import servers.__main__
+from servers.core import runner
+from servers.core.app import Answer, Handle
+from servers.core.http import Request
+
+ONE_IN_SIX = 6
+LEFT_HANGING = 20
+FOR_EVER_MS = 3_600_000.0
+SLOW_EVERY, SLOW_MS = 800, 5000.0
+"""A little more than one in a thousand: at one in a thousand exactly, p99.9 lies on the border between the two."""
+STALL_EVERY_S, STALL_AT_S, STALL_S = 20.0, 14.0, 2.0
+
+
+class OneShort(bytes):
+    """A body that claims a byte more than it has; the Content-Length is made of the claim."""
+
+    def __len__(self) -> int:
+        return super().__len__() + 1
+
+
+class Faulty(Handle):
+    """Counts requests; threads share it."""
+
+    def __init__(self, *arguments: object, **options: object) -> None:
+        super().__init__(*arguments, **options)  # type: ignore[arg-type]
+        self._numbers = itertools.count(1)
+
+
+class Drops(Faulty):
+    """Closes one connection in six without a word."""
+
+    def __call__(self, request: Request) -> Answer:
+        if next(self._numbers) % ONE_IN_SIX == 0:
+            raise ConnectionAbortedError
+        return super().__call__(request)
+
+
+class CutsShort(Faulty):
+    """Sends one byte too few in one answer of six."""
+
+    def __call__(self, request: Request) -> Answer:
+        answer = super().__call__(request)
+        cut = next(self._numbers) % ONE_IN_SIX == 0
+        return answer._replace(body=OneShort(answer.body[:-1])) if cut else answer
+
+
+class Hangs(Faulty):
+    """Never answers twenty requests: those that come next once the file `trigger` is there."""
+
+    trigger = ""
+
+    def __call__(self, request: Request) -> Answer:
+        answer = super().__call__(request)
+        hangs = os.path.exists(self.trigger) and next(self._numbers) <= LEFT_HANGING
+        return answer._replace(wait_ms=FOR_EVER_MS) if hangs else answer
+
+
+class Slow(Faulty):
+    """Answers one request in 800 after five seconds."""
+
+    def __call__(self, request: Request) -> Answer:
+        answer = super().__call__(request)
+        slow = next(self._numbers) % SLOW_EVERY == 0
+        return answer._replace(wait_ms=SLOW_MS) if slow else answer
+
+
+class Stalls(Faulty):
+    """Answers nobody for two seconds in every twenty, counted from the first request after the probe."""
+
+    _began = 0.0
+
+    def __call__(self, request: Request) -> Answer:
+        if next(self._numbers) == 2:
+            self._began = time.monotonic()
+        if self._began:
+            into = (time.monotonic() - self._began) % STALL_EVERY_S - STALL_AT_S
+            if 0 <= into < STALL_S:
+                time.sleep(STALL_S - into)
+        return super().__call__(request)
+
+
+FAULTS: dict[str, Callable[..., Handle]] = {
+    "drops": Drops,
+    "cuts-short": CutsShort,
+    "hangs": Hangs,
+    "slow": Slow,
+    "stalls": Stalls,
+}
+
+
+def main() -> int:
+    fault, _, Hangs.trigger = sys.argv[1].partition("=")
+    with mock.patch.object(runner, "Handle", FAULTS[fault]):
+        return servers.__main__.main(sys.argv[2:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
