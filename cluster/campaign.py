@@ -296,28 +296,31 @@ def _walked(ledger: Path) -> bool:
 def _stop_and_collect(study: Study, to: RunFiles, work: Path) -> list[str]:
     """Workers first, the server last. Whatever goes wrong, all the rest is tried; returns what went wrong."""
     problems: list[str] = []
-
-    def tried(act: Callable[[], object]) -> None:
-        try:
-            act()
-        except (HostError, OSError) as error:
-            problems.append(str(error))
-
-    def collect(host: Host) -> None:
-        logs = host.directory / work
-        if host.run(["test", "-d", str(logs)]).status == 0:
-            host.get(logs, to.logs)
-            host.run(["rm", "-rf", "--", str(logs)])
-            for samples in to.logs.glob("samples-*.csv"):
-                samples.replace(to.directory / samples.name)
-
     for host in (*study.load, study.control, study.target):
-        names: list[str] = []
-        tried(lambda host=host, names=names: names.extend(host.listed()))  # type: ignore[misc]
-        for name in names:
-            tried(lambda host=host, name=name: host.stop(name))  # type: ignore[misc]
-        tried(lambda host=host: collect(host))  # type: ignore[misc]
+        with _noted(problems):
+            for name in list(host.listed()):
+                with _noted(problems):
+                    host.stop(name)
+        with _noted(problems):
+            _collect(host, host.directory / work, to)
     return problems
+
+
+@contextlib.contextmanager
+def _noted(problems: list[str]) -> Iterator[None]:
+    try:
+        yield
+    except (HostError, OSError) as error:
+        problems.append(str(error))
+
+
+def _collect(host: Host, logs: Path, to: RunFiles) -> None:
+    """Bring a host's logs and samples home, and leave none there."""
+    if host.run(["test", "-d", str(logs)]).status == 0:
+        host.get(logs, to.logs)
+        host.run(["rm", "-rf", "--", str(logs)])
+        for samples in to.logs.glob("samples-*.csv"):
+            samples.replace(to.directory / samples.name)
 
 
 def _counts(out: Path) -> dict[str, Any] | None:
