@@ -29,7 +29,7 @@ bench: $(READY) ## what the load generator costs, against wrk and nginx
 	$(BIN)/python -m benchmarks.generator
 
 lock: $(READY) ## resolve the newest releases again
-	$(BIN)/uv pip compile pyproject.toml --group dev --generate-hashes --no-header --no-emit-index-url --quiet --upgrade -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --group dev --group servers --generate-hashes --no-header --no-emit-index-url --quiet --upgrade -o requirements.lock
 
 clean: ## remove what was installed and built here; results stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
