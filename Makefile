@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Installed once for each content of the lock file; uv, which installs it, comes from the package index like the rest.
 READY := .venv/ready
 
-.PHONY: help campaign test test-slow check bench lock clean
+.PHONY: help campaign test test-slow test-lab check bench lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -14,10 +14,13 @@ campaign: $(READY) ## run the study on this machine: figures and a summary, in f
 	$(BIN)/fab deploy run-campaign
 
 test: $(READY) ## all tests that fit in eight minutes
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not lab"
 
 test-slow: $(READY) ## those that take longer
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m "slow and not lab"
+
+test-lab: $(READY) ## those on several hosts, made on this machine: needs root, iproute2, openssh-server
+	$(BIN)/python -m pytest -m lab
 
 check: $(READY) ## style, types and the rules of the house
 	$(BIN)/ruff check

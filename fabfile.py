@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from fabric import task
+from invoke.collection import Collection
 from rich.console import Console
 from rich.markdown import Markdown
 
 from cluster import calibration, campaign, interrupts, preflight, show, study
 from cluster.errors import RunError, StudyError, UsageError
 from cluster.layout import CampaignFiles
+from tests.lab import tasks as lab
 
 INTERRUPTED, NO_VALID_STEP = 130, 3
 INVENTORY = {"inventory": "inventory file (default: inventory.ini; STUDY_INVENTORY sets it too)"}
@@ -162,3 +164,7 @@ def summarise(directory: Path) -> bool:
     console.print(Markdown(found.text) if console.is_terminal else found.text, highlight=False, soft_wrap=True)
     console.print(f"report: {found.campaign.files.report.resolve()}", highlight=False, soft_wrap=True)
     return found.any_valid
+
+
+namespace = Collection.from_module(sys.modules[__name__])  # every task above
+namespace.add_collection(Collection.from_module(lab, "lab"))
