@@ -28,8 +28,9 @@ check: $(READY) ## style, types and the rules of the house
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(READY) ## what the load generator costs, against wrk and nginx
+bench: $(READY) ## what the load generator costs, against wrk and nginx; what an analysis costs
 	$(BIN)/python -m benchmarks.generator
+	$(BIN)/python -m benchmarks.analysis
 
 lock: $(READY) ## resolve the newest releases again
 	$(BIN)/uv pip compile pyproject.toml --group dev --group servers --generate-hashes --no-header --no-emit-index-url --quiet --upgrade -o requirements.lock

@@ -24,6 +24,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"analysis: {error}", file=sys.stderr)
         return 2
     print(analysis.text)
+    for gap in analysis.gaps:
+        print(f"analysis: {gap}", file=sys.stderr)
+    runs = len(analysis.results)
+    if undone := sum(result.data.state != "done" for result in analysis.results):
+        print(f"analysis: {undone} of {runs} runs are not done; the summary names them", file=sys.stderr)
     for path in analysis.paths:
         print(path)
     return 0

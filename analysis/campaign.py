@@ -84,7 +84,7 @@ class Campaign:
         return pd.concat(frames, ignore_index=True) if frames else Samples().frame
 
     def histograms(self, key: str = "response_us", phase: str = "measure") -> dict[Key, Histogram]:
-        """One histogram for each block, label and step, all workers added."""
+        """One histogram for each block, label and step, all workers added. Raises FormatError for a damaged one."""
         parts: dict[Key, list[Histogram]] = {}
         for data, record in self._records():
             if record.phase == phase:
@@ -119,10 +119,12 @@ def load(directory: Path | str) -> Campaign:
         raise FormatError(f"{directory}: not a campaign that can be read: {error}") from None
     gaps: list[str] = []
     manifest: Mapping[str, Any] | None = None
-    if files.manifest.is_file():
-        manifest = read_json(files.manifest)
-    else:
+    if not files.manifest.is_file():
         gaps.append("manifest.json is missing: where it ran isn't known")
+    elif not _is_json(files.manifest):
+        gaps.append("manifest.json is damaged: where it ran isn't known")
+    else:
+        manifest = read_json(files.manifest)
     runs = tuple(read_run(files, run) for run in plan.runs())
     gaps += [gap for run in runs for gap in run.gaps]
     return Campaign(files, plan, manifest, runs, tuple(gaps))
@@ -133,9 +135,7 @@ def read_run(files: CampaignFiles, run: Run) -> RunData:
     run_files = files.run(run.directory)
     if not run_files.state.is_file():
         return RunData(run, run_files, "absent", "no such run on disk")
-    try:
-        json.loads(run_files.state.read_bytes())
-    except ValueError:
+    if not _is_json(run_files.state):
         return RunData(run, run_files, "absent", "run.json is damaged", gaps=(f"{run.directory}/run.json: damaged",))
     state = read_json(run_files.state)
     server = state.get("server")
@@ -147,6 +147,15 @@ def read_run(files: CampaignFiles, run: Run) -> RunData:
         server if isinstance(server, dict) else None,
         int(state.get("probes") or 0),
     )
+
+
+def _is_json(path: Path) -> bool:
+    """Whether a file is whole: what was cut is no JSON, and is a gap; another version's is refused."""
+    try:
+        json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _of_run(data: RunData) -> dict[str, Any]:

@@ -88,22 +88,33 @@ def judge_run(data: RunData, plan: Plan, unfinished: bool = False) -> RunResult:
         steps = tuple(_unmeasured(data.run, step, f"the run is not there: {data.reason}") for step in plan.steps())
         return RunResult(data, steps, (), None, ())
     ledger, samples = data.ledger(), data.samples()
-    try:
-        windows = {
-            step.number: window for step in plan.steps() if (window := window_of(ledger, step, samples)) is not None
-        }
-    except FormatError as error:
-        raise FormatError(f"{data.files.ledger}: {error}") from None
+    windows: dict[int, Window] = {}
+    damaged: dict[int, str] = {}
+    for step in plan.steps():
+        try:
+            window = window_of(ledger, step, samples)
+        except FormatError as error:
+            damaged[step.number] = str(error)
+        else:
+            windows |= {step.number: window} if window is not None else {}
     run = reconcile(ledger, data.server, data.probes)
     lowest = windows.get(1)
     unloaded_s = lowest.cycle_response_s if lowest is not None else None
     steps = tuple(
         StepResult(data.run, step, windows[step.number], judge_step(windows[step.number], plan, run, unloaded_s))
         if step.number in windows
+        else _unmeasured(data.run, step, f"damaged: {damaged[step.number]}")
+        if step.number in damaged
         else _without_records(data, ledger, step)
         for step in plan.steps()
     )
-    return RunResult(data, steps, returned(windows.values()), run, (*ledger.gaps, *samples.gaps))
+    gaps = (*ledger.gaps, *(f"{data.run.directory}/{data.files.ledger.name}: {said}" for said in damaged.values()))
+    if data.state == "done" and not ledger.ended and not ledger.gaps:
+        gaps += (f"{data.run.directory}/{data.files.ledger.name}: ends before the ladder does",)
+    gaps += (*samples.gaps, *samples.unseen(ledger.workers))
+    if (until := ledger.measured_until) is not None:
+        gaps += samples.ending_before(until)
+    return RunResult(data, steps, returned(windows.values()), run, gaps)
 
 
 def _without_records(data: RunData, ledger: Ledger, step: Step) -> StepResult:

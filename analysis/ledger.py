@@ -70,6 +70,10 @@ class Record:
     fds_limit: int
     ticks: Ticks
 
+    def __post_init__(self) -> None:
+        if not self.seconds > 0:
+            raise ValueError("a phase without length")
+
     def histogram(self, key: str) -> Histogram:
         """Decode one of the histograms; done when it is asked for, since most never are."""
         try:
@@ -93,6 +97,8 @@ class Ledger:
     """All that the run began with."""
     records: tuple[Record, ...] = ()
     lost: tuple[Lost, ...] = ()
+    ended: bool = False
+    """Its last line says that the ladder was walked to its end."""
     gaps: tuple[str, ...] = ()
     """What could not be read, in words."""
 
@@ -100,6 +106,12 @@ class Ledger:
         """One record for each worker that sent one; a record sent twice counts once."""
         found = {record.worker: record for record in self.records if (record.step, record.phase) == (step, phase)}
         return tuple(found.values())
+
+    @property
+    def measured_until(self) -> float | None:
+        """Unix time of the last measure window's end, by the workers' clocks; None of none."""
+        ends = [record.started + record.seconds for record in self.records if record.phase == "measure"]
+        return max(ends, default=None)
 
     def missing(self, step: int, phase: str) -> tuple[str, ...]:
         """Workers whose record of a phase didn't come."""
@@ -125,17 +137,21 @@ def read_ledger(path: Path) -> Ledger:
     records: list[Record] = []
     lost: list[Lost] = []
     gaps = [] if lines else [f"{_short(path)}: empty"]
+    ended = False
+    mistakes: dict[str, list[int]] = {}
     for number, line in enumerate(lines, start=1):
         try:
             value = json.loads(line)
         except ValueError:
             gaps.append(f"{_short(path)}: line {number} is {'cut' if number == len(lines) else 'damaged'}, skipped")
             continue
+        ended = isinstance(value, dict) and value.get("record") == "end"
         if number == 1:
             workers = tuple(str(name) for name in check_format(value, path).get("workers", ()))
         elif (mistake := _take(value, records, lost)) is not None:
-            gaps.append(f"{_short(path)}: line {number} skipped: {mistake}")
-    return Ledger(workers, tuple(records), tuple(lost), tuple(gaps))
+            mistakes.setdefault(mistake, []).append(number)
+    gaps = [f"{_short(path)}: {_lines(at)} skipped: {mistake}" for mistake, at in mistakes.items()] + gaps
+    return Ledger(workers, tuple(records), tuple(lost), ended, tuple(gaps))
 
 
 def _take(value: Any, records: list[Record], lost: list[Lost]) -> str | None:
@@ -150,6 +166,10 @@ def _take(value: Any, records: list[Record], lost: list[Lost]) -> str | None:
         first = error.errors()[0]
         return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
     return None
+
+
+def _lines(numbers: list[int]) -> str:
+    return f"line {numbers[0]}" if len(numbers) == 1 else f"{len(numbers)} lines, the first is {numbers[0]},"
 
 
 def _short(path: Path) -> str:

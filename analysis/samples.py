@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +20,9 @@ NUMBERS = (
     "pss_mb", "context_switches", "accept_queue", "backlog", "memory_available_mb", *KERNEL, "passive_opens",
     "ports_used", "ports_limit", "time_wait", "sampler_cpu_cores",
 )  # fmt: skip
+
+
+CLOCKS_APART_S = 5.0  # hosts' clocks may disagree by so much before samples that end early are called cut
 
 
 @dataclass(frozen=True)
@@ -61,11 +64,29 @@ class Samples:
 
     frame: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["host", *TEXT, *NUMBERS]))
     gaps: tuple[str, ...] = ()
+    run: str = ""
+    """The directory that they are of, to name a gap by."""
 
     def window(self, start: float, end: float) -> pd.DataFrame:
         """Rows of which at least half the interval lies in the window (Unix time, s)."""
         middle = self.frame["time"] - self.frame["seconds"] / 2
         return self.frame[(middle >= start) & (middle <= end)]
+
+    def unseen(self, workers: Collection[str]) -> tuple[str, ...]:
+        """What nobody watched, in words: the server, or some of the run's workers."""
+        seen = set(self.frame.loc[self.frame["role"] == "worker", "name"])
+        lines = [] if (self.frame["role"] == "server").any() else [f"{self.run}: no samples of the server"]
+        lines += [f"{self.run}: no samples of worker {name}" for name in workers if name not in seen]
+        return tuple(lines)
+
+    def ending_before(self, end: float) -> tuple[str, ...]:
+        """Hosts, in words, whose samples stop before the last window does (Unix time, s)."""
+        last = self.frame.groupby("host")["time"].max()
+        return tuple(
+            f"{self.run}/samples-{host}.csv: ends {end - time:.0f} s before the last window does"
+            for host, time in last.items()
+            if end - time > CLOCKS_APART_S
+        )
 
 
 def read_samples(directory: Path) -> Samples:
@@ -84,14 +105,16 @@ def read_samples(directory: Path) -> Samples:
         except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
             gaps.append(f"{directory.name}/{path.name}: can't be read: {error}")
             continue
+        if skipped := whole.count("\n") - len(frame):
+            gaps.append(f"{directory.name}/{path.name}: {skipped} damaged lines, skipped")
         frames.append(_typed(frame, path.stem.removeprefix("samples-")))
     if not frames:
-        return Samples(gaps=(*gaps, f"{directory.name}: no samples of the hosts"))
-    return Samples(pd.concat(frames, ignore_index=True), tuple(gaps))
+        return Samples(gaps=tuple(gaps), run=directory.name)
+    return Samples(pd.concat(frames, ignore_index=True), tuple(gaps), directory.name)
 
 
 def _typed(frame: pd.DataFrame, host: str) -> pd.DataFrame:
-    columns: dict[str, pd.Series] = {name: frame[name] for name in TEXT if name in frame}
+    columns: dict[str, pd.Series] = {name: frame.get(name, pd.Series("", frame.index)) for name in TEXT}
     for name in NUMBERS:
         values = frame[name] if name in frame else pd.Series(index=frame.index, dtype=float)
         columns[name] = pd.to_numeric(values, errors="coerce").astype(float)

@@ -136,6 +136,7 @@ def write_run(
             if load.samples:
                 rows += sample_rows(run, current, clock)
             clock += seconds
+    lines += [{"record": "end"}] if reason is None else []
     write_whole(files.ledger, "".join(json.dumps(line) + "\n" for line in lines))
     if rows:
         _write_samples(
