@@ -12,11 +12,11 @@ from analysis.thresholds import THRESHOLDS as T
 
 def full(target: Target, in_flight: float) -> tuple[str, ...]:
     """What on the target was full, each in words with its figures. `in_flight` is L, mean requests in flight."""
-    found = (_cpu(target), _thread(target), _accept_queue(target, in_flight), _descriptors(target))
+    found = (cpu(target), thread(target), accept_queue(target, in_flight), descriptors(target))
     return tuple(words for words in found if words is not None)
 
 
-def _cpu(target: Target) -> str | None:
+def cpu(target: Target) -> str | None:
     """The tree's CPU at 90 % of its cores, or of its processes where they are fewer: one Python process runs on one."""
     if target.cpu_cores is None or target.cores is None:
         return None
@@ -26,13 +26,13 @@ def _cpu(target: Target) -> str | None:
     return f"its process tree used {target.cpu_cores:.2f} of {usable:g} core{'' if usable == 1 else 's'}"
 
 
-def _thread(target: Target) -> str | None:
+def thread(target: Target) -> str | None:
     if target.busiest_thread_cores is None or target.busiest_thread_cores < T.target_cpu:
         return None
     return f"its busiest thread used {target.busiest_thread_cores:.2f} of a core"
 
 
-def _accept_queue(target: Target, in_flight: float) -> str | None:
+def accept_queue(target: Target, in_flight: float) -> str | None:
     """Connections that wait to be accepted: whoever should take them is busy or waiting, whatever its CPU says."""
     if target.accept_queue is None or target.accept_queue < max(T.queue_least, T.queue_share * in_flight):
         return None
@@ -40,7 +40,7 @@ def _accept_queue(target: Target, in_flight: float) -> str | None:
     return f"{target.accept_queue:.0f} connections waited in its accept queue{limit}"
 
 
-def _descriptors(target: Target) -> str | None:
+def descriptors(target: Target) -> str | None:
     """All descriptors of the tree against the limit of its processes together; a lone process is the usual case."""
     if target.fds is None or not target.fd_limit:
         return None

@@ -14,11 +14,12 @@ from pathlib import Path
 import pandas as pd
 
 KERNEL = ("listen_overflows", "listen_drops", "syn_cookies", "retransmits", "tcp_timeouts")
+FEW_ENDED = 0.05  # share of the CPU time of children that have ended, up to which context switches are all counted
 TEXT = ("role", "name")
 NUMBERS = (
     "time", "seconds", "cpu_cores", "cores", "threads", "processes", "fds", "fd_limit", "busiest_thread_cores",
     "pss_mb", "context_switches", "accept_queue", "backlog", "memory_available_mb", *KERNEL, "passive_opens",
-    "ports_used", "ports_limit", "time_wait", "sampler_cpu_cores",
+    "ports_used", "ports_limit", "time_wait", "sampler_cpu_cores", "ended_cores", "kernel_share", "starts",
 )  # fmt: skip
 
 
@@ -35,16 +36,25 @@ class Target:
     cpu_cores: float | None = None
     """Mean CPU of the server's whole process tree."""
     cores: float | None = None
+    ended_cores: float | None = None
+    """The part of it that children spent which have ended since."""
+    kernel_share: float | None = None
+    """Share of the kernel in the busy time of its cores."""
     busiest_thread_cores: float | None = None
     processes: float | None = None
     threads: float | None = None
     fds: float | None = None
     fd_limit: float | None = None
     pss_mb: float | None = None
+    switches: float | None = None
+    """Context switches a second of the processes that are there; None where most of the work is that of children who
+    have ended and took theirs along."""
     accept_queue: float | None = None
     """Median of the connections that wait to be accepted."""
     accept_queue_max: float | None = None
     backlog: float | None = None
+    starts: float | None = None
+    """Processes and threads started on its machine in the window, by whomever."""
     kernel: Mapping[str, float] | None = None
     """Sums of the kernel's counters over the window."""
 
@@ -133,15 +143,19 @@ def target_of(rows: pd.DataFrame) -> Target | None:
     return Target(
         cpu_cores=_known(server["cpu_cores"].mean()),
         cores=_known(server["cores"].max()),
+        ended_cores=_known(server["ended_cores"].mean()),
+        kernel_share=_known(server["kernel_share"].mean()),
         busiest_thread_cores=_known(server["busiest_thread_cores"].mean()),
         processes=_known(server["processes"].max()),
         threads=_known(server["threads"].max()),
         fds=_known(server["fds"].max()),
         fd_limit=_known(server["fd_limit"].max()),
         pss_mb=_known(server["pss_mb"].max()),
+        switches=_switches(server),
         accept_queue=_known(server["accept_queue"].median()),
         accept_queue_max=_known(server["accept_queue"].max()),
         backlog=_known(server["backlog"].max()),
+        starts=_known(hosts["starts"].sum(min_count=1)),
         kernel=kernel or None,
     )
 
@@ -159,6 +173,14 @@ def generator_of(rows: pd.DataFrame) -> Generator:
     )
     share = (each["cpu_cores"] / each["cores"]).max() if len(each) else None
     return Generator(ports_share=_known(ports), cpu_share=_known(share))
+
+
+def _switches(server: pd.DataFrame) -> float | None:
+    counted = server[server["context_switches"].notna()]
+    ended, whole = counted["ended_cores"].sum(), counted["cpu_cores"].sum()
+    if counted["ended_cores"].isna().any() or ended > FEW_ENDED * whole:
+        return None
+    return _known(counted["context_switches"].sum() / counted["seconds"].sum()) if len(counted) else None
 
 
 def _known(value: object) -> float | None:

@@ -16,15 +16,21 @@ from analysis.checks import Check
 from analysis.evidence import Window
 from analysis.judging import RunResult, StepResult
 from analysis.quantiles import quantile
+from analysis.samples import KERNEL, Target
 
 QUANTILES = {"p50_ms": 0.5, "p90_ms": 0.9, "p95_ms": 0.95, "p99_ms": 0.99, "p999_ms": 0.999}
 WHOLE = ("block", "step", "users", "requests", "failures", "in_flight_end", "bytes", "users_running_min")
+TARGET_COLUMNS = (
+    "server_cores", "server_busiest_thread_cores", "server_cpu_ms", "server_kernel_share", "server_ended_share",
+    "server_starts", "server_switches", "server_threads", "server_processes", "server_fds", "server_fd_limit",
+    "accept_queue", "accept_queue_max", "backlog", "listen_overflows", "listen_drops", "syn_cookies", "retransmits",
+)  # fmt: skip
 COLUMNS = (
     "block", "model", "step", "kind", "users", "requests", "failures", "rps", "mean_ms", "p50_ms", "p90_ms",
     "p95_ms", "p99_ms", "max_ms", "in_flight", "server_cpu_cores", "server_pss_mb", "generator_cpu_max",
     "generator_lag_p99_ms", "verdict", "reasons", "saturated", "at_least", "times_bound", "p999_ms", "seconds",
     "users_running_min", "in_flight_end", "bytes", "failure_kinds", "think_drawn_s", "think_passed_s",
-    "loop_lag_p99_ms",
+    "loop_lag_p99_ms", *TARGET_COLUMNS,
 )  # fmt: skip
 CHECK_COLUMNS = ("block", "model", "step", "check", "name", "value", "threshold", "outcome", "detail")
 
@@ -35,7 +41,7 @@ def steps_frame(results: Iterable[StepResult]) -> pd.DataFrame:
     numbers = [
         name
         for name in COLUMNS
-        if name.endswith(("_ms", "_s", "_cores", "_mb")) or name in ("rps", "in_flight", "seconds")
+        if name.endswith(("_ms", "_s", "_cores", "_mb")) or name in ("rps", "in_flight", "seconds", *TARGET_COLUMNS)
     ]
     frame = frame.astype(dict.fromkeys([*numbers, "generator_cpu_max"], "float64"))
     return frame.astype(dict.fromkeys(WHOLE, "Int64"))
@@ -89,6 +95,7 @@ def _measured(window: Window) -> dict[str, Any]:
     target = window.target
     count = window.think_count
     return {
+        **(_resources(target, window) if target is not None else {}),
         **{name: found.ms if found is not None else None for name, found in quantiles.items()},
         "at_least": " ".join(name for name, found in quantiles.items() if found is not None and found.at_least),
         "requests": window.attempts,
@@ -109,6 +116,32 @@ def _measured(window: Window) -> dict[str, Any]:
         "failure_kinds": " ".join(f"{kind}={number}" for kind, number in sorted(window.failures.items()) if number),
         "think_drawn_s": window.think_drawn_s / count if count else None,
         "think_passed_s": window.think_passed_s / count if count else None,
+    }
+
+
+def _resources(target: Target, window: Window) -> dict[str, Any]:
+    """What the server used; costs are over the attempts that ended in the window."""
+
+    def each(total: float | None) -> float | None:
+        return total / window.attempts if total is not None and window.attempts else None
+
+    cpu, ended = target.cpu_cores, target.ended_cores
+    return {
+        "server_cores": target.cores,
+        "server_busiest_thread_cores": target.busiest_thread_cores,
+        "server_cpu_ms": each(1000 * cpu * window.seconds if cpu is not None else None),
+        "server_kernel_share": target.kernel_share,
+        "server_ended_share": ended / cpu if ended is not None and cpu else None,
+        "server_starts": each(target.starts),
+        "server_switches": each(target.switches * window.seconds if target.switches is not None else None),
+        "server_threads": target.threads,
+        "server_processes": target.processes,
+        "server_fds": target.fds,
+        "server_fd_limit": target.fd_limit,
+        "accept_queue": target.accept_queue,
+        "accept_queue_max": target.accept_queue_max,
+        "backlog": target.backlog,
+        **{name: (target.kernel or {}).get(name) for name in KERNEL if name in TARGET_COLUMNS},
     }
 
 

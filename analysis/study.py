@@ -10,6 +10,7 @@ import pandas as pd
 
 from analysis.campaign import Campaign, load
 from analysis.judging import RunResult, judge_all
+from analysis.limits import Limit, declared_by, limits
 from analysis.ranking import Ranking, rank
 from analysis.repeat import across_blocks, control
 from analysis.report import report
@@ -28,6 +29,8 @@ class Analysis:
     checks: pd.DataFrame
     ranking: Ranking
     summary: pd.DataFrame
+    limits: tuple[Limit, ...]
+    """Why: one for each model of the plan."""
     text: str
     """summary.md."""
     gaps: tuple[str, ...]
@@ -57,8 +60,9 @@ def analyze(campaign_dir: Path | str, write: bool = True, figures: bool = True) 
     checks = pd.concat([checks_frame(results), _repeatability(steps, ranking)], ignore_index=True)
     gaps = (*campaign.gaps, *(gap for result in results for gap in result.gaps))
     summary = summary_frame(steps, ranking, campaign.plan)
-    text = summary_text(campaign, results, steps, checks, ranking, summary, gaps)
-    analysis = Analysis(campaign, results, steps, checks, ranking, summary, text, gaps)
+    why = limits(steps, campaign.plan.models, declared_by(campaign.plan, campaign.manifest))
+    text = summary_text(campaign, results, steps, checks, ranking, summary, why, gaps)
+    analysis = Analysis(campaign, results, steps, checks, ranking, summary, why, text, gaps)
     if not write:
         return analysis
     return Analysis(**{**vars(analysis), "paths": _write(analysis, figures)})

@@ -13,6 +13,7 @@ import pandas as pd
 from analysis.campaign import Campaign
 from analysis.capacity import capacity, capacity_sentence
 from analysis.judging import RunResult
+from analysis.limits import Limit
 from analysis.ranking import Comparison, Ranking, usable
 from analysis.sections import (
     control_lines,
@@ -113,6 +114,7 @@ def summary_text(
     checks: pd.DataFrame,
     ranking: Ranking,
     summary: pd.DataFrame,
+    why: Sequence[Limit],
     gaps: Sequence[str],
 ) -> str:
     """summary.md as a whole."""
@@ -129,6 +131,7 @@ def summary_text(
         sentence("Requests per second", ranking.goodput, " > ", _peak_figures(ranking)),
         sentence("Average response time", ranking.response, " < ", _mean_figures(ranking)),
         _table(summary, ranking),
+        _section("Why", [f"- {limit.model}: {limit.sentence}" for limit in why]),
         _section("Ratios", ratio_lines(ranking)),
         _section("A/A control", control_lines(ranking, plan)),
         _section("Verdicts", verdict_lines(steps, campaign.labels)),

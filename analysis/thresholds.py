@@ -75,6 +75,9 @@ class Thresholds:
     dropped_share: float = 0.001
     """Listen overflows, listen drops and SYN cookies."""
     retransmit_share: float = 0.01
+    # why: the limit of a model
+    short_lived: float = 0.50
+    """Starting processes is the cost where more than this share of the CPU time is that of children that have ended."""
     # overload
     shortfall: float = 0.05
     # 10 repeatability

@@ -8,13 +8,14 @@ import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from cluster.hosts import PROJECT
 from cluster.inventory import Inventory
 from cluster.layout import CampaignFiles
 from cluster.plan import Plan
 from cluster.preflight import Facts
+from servers.core import model
 
 LOCK = PROJECT / "requirements.lock"
 
@@ -45,7 +46,23 @@ def describe(plan: Plan, asked: dict[str, str], facts: dict[str, Facts], load_co
         "uncommitted_changes": bool(_git("status", "--porcelain")),
         "identity": asked,
         "load_cores": load_cores,
+        "models": {name: about(plan, name) for name in plan.models},
         "hosts": facts,
+    }
+
+
+def about(plan: Plan, name: str) -> dict[str, Any]:
+    """What the code says of a model, so that a reader of the results needs no code; empty for a server not of ours."""
+    of = plan.server(name).model
+    if of not in model.names():
+        return {}
+    module = model.load(of)
+    declared = cast(model.Model, module.MODEL)
+    return {
+        "model": of,
+        "summary": declared.summary,
+        "docstring": module.__doc__ or "",
+        "descriptors": declared.descriptors,
     }
 
 

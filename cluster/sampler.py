@@ -25,7 +25,7 @@ COLUMNS = (
     "time", "role", "name", "seconds", "cpu_cores", "cores", "threads", "processes", "fds", "fd_limit",
     "busiest_thread_cores", "pss_mb", "context_switches", "accept_queue", "backlog", "memory_available_mb",
     "listen_overflows", "listen_drops", "syn_cookies", "retransmits", "tcp_timeouts", "passive_opens",
-    "ports_used", "ports_limit", "time_wait", "sampler_cpu_cores",
+    "ports_used", "ports_limit", "time_wait", "sampler_cpu_cores", "ended_cores", "kernel_share", "starts",
 )  # fmt: skip
 INTERVAL_S = 1.0
 PSS_EVERY = 5
@@ -82,6 +82,8 @@ class Tree:
     name: str
     process: psutil.Process
     last_cpu: float | None = None
+    last_reaped: float = 0.0
+    last_busy: tuple[int, int] = (0, 0)
     last_switches: int | None = None
     last_threads: dict[int, float] = field(default_factory=dict)
 
@@ -94,14 +96,20 @@ class Tree:
         cpu = sum(member.cpu_s for member in members) + leader.reaped_s
         threads = sum(member.threads for member in members)
         row: Row = {"role": self.role, "name": self.name, "processes": len(members), "threads": threads}
-        if self.last_cpu is not None:
-            row["cpu_cores"] = max(cpu - self.last_cpu, 0.0) / seconds
-        self.last_cpu = cpu
         try:
-            row["cores"] = len(self.process.cpu_affinity())
+            cores = self.process.cpu_affinity()
             row["fd_limit"] = self.process.rlimit(psutil.RLIMIT_NOFILE)[0]
         except psutil.NoSuchProcess:
             return None
+        row["cores"] = len(cores)
+        busy = busy_ticks(cores)
+        if self.last_cpu is not None:
+            row["cpu_cores"] = max(cpu - self.last_cpu, 0.0) / seconds
+            if self.role == "server":
+                row["ended_cores"] = max(leader.reaped_s - self.last_reaped, 0.0) / seconds
+                kernel, whole = (now - before for now, before in zip(busy, self.last_busy, strict=True))
+                row |= {"kernel_share": kernel / whole} if whole > 0 else {}
+        self.last_cpu, self.last_reaped, self.last_busy = cpu, leader.reaped_s, busy
         if len(members) <= FEW:
             row |= self._each(members, seconds, with_pss)
         if self.role == "server" and threads <= FEW:
@@ -151,14 +159,14 @@ class HostCounters:
     last_kernel: dict[str, int] = field(default_factory=dict)
     own: psutil.Process = field(default_factory=psutil.Process)
     last_own: float | None = None
-    ports_limit: int = 0
+    last_started: int = 0
 
     def row(self, seconds: float, with_ports: bool) -> Row:
         times = psutil.cpu_times()
         busy = sum(times) - times.idle - times.iowait - times.guest - times.guest_nice
         own_times = self.own.cpu_times()
         own = own_times.user + own_times.system
-        kernel = kernel_counters()
+        kernel, started = kernel_counters(), tasks_started()
         row: Row = {
             "role": "host",
             "name": self.name,
@@ -170,10 +178,11 @@ class HostCounters:
         if self.last_cpu is not None and self.last_own is not None:
             row["cpu_cores"] = (busy - self.last_cpu) / seconds
             row["sampler_cpu_cores"] = (own - self.last_own) / seconds
+            row["starts"] = started - self.last_started
             row |= {column: kernel[name] - self.last_kernel[name] for column, name in KERNEL.items() if name in kernel}
         if with_ports:
             row["ports_used"] = ports_towards(self.port)
-        self.last_cpu, self.last_own, self.last_kernel = busy, own, kernel
+        self.last_cpu, self.last_own, self.last_kernel, self.last_started = busy, own, kernel, started
         return row
 
 
@@ -187,6 +196,30 @@ def kernel_counters() -> dict[str, int]:
             for name, value in zip(rest.split(), values.partition(":")[2].split(), strict=True):
                 counters[f"{group}.{name}"] = int(value)
     return counters
+
+
+def busy_ticks(cores: list[int]) -> tuple[int, int]:
+    """Clock ticks of these cores since boot: those that met the kernel, and all that met anything.
+
+    A process's own user and system times don't say this of the many that live shorter than a tick.
+    """
+    kernel = busy = 0
+    for line in _stat():
+        name, _, rest = line.partition(" ")
+        if name.startswith("cpu") and name[3:].isdigit() and int(name[3:]) in cores:
+            user, nice, system, _idle, _iowait, irq, softirq = (int(word) for word in rest.split()[:7])
+            kernel += system + irq + softirq
+            busy += user + nice + system + irq + softirq
+    return kernel, busy
+
+
+def tasks_started() -> int:
+    """Processes and threads started on this machine since boot."""
+    return next(int(line.split()[1]) for line in _stat() if line.startswith("processes "))
+
+
+def _stat() -> list[str]:
+    return Path("/proc/stat").read_text(encoding="ascii").splitlines()
 
 
 def time_wait() -> int:

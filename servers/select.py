@@ -25,9 +25,14 @@ from servers.core.http import encode
 from servers.core.listener import Listener, persist
 from servers.core.model import Model
 
-MODEL = Model(name="select", summary="select over the waiting clients, a thread for each that is ready")
-
 FD_SETSIZE = 1024  # the kernel's fd_set; RLIMIT_NOFILE doesn't change it
+
+MODEL = Model(
+    name="select",
+    summary="select over the waiting clients, a thread for each that is ready",
+    descriptors=FD_SETSIZE,
+)
+
 BREATH = 0.01  # seconds between two looks at the threads that are still answering, at the end
 
 

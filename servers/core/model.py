@@ -28,8 +28,9 @@ class Option(NamedTuple):
 class Model(NamedTuple):
     """The declaration that each model file makes as `MODEL`, beside its function `serve(listener, handle, stop)`.
 
-    `needs` names modules outside the standard library. A model that isn't `measured` is a tool of the study: it runs
-    and conforms like the others, and is not offered among them.
+    `needs` names modules outside the standard library. `descriptors` is the number from which on the design can't watch
+    a descriptor, where it has one beside the process's limit. A model that isn't `measured` is a tool of the study: it
+    runs and conforms like the others, and is not offered among them.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Model(NamedTuple):
     needs: tuple[str, ...] = ()
     options: tuple[Option, ...] = ()
     measured: bool = True
+    descriptors: int | None = None
 
     def missing(self) -> list[str]:
         """The needs that can't be met here."""

@@ -74,6 +74,13 @@ class Load:
     processes: int = 1
     server_fds: tuple[int, int] = (50, 65_536)
     accept_queue: float = 0.0
+    ended_share: float | None = None
+    """Share of the server's CPU time that children spent which have ended."""
+    kernel_share: float | None = None
+    starts: int = 0
+    """Processes and threads started a second."""
+    threads: int = 4
+    backlog: int = 1024
     overflows: int = 0
     retransmits: int = 0
     ports: tuple[int, int] = (500, 28_000)
@@ -256,7 +263,7 @@ def sample_rows(run: Run, load: Load, clock: float) -> list[dict[str, Any]]:
                 "name": run.label,
                 "cpu_cores": load.server_cpu,
                 "cores": load.server_cores,
-                "threads": 4,
+                "threads": load.threads,
                 "processes": load.processes,
                 "fds": load.server_fds[0],
                 "fd_limit": load.server_fds[1],
@@ -264,12 +271,14 @@ def sample_rows(run: Run, load: Load, clock: float) -> list[dict[str, Any]]:
                 "pss_mb": 30.5 if second % 5 == 0 else "",
                 "context_switches": 1000,
                 "accept_queue": load.accept_queue,
-                "backlog": 1024,
+                "backlog": load.backlog,
+                "ended_cores": "" if load.ended_share is None else load.ended_share * load.server_cpu,
+                "kernel_share": "" if load.kernel_share is None else load.kernel_share,
             }
         )
         rows += [{**at, "role": "worker", "name": name, "cpu_cores": load.cpu, "cores": 2.0} for name in WORKERS]
         quiet = dict.fromkeys(("listen_overflows", "listen_drops", "syn_cookies", "retransmits", "tcp_timeouts"), 0)
-        kernel = {**quiet, "listen_overflows": load.overflows, "retransmits": load.retransmits}
+        kernel = {**quiet, "listen_overflows": load.overflows, "retransmits": load.retransmits, "starts": load.starts}
         rows.append({**at, "role": "host", "name": "target", "cpu_cores": load.server_cpu, "cores": 2, **kernel})
         used, limit = load.ports
         ports = {"ports_used": used, "ports_limit": limit, "time_wait": 10}
@@ -281,7 +290,7 @@ SAMPLE_COLUMNS = (
     "time", "role", "name", "seconds", "cpu_cores", "cores", "threads", "processes", "fds", "fd_limit",
     "busiest_thread_cores", "pss_mb", "context_switches", "accept_queue", "backlog", "memory_available_mb",
     "listen_overflows", "listen_drops", "syn_cookies", "retransmits", "tcp_timeouts", "passive_opens",
-    "ports_used", "ports_limit", "time_wait", "sampler_cpu_cores",
+    "ports_used", "ports_limit", "time_wait", "sampler_cpu_cores", "ended_cores", "kernel_share", "starts",
 )  # fmt: skip
 
 

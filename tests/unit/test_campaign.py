@@ -218,6 +218,15 @@ def test_an_unfinished_campaign_is_taken_up_unless_something_changed(study: Stud
     assert manifest.changed(changed["identity"], asked) == "servers/"
 
 
+def test_the_manifest_carries_what_the_models_say_of_themselves(study: Study) -> None:
+    files, _ = begin(study)
+    about = read_json(files.manifest)["models"]
+    assert list(about) == list(study.plan.models)
+    for name in study.plan.models:
+        assert about[name]["model"] == study.plan.server(name).model
+        assert "Waits:" in about[name]["docstring"]
+
+
 def test_a_finished_campaign_is_not_taken_up_again(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     files, _ = begin(study)
     run_campaign(study, files, Silent(), lambda directory, name: [])

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from cluster.sampler import Tree, accept_queue, kernel_counters, ports_towards, sessions
+from cluster.sampler import HostCounters, Tree, accept_queue, kernel_counters, ports_towards, sessions
 
 # Burns CPU in children that are reaped at once, as a fork server does.
 FORKING = """
@@ -45,9 +45,22 @@ def test_children_that_lived_shorter_than_a_second_are_counted(forking: int) -> 
     row = tree.row(sessions()[forking], 1.0, with_pss=True)
     assert row is not None
     assert row["cpu_cores"] >= 0.4
+    assert 0.4 <= row["ended_cores"] <= row["cpu_cores"]
+    assert 0 < row["kernel_share"] < 1
     assert row["processes"] in (1, 2)
     assert row["fds"] >= 3
     assert row["pss_mb"] > 1
+
+
+def test_processes_that_are_started_are_counted(forking: int) -> None:
+    host = HostCounters("here", port=1)
+    host.row(1.0, with_ports=False)
+    leader = psutil.Process(forking)
+    before, until = leader.cpu_times().children_user, time.monotonic() + 20
+    while leader.cpu_times().children_user < before + 0.2:  # at 20 ms each
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert host.row(1.0, with_ports=False)["starts"] >= 5
 
 
 def test_a_process_that_has_ended_has_no_row() -> None:
