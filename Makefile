@@ -34,6 +34,7 @@ bench: $(READY) ## what the load generator costs, against wrk and nginx; what an
 
 lock: $(READY) ## resolve the newest releases again
 	$(BIN)/uv pip compile pyproject.toml --group dev --group servers --generate-hashes --no-header --no-emit-index-url --quiet --upgrade -o requirements.lock
+	$(BIN)/uv pip compile --group hosts --constraint requirements.lock --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate --quiet -o requirements-hosts.lock
 
 clean: ## remove what was installed and built here; results stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -34,6 +34,10 @@ class HostError(StudyError):
     """A command on a host failed: says which host, which command, its exit status and its last lines."""
 
 
+class UnreachableError(HostError):
+    """A host can't be reached, or was lost on the way: says how to see why."""
+
+
 class RunError(StudyError):
     """A run of one model could not be brought to its end."""
 

@@ -32,7 +32,7 @@ def facts(address: str, ports: tuple[int, ...], directory: Path) -> dict[str, An
         "load_1min": os.getloadavg()[0],
         "memory_mb": _meminfo("MemTotal"),
         "memory_available_mb": _meminfo("MemAvailable"),
-        "disk_free_mb": shutil.disk_usage(directory).free // 2**20,
+        "disk_free_mb": shutil.disk_usage(_existing(directory)).free // 2**20,
         "python": platform.python_version(),
         "executable": sys.executable,
         "packages": {name: _version(name) for name in PACKAGES},
@@ -48,6 +48,11 @@ def facts(address: str, ports: tuple[int, ...], directory: Path) -> dict[str, An
         "ephemeral_ports": [int(word) for word in _text("/proc/sys/net/ipv4/ip_local_port_range").split()],
         "ports": {str(port): _obstacle(address, port) for port in ports},
     }
+
+
+def _existing(directory: Path) -> Path:
+    """The directory, or the one in which it would be made."""
+    return next(path for path in (directory.absolute(), *directory.absolute().parents) if path.exists())
 
 
 def _text(path: str) -> str:
@@ -90,7 +95,7 @@ def _obstacle(address: str, port: int) -> str:
             probe.bind((address, port))
             probe.listen(1)
         except OSError as error:
-            return os.strerror(error.errno) if error.errno else str(error)
+            return error.strerror or str(error)
     return ""
 
 

@@ -10,17 +10,21 @@ import json
 import shutil
 import subprocess
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from cluster import supervise
 from cluster.errors import HostError
 from cluster.inventory import LOCAL, HostEntry
 
+Result = TypeVar("Result")
+
 COMMAND_S = 30.0
 PROJECT = Path(__file__).resolve().parent.parent
+STATE = PROJECT / ".study"  # what the study keeps on the machine where fab runs
 
 
 @dataclass(frozen=True)
@@ -79,13 +83,26 @@ class Host(ABC):
 
     def __init__(self, entry: HostEntry, python: str, directory: Path) -> None:
         self.entry = entry
-        self.python = python
-        self.directory = directory
+        self._python = python
+        self._directory = directory
+
+    @property
+    def python(self) -> str:
+        """The interpreter that has what the study needs."""
+        return self._python
+
+    @property
+    def directory(self) -> Path:
         """Where the study keeps its files on the host."""
+        return self._directory
 
     @abstractmethod
     def run(self, argv: Sequence[str], timeout: float = COMMAND_S) -> Completed:
         """Run a command to its end, from the directory where the code is."""
+
+    def module(self, name: str, *arguments: str, timeout: float = COMMAND_S) -> Completed:
+        """Run one of those modules of cluster/ that need the standard library alone."""
+        return self.run([self.python, "-m", f"cluster.{name}", *arguments], timeout)
 
     @abstractmethod
     def put(self, local: Path, remote: Path, timeout: float = COMMAND_S) -> None:
@@ -94,6 +111,9 @@ class Host(ABC):
     @abstractmethod
     def get(self, remote: Path, local: Path, timeout: float = COMMAND_S) -> None:
         """Copy a file or a directory from the host."""
+
+    def close(self) -> None:  # noqa: B027 - most kinds hold nothing open
+        """Let go of the host; the next call reaches it again."""
 
     @property
     def is_here(self) -> bool:
@@ -106,8 +126,7 @@ class Host(ABC):
 
     def supervise(self, action: str, *arguments: str, timeout: float = COMMAND_S) -> Any:
         """One command of cluster/supervise.py; returns its answer. Raises HostError where it has none."""
-        argv = [self.python, "-m", "cluster.supervise", action, "--state", str(self.state), *arguments]
-        completed = self.run(argv, timeout)
+        completed = self.module("supervise", action, "--state", str(self.state), *arguments, timeout=timeout)
         try:
             return json.loads(completed.out)
         except ValueError:
@@ -148,6 +167,18 @@ class Host(ABC):
             process["name"]: Ended(process["name"], process["ended"], process["status"]) if process["ended"] else None
             for process in answer
         }
+
+
+def at_once(hosts: Sequence[Host], do: Callable[[Host], Result]) -> dict[str, Result]:
+    """Do the same on all hosts at the same time; results by name. Raises HostError with all hosts that failed."""
+    with ThreadPoolExecutor(max_workers=len(hosts)) as pool:
+        doing = {host.entry.name: pool.submit(do, host) for host in hosts}
+    failed = [error for each in doing.values() if (error := each.exception()) is not None]
+    if bugs := [error for error in failed if not isinstance(error, HostError)]:
+        raise bugs[0]
+    if failed:
+        raise HostError("\n".join(map(str, failed)))
+    return {name: each.result() for name, each in doing.items()}
 
 
 class LocalHost(Host):

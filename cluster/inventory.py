@@ -1,7 +1,8 @@
 """The inventory: where the study runs, in the INI subset of Ansible's inventories that DESIGN names.
 
 Groups `[target]` (one host) and `[load]`, their `[group:vars]`, `[all:vars]`, and ranges `load[1:4]`. Other groups are
-passed over, so that an existing inventory serves once two groups bear these names.
+passed over, so that an existing inventory serves once two groups bear these names. What is about the whole study stands
+in `[all:vars]`: `transport`, how the load hosts reach Locust's master, and `control_address`, where.
 """
 
 from __future__ import annotations
@@ -15,21 +16,35 @@ from pathlib import Path
 
 from cluster.errors import InventoryError
 
-LOCAL = "local"
+LOCAL, SSH = "local", "ssh"
+SSH_TOO = ("smart", "paramiko")  # Ansible's other words for it
+TUNNEL, DIRECT = "tunnel", "direct"
+LOOPBACK = "127.0.0.1"
 CONTROL = "control"  # where fab and the Locust master run; no host of the inventory may bear this name
 KNOWN = {
     "ansible_host", "ansible_port", "ansible_user", "ansible_ssh_private_key_file", "ansible_connection",
     "ansible_python_interpreter", "remote_dir", "cpus", "workers", "address",
 }  # fmt: skip
+OF_THE_STUDY = {"transport", "control_address"}
+OF_NO_USE = "ansible_become"  # and what begins so: the study never needs to be another user
+REMOTE_DIR = "~/.load-study"
 
 
 @dataclass(frozen=True)
 class HostEntry:
-    """One host as the inventory names it. `cpus` empty: chosen from its cores. `workers` 0: one for each of them."""
+    """One host as the inventory names it. `cpus` empty: chosen from its cores. `workers` 0: one for each of them.
+
+    `destination`, `port`, `user` and `key` are for ssh, which has its own settings where they are empty; `address` is
+    where the other hosts reach it, and what the server binds there.
+    """
 
     name: str
     connection: str = LOCAL
-    address: str = "127.0.0.1"
+    address: str = LOOPBACK
+    destination: str = ""
+    port: int = 0
+    user: str = ""
+    key: str = ""
     python: str = ""
     remote_dir: str = ""
     cpus: tuple[int, ...] = ()
@@ -38,11 +53,13 @@ class HostEntry:
 
 @dataclass(frozen=True)
 class Inventory:
-    """`source` says in a few words where it came from."""
+    """`source` says in a few words where it came from. `control` is where fab and Locust's master run: here."""
 
     target: HostEntry
     load: tuple[HostEntry, ...]
     source: str
+    control: HostEntry = HostEntry(CONTROL)
+    transport: str = TUNNEL
 
     @property
     def hosts(self) -> tuple[HostEntry, ...]:
@@ -51,8 +68,7 @@ class Inventory:
 
 def this_machine(source: str) -> Inventory:
     """This machine alone: one server, one master, two workers."""
-    target, load = _share_cpus(HostEntry("target"), (HostEntry("load1", workers=2),))
-    return Inventory(target, load, source)
+    return _with_cpus(Inventory(HostEntry("target"), (HostEntry("load1", workers=2),), source))
 
 
 def load_inventory(path: Path, required: bool) -> Inventory:
@@ -81,20 +97,34 @@ def parse_inventory(text: str, source: str) -> Inventory:
         mistakes.append(f"[target] must name one host, it names {len(targets)}")
     if not load:
         mistakes.append("[load] names no host")
-    remote = [entry.name for entry in (*targets, *load) if entry.connection != LOCAL]
     names = [entry.name for entry in (*targets, *load)]
     mistakes += [f"{name}: named twice" for name in sorted(set(names)) if names.count(name) > 1]
     if CONTROL in names:
         mistakes.append(f"{CONTROL}: this name is kept for the machine where fab runs")
-    if remote and not mistakes:
+    transport, control = _reaching_control(variables.get("all", {}), mistakes)
+    if not mistakes and any(entry.connection == SSH for entry in load) and _is_loopback(targets[0].address):
         mistakes.append(
-            f"{', '.join(remote)}: hosts over SSH are not supported yet; "
-            "set ansible_connection=local to run on this machine"
+            f"{targets[0].name}: its address is {targets[0].address}, which other hosts can't reach: set address="
         )
     if mistakes:
         raise InventoryError(f"inventory {source}:\n" + "\n".join(f"  {mistake}" for mistake in mistakes))
-    target, workers = _share_cpus(targets[0], tuple(load))
-    return Inventory(target, workers, f"{source}: this machine alone")
+    remote = [entry.name for entry in (*targets, *load) if entry.connection == SSH]
+    where = f"{len(remote)} hosts over SSH" if remote else "this machine alone"
+    return _with_cpus(Inventory(targets[0], tuple(load), f"{source}: {where}", control, transport))
+
+
+def _reaching_control(settings: dict[str, str], mistakes: list[str]) -> tuple[str, HostEntry]:
+    """How, and where, the load hosts reach Locust's master: through SSH on loopback, or on the one address named."""
+    transport, address = settings.get("transport", TUNNEL), settings.get("control_address", "")
+    if transport not in (TUNNEL, DIRECT):
+        mistakes.append(f"transport is {TUNNEL} or {DIRECT}, not {transport!r}")
+    if transport == DIRECT and not address:
+        mistakes.append(f"transport={DIRECT} needs control_address= in [all:vars]: the address that the master binds")
+    return transport, HostEntry(CONTROL, address=address if transport == DIRECT else LOOPBACK)
+
+
+def _is_loopback(address: str) -> bool:
+    return address == "localhost" or address.startswith("127.") or address == "::1"
 
 
 Sections = dict[str, list[str]]
@@ -136,14 +166,29 @@ def _entries(group: str, groups: Sections, variables: Variables, mistakes: list[
             mistakes.append(f"[{group}] {line}: {error}")
             continue
         own = dict(word.partition("=")[::2] for word in assignments)
-        settings = {**variables.get("all", {}), **variables.get(group, {}), **own}
-        mistakes += [f"[{group}] {pattern}: unknown variable {key}" for key in settings if key not in KNOWN]
+        everywhere = {key: value for key, value in variables.get("all", {}).items() if key not in OF_THE_STUDY}
+        settings = {**everywhere, **variables.get(group, {}), **own}
+        mistakes += [f"[{group}] {pattern}: {_unknown(key)}" for key in settings if not _is_known(key)]
         for name in _range(pattern):
             try:
                 entries.append(_entry(name, settings))
             except ValueError as error:
                 mistakes.append(f"[{group}] {name}: {error}")
     return entries
+
+
+def _is_known(key: str) -> bool:
+    return key in KNOWN or key.startswith(OF_NO_USE)
+
+
+def _unknown(key: str) -> str:
+    if key in OF_THE_STUDY:
+        return f"{key} is about the whole study: it belongs in [all:vars]"
+    if "pass" in key:
+        return f"{key}: the study uses keys and the SSH agent, never a password"
+    if key.startswith("ansible_"):
+        return f"unknown variable {key}: settings of ssh belong in ~/.ssh/config, which is read"
+    return f"unknown variable {key}"
 
 
 def _range(pattern: str) -> Iterator[str]:
@@ -160,18 +205,31 @@ def _range(pattern: str) -> Iterator[str]:
 def _entry(name: str, settings: dict[str, str]) -> HostEntry:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise ValueError("a host's name has letters, digits, dots, dashes and underscores")
-    workers = settings.get("workers", "0")
-    if not workers.isdigit():
-        raise ValueError(f"workers is a whole number, not {workers!r}")
+    connection = settings.get("ansible_connection", SSH)
+    if connection not in (LOCAL, SSH, *SSH_TOO):
+        raise ValueError(f"ansible_connection is {SSH} or {LOCAL}, not {connection!r}")
+    python = settings.get("ansible_python_interpreter", "")
+    destination = settings.get("ansible_host", name)
     return HostEntry(
         name=name,
-        connection=settings.get("ansible_connection", "ssh"),
-        address=settings.get("address", "127.0.0.1"),
-        python=settings.get("ansible_python_interpreter", ""),
+        connection=LOCAL if connection == LOCAL else SSH,
+        address=settings.get("address", LOOPBACK if connection == LOCAL else destination),
+        destination=destination,
+        port=_whole(settings, "ansible_port"),
+        user=settings.get("ansible_user", ""),
+        key=settings.get("ansible_ssh_private_key_file", ""),
+        python="" if python.startswith("auto") else python,
         remote_dir=settings.get("remote_dir", ""),
         cpus=parse_cpus(settings.get("cpus", "")),
-        workers=int(workers),
+        workers=_whole(settings, "workers"),
     )
+
+
+def _whole(settings: dict[str, str], key: str) -> int:
+    value = settings.get(key, "0")
+    if not value.isdigit():
+        raise ValueError(f"{key} is a whole number, not {value!r}")
+    return int(value)
 
 
 def parse_cpus(text: str) -> tuple[int, ...]:
@@ -185,11 +243,18 @@ def parse_cpus(text: str) -> tuple[int, ...]:
     return tuple(sorted(set(cpus)))
 
 
-def _share_cpus(target: HostEntry, load: tuple[HostEntry, ...]) -> tuple[HostEntry, tuple[HostEntry, ...]]:
-    """On one machine the server gets the first half of the cores and all load hosts the rest, where nobody chose."""
+def _with_cpus(inventory: Inventory) -> Inventory:
+    """On one machine the server gets the first half of the cores, and load hosts and control the rest.
+
+    Where the inventory chooses for any host here, that stands, and control keeps beside the load.
+    """
+    here = [entry for entry in inventory.hosts if entry.connection == LOCAL]
     cores = sorted(os.sched_getaffinity(0))
     half = len(cores) // 2
-    if not half or target.cpus or any(entry.cpus for entry in load):
-        return target, load
-    rest = tuple(cores[half:])
-    return replace(target, cpus=tuple(cores[:half])), tuple(replace(entry, cpus=rest) for entry in load)
+    if inventory.target in here and half and not any(entry.cpus for entry in here):
+        rest = tuple(cores[half:])
+        load = tuple(replace(entry, cpus=rest) if entry in here else entry for entry in inventory.load)
+        target = replace(inventory.target, cpus=tuple(cores[:half]))
+        return replace(inventory, target=target, load=load, control=replace(inventory.control, cpus=rest))
+    beside = next((entry.cpus for entry in inventory.load if entry in here), ())
+    return replace(inventory, control=replace(inventory.control, cpus=beside))

@@ -13,16 +13,17 @@ from pathlib import Path
 
 from cluster.campaign import Study
 from cluster.errors import HostError, StudyError, UsageError
-from cluster.hosts import PROJECT, Host, LocalHost
-from cluster.inventory import CONTROL, HostEntry, Inventory, load_inventory
+from cluster.hosts import PROJECT, STATE, Host, LocalHost, at_once
+from cluster.inventory import CONTROL, SSH, HostEntry, Inventory, load_inventory
 from cluster.plan import Plan, load_plan
 from cluster.preflight import Facts
+from cluster.release import release
+from cluster.ssh import SshHost
 from servers.core import model
 
 DEFAULT_PLAN = PROJECT / "campaigns" / "quick.toml"
 DEFAULT_INVENTORY = PROJECT / "inventory.ini"
 RESULTS = Path("results")
-STATE = PROJECT / ".study"
 
 
 @dataclass
@@ -66,20 +67,21 @@ def prepare(chosen: Chosen) -> Study:
     """Everything that was asked, validated, and every host looked at. Starts and changes nothing."""
     inventory = chosen.read_inventory()
     plan = chosen.read_plan()
-    target, *load = (make_host(entry) for entry in inventory.hosts)
-    control = make_host(HostEntry(CONTROL, cpus=inventory.load[0].cpus))
+    hosts = target, *load, control = hosts_of(inventory)
     ports = {target.entry.name: plan.port, CONTROL: plan.master_port}
-    facts = {host.entry.name: look_at(host, ports.get(host.entry.name)) for host in (target, *load, control)}
+    facts = at_once(hosts, lambda host: look_at(host, ports.get(host.entry.name)))
     text = chosen.plan_path().read_text(encoding="utf-8")
     return Study(plan, text, inventory, control, target, tuple(load), facts, RESULTS.absolute())
 
 
 def hosts_of(inventory: Inventory) -> tuple[Host, ...]:
-    """Every host where the study may have started something, control included."""
-    return tuple(make_host(entry) for entry in (*inventory.hosts, HostEntry(CONTROL)))
+    """The target, the load hosts, control: every host where the study may have something."""
+    return tuple(make_host(entry) for entry in (*inventory.hosts, inventory.control))
 
 
 def make_host(entry: HostEntry) -> Host:
+    if entry.connection == SSH:
+        return SshHost(entry, release())
     directory = Path(entry.remote_dir).expanduser() if entry.remote_dir else STATE
     return LocalHost(entry, entry.python or sys.executable, directory / entry.name)
 
@@ -87,11 +89,11 @@ def make_host(entry: HostEntry) -> Host:
 def look_at(host: Host, port: int | None) -> Facts:
     """The host's facts; the port that the plan needs on it, if any, is tried. Raises HostError."""
     ports = [] if port is None else ["--port", str(port)]
-    where = ("--address", host.entry.address, "--directory", str(Path.cwd()))
-    done = host.run([host.python, "-m", "cluster.facts", *where, *ports])
+    directory = Path.cwd() if host.is_here else host.directory
+    done = host.module("facts", "--address", host.entry.address, "--directory", str(directory), *ports)
     if done.status:
         last = "\n".join(done.err.strip().splitlines()[-3:])
-        raise HostError(f"{host.entry.name}: can't be looked at with {host.python}: {last}")
+        raise HostError(f"{host.entry.name}: can't be looked at with Python: {last}")
     facts: Facts = json.loads(done.out)
     return facts
 

@@ -1,8 +1,8 @@
 """Start a process so that it can be found, judged and ended later, whatever happens to whoever started it.
 
-Runs on every host, with the standard library alone: `python -m cluster.supervise start|stop|renew|list`. Each process
-that the study starts gets a monitor of its own. The process leads a session of its own, so that the monitor can end all
-of its descendants and nothing else, and dies with its monitor. The monitor ends it when
+Runs on every host, with the standard library alone: `python -m cluster.supervise start|stop|renew|list|keep`. Each
+process that the study starts gets a monitor of its own. The process leads a session of its own, so that the monitor can
+end all of its descendants and nothing else, and dies with its monitor. The monitor ends it when
 
 - it is told to (`stop`),
 - the lease is not renewed in time: the control machine is gone,
@@ -35,6 +35,7 @@ LEASE = "lease"
 ENDINGS = ("exited", "stopped", "lease", "memory", "lifetime", "vanished")
 PR_SET_PDEATHSIG = 1
 LAST_LINES = 5
+KEEP_S = 60
 
 
 @dataclass(frozen=True)
@@ -340,6 +341,23 @@ def stop(state: Path, name: str) -> dict[str, Any]:
     return asdict(process)
 
 
+def renew(state: Path) -> list[dict[str, Any]]:
+    """Renew the lease of every process; returns what is known of each."""
+    (state / LEASE).touch()
+    return [asdict(process) for process in listed(state)]
+
+
+def keep(state: Path) -> None:
+    """Renew at each line read, and answer with a line: one process for a whole run, and none for each renewal.
+
+    Ends with its input, and after KEEP_S without a line: whoever asked is gone, and the connection doesn't know it.
+    """
+    signal.alarm(KEEP_S)
+    for _ in sys.stdin:
+        signal.alarm(KEEP_S)
+        print(json.dumps(renew(state)), flush=True)
+
+
 # -- command line -----------------------------------------------------------------------------------------------------
 
 
@@ -351,7 +369,7 @@ def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m cluster.supervise", description="Start, list and end processes.")
-    parser.add_argument("action", choices=("start", "stop", "renew", "list"))
+    parser.add_argument("action", choices=("start", "stop", "renew", "list", "keep"))
     parser.add_argument("--state", type=Path, required=True, help="directory of the state files and of the lease")
     parser.add_argument("--name", default="")
     parser.add_argument("--out", type=Path)
@@ -382,9 +400,12 @@ def main(arguments: list[str] | None = None) -> int:
         answer = start(options.state, options.name, argv, options.out, options.err, limits, options.ready)
     elif options.action == "stop":
         answer = stop(options.state, options.name)
+    elif options.action == "keep":
+        keep(options.state)
+        return 0
+    elif options.action == "renew":
+        answer = renew(options.state)
     else:
-        if options.action == "renew":
-            (options.state / LEASE).touch()
         answer = [asdict(process) for process in listed(options.state)]
     print(json.dumps(answer))
     return 1 if isinstance(answer, dict) and "error" in answer else 0

@@ -32,9 +32,53 @@ def test_every_mistake_is_in_one_message() -> None:
     assert caught.value.exit_status == 2
 
 
-def test_a_host_over_ssh_is_refused_and_not_taken_for_this_machine() -> None:
-    with pytest.raises(InventoryError, match="hosts over SSH are not supported yet"):
-        parse_inventory("[target]\nfar\n[load]\nnear ansible_connection=local\n", "inventory.ini")
+def test_hosts_over_ssh() -> None:
+    text = (
+        "[target]\nweb ansible_host=192.0.2.7 ansible_port=2222 ansible_user=me address=10.0.0.7\n"
+        "[load]\nload[1:2].lan ansible_ssh_private_key_file=~/key ansible_become=yes\nhere ansible_connection=local\n"
+        "[all:vars]\nansible_python_interpreter=auto_silent\nremote_dir=/srv/study\n"
+    )
+    inventory = parse_inventory(text, "far.ini")
+    web = inventory.target
+    assert (web.connection, web.destination, web.port, web.user, web.address) == (
+        "ssh", "192.0.2.7", 2222, "me", "10.0.0.7",
+    )  # fmt: skip
+    first, _, here = inventory.load
+    assert (first.destination, first.address, first.key, first.python) == ("load1.lan", "load1.lan", "~/key", "")
+    assert (here.connection, here.address, here.remote_dir) == ("local", "127.0.0.1", "/srv/study")
+    assert web.cpus == ()
+    assert (inventory.transport, inventory.control.address) == ("tunnel", "127.0.0.1")
+    assert "3 hosts over SSH" in inventory.source
+
+
+def test_the_master_is_reached_through_ssh_or_on_the_one_address_named() -> None:
+    text = "[target]\nweb\n[load]\nload1\n[all:vars]\ntransport=direct\n"
+    with pytest.raises(InventoryError, match="needs control_address="):
+        parse_inventory(text, "far.ini")
+    assert parse_inventory(text + "control_address=192.0.2.1\n", "far.ini").control.address == "192.0.2.1"
+    with pytest.raises(InventoryError, match="tunnel or direct"):
+        parse_inventory(text.replace("direct", "pigeon"), "far.ini")
+
+
+@pytest.mark.parametrize(
+    ("line", "part"),
+    [
+        ("load1 ansible_password=secret", "never a password"),
+        ("load1 ansible_ssh_common_args=-J", "belong in ~/.ssh/config"),
+        ("load1 transport=direct", r"belongs in \[all:vars\]"),
+        ("load1 ansible_connection=docker", "'docker'"),
+        ("load1 ansible_port=ssh", "ansible_port is a whole number"),
+    ],
+)
+def test_what_an_inventory_can_not_ask_for(line: str, part: str) -> None:
+    with pytest.raises(InventoryError, match=part) as caught:
+        parse_inventory(f"[target]\nweb\n[load]\n{line}\n", "far.ini")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_target_on_loopback_is_out_of_reach_for_other_hosts() -> None:
+    with pytest.raises(InventoryError, match="set address="):
+        parse_inventory("[target]\nhere ansible_connection=local\n[load]\nload1\n", "far.ini")
 
 
 @pytest.mark.parametrize("name", ["control", "load1"])
