@@ -21,8 +21,7 @@ from threading import Thread
 from servers.core.app import Handle
 from servers.core.conversation import Conversation
 from servers.core.counts import Ending
-from servers.core.http import encode
-from servers.core.listener import Listener, persist
+from servers.core.listener import Listener, persist, turn_away
 from servers.core.model import Model
 
 FD_SETSIZE = 1024  # the kernel's fd_set; RLIMIT_NOFILE doesn't change it
@@ -51,10 +50,10 @@ def serve(listener: Listener, handle: Handle, stop: int) -> None:
             elif fd in waiting.clients:
                 waiting.start(fd)
             elif client := listener.accept():
-                waiting.add(Conversation(client, handle))
+                waiting.welcome(client)
         waiting.expire()
     for client in listener.last_clients():
-        waiting.add(Conversation(client, handle))
+        waiting.welcome(client)
     waiting.finish()
 
 
@@ -67,13 +66,16 @@ class Waiting:
         self.returned: deque[Conversation] = deque()
         self.returns, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
+    def welcome(self, client: socket.socket) -> None:
+        """Wait for a new client's request, if the set has room for it."""
+        if client.fileno() >= FD_SETSIZE:
+            turn_away(client, self.handle, f"select can't wait for descriptors from {FD_SETSIZE} on")
+        else:
+            self.add(Conversation(client, self.handle))
+
     def add(self, conversation: Conversation) -> None:
         """Wait for this client's request. All have the same patience, so that the oldest stays first."""
-        fd = conversation.client.fileno()
-        if fd >= FD_SETSIZE:
-            turn_away(conversation)
-        else:
-            self.clients[fd] = conversation, time.monotonic() + self.handle.timeout
+        self.clients[conversation.client.fileno()] = conversation, time.monotonic() + self.handle.timeout
 
     def start(self, fd: int) -> None:
         """Something came: a thread reads it and answers."""
@@ -123,13 +125,3 @@ class Waiting:
                     self.clients.pop(fd)[0].end(Ending.ABORTED)
             if self.returns in ready:
                 self.take_back()
-
-
-def turn_away(conversation: Conversation) -> None:
-    """Say 503 and close, without waiting for anything: a client past the limit must cost the loop next to nothing."""
-    client: socket.socket = conversation.client
-    with contextlib.suppress(OSError):
-        client.send(encode(503, b""), socket.MSG_DONTWAIT)
-        client.shutdown(socket.SHUT_WR)
-        client.recv(65536, socket.MSG_DONTWAIT)
-    conversation.end(Ending.REFUSED)

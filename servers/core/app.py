@@ -43,6 +43,7 @@ class Handle:
         self.counts = Counts()
         self.stopping = False
         self.waiting: set[socket.socket] = set()
+        self._said: set[str] = set()
         self._body = None if work.size is None else b"x" * work.size
 
     def __call__(self, request: Request) -> Answer:
@@ -59,6 +60,12 @@ class Handle:
     def keeps(self, request: Request) -> bool:
         """Whether the connection stays open after this request's answer."""
         return self.keep_alive and request.persistent and not request.bodied and not self.stopping
+
+    def say_once(self, message: str) -> None:
+        """One line on stderr, however often it would be true."""
+        if message not in self._said:
+            self._said.add(message)
+            print(f"servers: {message}", file=sys.stderr, flush=True)
 
     def hang_up(self) -> None:
         """Stop waiting for requests: a blocked receive takes what has already come, then sees the end."""

@@ -7,75 +7,54 @@ a monotonic `now`.
 
 from __future__ import annotations
 
-import contextlib
-import select
 import socket
-from enum import Enum
 
-from servers.core.app import Handle, burn
+from servers.core.app import Handle
 from servers.core.conversation import LINGER_BYTES, LINGER_S
 from servers.core.counts import Ending
-from servers.core.http import MAX_HEAD, Refusal, encode, encode_refusal, parse
+from servers.core.http import MAX_HEAD
+from servers.core.reply import Reply, reply_to
 
+READABLE, WRITABLE = 1, 4  # POLLIN and POLLOUT; epoll's are the same
 
-class Phase(Enum):
-    """What the connection waits for, and the events that tell."""
-
-    READING = select.EPOLLIN  # a request head
-    WAITING = 0  # the database that the workload stands for
-    WRITING = select.EPOLLOUT  # room for the rest of an answer
-    LINGERING = select.EPOLLIN + 0x10000  # the client's end, after an answer that left something unread
-    CLOSED = -1
+READING = 0  # waits for a request head
+WAITING = 1  # for the database that the workload stands for
+WRITING = 2  # for room for the rest of an answer
+LINGERING = 3  # for the client's end, after an answer that left something unread
+CLOSED = 4
+_EVENTS = (READABLE, 0, WRITABLE, READABLE, 0)
 
 
 class Channel:
     """One client of an event loop."""
 
-    __slots__ = (
-        "_buffer",
-        "_discarded",
-        "_lingers",
-        "_status",
-        "_stays",
-        "_wire",
-        "answers",
-        "client",
-        "deadline",
-        "handle",
-        "phase",
-        "timed",
-        "watched",
-    )
+    phase = READING
+    answers = 0
+    watched = 0  # the loop's note: the events it waits for
+    _buffer = b""
+    _discarded = 0
+    _reply: Reply
+    _unsent: bytes
 
     def __init__(self, client: socket.socket, handle: Handle, now: float) -> None:
         self.client = client
         self.handle = handle
-        self.answers = 0
-        self._buffer = b""
-        self._discarded = 0
-        self._lingers = False
-        self._stays = False
-        self.watched = 0  # the loop's note: the events it waits for
-        self.timed = 0.0  # the loop's note: when it will look at the deadline
-        self.phase: Phase
-        self.deadline: float
-        self._read_from(now)
+        self.deadline = now + handle.timeout
 
     @property
     def wants(self) -> int:
         """The events to wait for."""
-        return self.phase.value & 0xFFFF
+        return _EVENTS[self.phase]
 
     def on_ready(self, now: float) -> None:
         """The descriptor can be read or written."""
         try:
-            if self.phase is Phase.READING:
-                self.feed(self.client.recv(MAX_HEAD, socket.MSG_DONTWAIT), now)
-            elif self.phase is Phase.WRITING:
-                self._send(now)
-                self._answer(now)
-            elif self.phase is Phase.LINGERING:
-                self._discard()
+            if self.phase == WRITING:
+                if self._write(self._unsent):
+                    self._sent(now)
+                    self._answer(now)
+            else:
+                self._feed(self.client.recv(MAX_HEAD, socket.MSG_DONTWAIT), now)
         except BlockingIOError:
             pass
         except OSError:
@@ -83,106 +62,100 @@ class Channel:
 
     def on_time(self, now: float) -> None:
         """The deadline has passed."""
-        if self.phase is Phase.WAITING:
-            try:
-                self._send(now)
-                self._answer(now)
-            except OSError:
-                self._drop(Ending.DROPPED)
-        else:
+        if self.phase != WAITING:
             self._drop(Ending.TIMED_OUT)
-
-    def feed(self, data: bytes, now: float) -> None:
-        """Bytes have come, or none: the client sends no more."""
-        if data:
-            self._buffer += data
-            self._answer(now)
-        else:
-            self._drop(Ending.DROPPED)
-
-    def send_last(self, wire: bytes, status: int, now: float) -> None:
-        """Send an answer that was ready before the channel was, and close."""
-        self._wire, self._status = wire, status
+            return
         try:
             self._send(now)
+            self._answer(now)
         except OSError:
             self._drop(Ending.DROPPED)
 
     def hang_up(self, now: float) -> None:
-        """The server stops: answer what has come, wait for nothing more."""
-        if self.phase is Phase.READING:
-            self.on_ready(now)
-        if self.phase is Phase.READING:
+        """The server stops while a request is awaited: answer what has come, wait for nothing more."""
+        self.on_ready(now)
+        if self.phase == READING:
             self._drop(Ending.ABORTED)
+
+    def _feed(self, data: bytes, now: float) -> None:
+        """Bytes have come, or none: the client sends no more."""
+        if not data:
+            self._drop(Ending.DROPPED)
+        elif self.phase == LINGERING:
+            self._discarded += len(data)
+            if self._discarded > LINGER_BYTES:
+                self._drop(Ending.DROPPED)
+        else:
+            if self._buffer:
+                self._buffer += data
+            else:
+                self._buffer = data
+                self.deadline = now + self.handle.timeout  # a head may take as long as the silence before it
+            self._answer(now)
 
     def _answer(self, now: float) -> None:
         """Answer what the buffer holds, in order, until something has to be waited for."""
-        handle = self.handle
-        while self.phase is Phase.READING:
-            try:
-                request = parse(self._buffer)
-            except Refusal as refusal:
-                self._status, self._wire = refusal.status, encode_refusal(refusal)
-                self._stays, self._lingers = False, True
-                self._send(now)
-                continue
-            if request is None:
-                if handle.stopping:
+        while self.phase == READING:
+            reply = reply_to(self._buffer, self.handle) if self._buffer else None
+            if reply is None:
+                if self.handle.stopping:
                     self._drop(Ending.ABORTED)
                 return
-            self._buffer = self._buffer[request.size :]
-            answer = handle(request)
-            if answer.cpu_ms:
-                burn(answer.cpu_ms)
-            self._stays = handle.keeps(request)
-            self._lingers = request.bodied or bool(self._buffer)
-            self._status = answer.status
-            self._wire = encode(answer.status, answer.body, persistent=self._stays, head_only=request.method == b"HEAD")
-            if answer.wait_ms:
-                self.phase = Phase.WAITING
-                self.deadline = now + answer.wait_ms / 1000
+            self._buffer = self._buffer[reply.size :]
+            self._reply = reply
+            if reply.wait_ms:
+                self.phase = WAITING
+                self.deadline = now + reply.wait_ms / 1000
             else:
                 self._send(now)
 
     def _send(self, now: float) -> None:
-        if self.phase is not Phase.WRITING:
-            self.phase = Phase.WRITING
-            self.deadline = now + self.handle.timeout
-        try:
-            sent = self.client.send(self._wire, socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return
-        if sent < len(self._wire):
-            self._wire = self._wire[sent:]
-            return
-        self.answers += 1
-        self.handle.counts.answered(self._status)
-        if self._stays:
-            self._read_from(now)
-        elif self._lingers:
-            self.phase = Phase.LINGERING
-            self.deadline = now + LINGER_S
-            self.client.shutdown(socket.SHUT_WR)
+        if self._write(self._reply.wire):
+            self._sent(now)
         else:
-            self._close(None)
+            self.phase = WRITING
+            self.deadline = now + self.handle.timeout
 
-    def _read_from(self, now: float) -> None:
-        self.phase = Phase.READING
-        self.deadline = now + self.handle.timeout
-
-    def _discard(self) -> None:
-        data = self.client.recv(65536, socket.MSG_DONTWAIT)
-        self._discarded += len(data)
-        if not data or self._discarded > LINGER_BYTES:
-            self._close(None)
+    def _sent(self, now: float) -> None:
+        """The answer is on its way whole; what becomes of the connection."""
+        reply = self._reply
+        if reply.stays:
+            self.answers += 1
+            self.handle.counts.answered(reply.status)
+            self.phase = READING
+            self.deadline = now + self.handle.timeout
+        elif reply.lingers:
+            self.answers += 1
+            self.handle.counts.answered(reply.status)
+            self.phase = LINGERING
+            self.deadline = now + LINGER_S
+            self._end_output()
+        else:
+            self.phase = CLOSED
+            self._close()
+            self.handle.counts.finished(reply.status)
 
     def _drop(self, ending: Ending) -> None:
         """Close; between two requests of a kept connection, and after the last answer, nobody is owed one."""
-        owed = self.phase in (Phase.WAITING, Phase.WRITING) or bool(self._buffer) or not self.answers
-        self._close(ending if owed and self.phase is not Phase.LINGERING else None)
+        owed = self.phase in (WAITING, WRITING) or self._buffer or not self.answers
+        lingered = self.phase == LINGERING
+        self.phase = CLOSED
+        self._close()
+        self.handle.counts.closed(ending if owed and not lingered else None)
 
-    def _close(self, ending: Ending | None) -> None:
-        self.phase = Phase.CLOSED
-        with contextlib.suppress(OSError):
-            self.client.close()
-        self.handle.counts.closed(ending)
+    def _write(self, wire: bytes) -> bool:
+        """Whether the kernel took all of it."""
+        try:
+            sent = self.client.send(wire, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            sent = 0
+        if sent == len(wire):
+            return True
+        self._unsent = wire[sent:]
+        return False
+
+    def _end_output(self) -> None:
+        self.client.shutdown(socket.SHUT_WR)
+
+    def _close(self) -> None:
+        self.client.close()

@@ -12,9 +12,10 @@ import contextlib
 import socket
 import time
 
-from servers.core.app import Handle, burn, stop_reading
+from servers.core.app import Handle, stop_reading
 from servers.core.counts import Ending
-from servers.core.http import MAX_BODY, MAX_HEAD, Refusal, Request, encode, encode_refusal, parse
+from servers.core.http import MAX_BODY, MAX_HEAD
+from servers.core.reply import Reply, reply_to
 
 LINGER_S = 2.0
 LINGER_BYTES = MAX_BODY + MAX_HEAD
@@ -42,29 +43,21 @@ class Conversation:
         """Receive one request and answer it."""
         handle = self.handle
         try:
-            try:
-                request = self._receive()
-            except Refusal as refusal:
-                self._send(encode_refusal(refusal))
-                return self._close(refusal.status, lingering=True)
-            if request is None:
+            reply = self._receive()
+            if reply is None:
                 return self.end(Ending.ABORTED if handle.stopping else Ending.DROPPED)
-            answer = handle(request)
-            if answer.cpu_ms:
-                burn(answer.cpu_ms)
-            if answer.wait_ms:
-                time.sleep(answer.wait_ms / 1000)
-            stays = handle.keeps(request)
-            self._send(encode(answer.status, answer.body, persistent=stays, head_only=request.method == b"HEAD"))
+            if reply.wait_ms:
+                time.sleep(reply.wait_ms / 1000)
+            self._send(reply.wire)
         except (TimeoutError, BlockingIOError):  # from settimeout, or from the limit set on the listening socket
             return self.end(Ending.TIMED_OUT)
         except OSError:
             return self.end(Ending.DROPPED)
-        if stays:
+        if reply.stays:
             self.answers += 1
-            handle.counts.answered(answer.status)
+            handle.counts.answered(reply.status)
             return True
-        return self._close(answer.status, lingering=request.bodied or self.buffer != b"")
+        return self._close(reply)
 
     def end(self, ending: Ending) -> bool:
         """Close without an answer. Always False, for a turn to return."""
@@ -73,11 +66,14 @@ class Conversation:
         self.handle.counts.closed(None if self.answers and not self.buffer else ending)
         return False
 
-    def _receive(self) -> Request | None:
-        """The next request, or None where the client ends first. Silence may last `timeout`, and so may a head."""
+    def _receive(self) -> Reply | None:
+        """The next request's answer, or None where the client ends first.
+
+        Silence may last `timeout`, and so may a head.
+        """
         client, handle, buffer = self.client, self.handle, self.buffer
-        request = parse(buffer) if buffer else None
-        if request is None:
+        reply = reply_to(buffer, handle) if buffer else None
+        if reply is None:
             if self.answers and client.gettimeout() is not None:
                 client.settimeout(handle.timeout)
             deadline = 0.0
@@ -85,20 +81,20 @@ class Conversation:
             if handle.stopping:
                 stop_reading(client)
             try:
-                while request is None:
+                while reply is None:
                     data = client.recv(MAX_HEAD)
                     if not data:
                         return None
                     self.buffer = buffer = buffer + data if buffer else data
-                    request = parse(buffer)
-                    if request is None:
+                    reply = reply_to(buffer, handle)
+                    if reply is None:
                         now = time.monotonic()
                         deadline = deadline or now + handle.timeout
                         client.settimeout(max(deadline - now, 1e-6))
             finally:
                 handle.waiting.discard(client)
-        self.buffer = buffer[request.size :]
-        return request
+        self.buffer = buffer[reply.size :]
+        return reply
 
     def _send(self, wire: bytes) -> None:
         sent = self.client.send(wire)
@@ -106,12 +102,12 @@ class Conversation:
             self.client.settimeout(self.handle.timeout)
             self.client.sendall(memoryview(wire)[sent:])
 
-    def _close(self, status: int, *, lingering: bool) -> bool:
+    def _close(self, reply: Reply) -> bool:
         """Close after the last answer. Always False, for a turn to return."""
-        if lingering:
+        if reply.lingers:
             linger(self.client)
         self.client.close()
-        self.handle.counts.finished(status)
+        self.handle.counts.finished(reply.status)
         return False
 
 

@@ -3,6 +3,7 @@ are short."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import select
 import socket
@@ -10,7 +11,9 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 
-from servers.core.counts import Counts
+from servers.core.app import Handle
+from servers.core.counts import Counts, Ending
+from servers.core.http import encode
 
 REST = 0.05  # seconds without accepting once a resource ran out: the queue waits, the CPU doesn't spin
 
@@ -32,7 +35,7 @@ class Listener:
         self._counts = counts
         self._resume_at = 0.0
         self.fileno = sock.fileno
-        self.close = sock.close
+        self.close = sock.close  # this process's descriptor; `shut` ends the listening of all that share it
 
     def accept(self) -> socket.socket | None:
         """The next client, or None where none waits or accepting has to rest. Never blocks."""
@@ -59,19 +62,25 @@ class Listener:
 
     def queued(self) -> int:
         """Clients that are connected and not yet accepted."""
-        info = self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+        try:
+            info = self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+        except OSError:  # another thread has closed it
+            return 0
         return int(struct.unpack_from("I", info, _UNACKED)[0])
 
     def clients(self, stop: int) -> Iterator[socket.socket]:
-        """Each client as it comes, until told to stop; then those already in the queue, and the socket is closed."""
-        poller = select.poll()
-        poller.register(self._sock, select.POLLIN)
-        poller.register(stop, select.POLLIN)
-        while not any(fd == stop for fd, _ in poller.poll()):
-            if client := self.accept():
-                yield client
-            elif rest := self.resting():
-                time.sleep(rest)
+        """Each client as it comes, until told to stop; then those already in the queue, and the socket is closed.
+
+        Several processes or threads may do so at once: of those that wait, a client wakes one.
+        """
+        with select.epoll() as poller:
+            poller.register(self._sock, select.EPOLLIN | select.EPOLLEXCLUSIVE)
+            poller.register(stop, select.EPOLLIN)
+            while not any(fd == stop for fd, _ in poller.poll()):
+                if client := self.accept():
+                    yield client
+                elif rest := self.resting():
+                    time.sleep(rest)
         yield from self.last_clients()
 
     def last_clients(self, meanwhile: Callable[[], object] | None = None) -> Iterator[socket.socket]:
@@ -86,6 +95,12 @@ class Listener:
                     meanwhile()
                 continue
             left -= 1
+        self.shut()
+
+    def shut(self) -> None:
+        """Stop listening, for every process that shares the socket."""
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RD)
         self.close()
 
 
@@ -106,3 +121,14 @@ def persist(start: Callable[[], object], meanwhile: Callable[[], object] | None 
         time.sleep(REST)
         if meanwhile:
             meanwhile()
+
+
+def turn_away(client: socket.socket, handle: Handle, why: str) -> None:
+    """Say 503 and close, without waiting for anything: a client past a limit must cost the others next to nothing."""
+    handle.say_once(why)
+    with contextlib.suppress(OSError):
+        client.send(encode(503, b""), socket.MSG_DONTWAIT)
+        client.shutdown(socket.SHUT_WR)
+        client.recv(65536, socket.MSG_DONTWAIT)
+    client.close()
+    handle.counts.closed(Ending.REFUSED)
