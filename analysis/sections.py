@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.checks import counts
 from analysis.judging import RunResult
-from analysis.ranking import Ranking
+from analysis.ranking import Comparison, Ranking
 from analysis.stats import Ratio, blocks_for_flips
 from analysis.thresholds import THRESHOLDS as T
 from cluster.plan import Plan
@@ -23,20 +23,25 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
-def ratio_lines(ranking: Ranking) -> list[str]:
+def shown_ratios(comparison: Comparison) -> list[Ratio]:
     """Every pair of a few models; of many, each against the best and against the next, the better one first."""
+    place = {model: at for at, model in enumerate(dict.fromkeys(ratio.first for ratio in comparison.ratios))}
+    return [
+        ratio
+        for ratio in comparison.ratios
+        if len(comparison.ratios) <= LONGEST_RATIOS
+        or place[ratio.first] == 0
+        or place.get(ratio.second, len(place)) - place[ratio.first] == 1
+    ]
+
+
+def ratio_lines(ranking: Ranking) -> list[str]:
+    """The pairs that are shown, and how many were compared."""
     lines: list[str] = []
     for title, comparison in (("Peak goodput", ranking.goodput), ("Mean response time", ranking.response)):
         if not comparison.ratios:
             continue
-        place = {model: at for at, model in enumerate(dict.fromkeys(ratio.first for ratio in comparison.ratios))}
-        shown = [
-            ratio
-            for ratio in comparison.ratios
-            if len(comparison.ratios) <= LONGEST_RATIOS
-            or place[ratio.first] == 0
-            or place.get(ratio.second, len(place)) - place[ratio.first] == 1
-        ]
+        shown = shown_ratios(comparison)
         hidden = len(comparison.ratios) - len(shown)
         more = f" (each against the best and the next; {hidden} more pairs compared)" if hidden else ""
         lines += [f"{title}{more}:", "", *(f"- {_called(ratio)}" for ratio in shown), ""]

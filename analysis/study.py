@@ -106,11 +106,21 @@ def _write(analysis: Analysis, figures: bool) -> tuple[Path, ...]:
         write_whole(path, text)
     drawn: tuple[Path, ...] = ()
     if figures:
-        from analysis.figures import draw_all  # seaborn takes a second to import, and no verdict needs it
-
-        drawn = draw_all(analysis.steps, analysis.campaign.plan, analysis.campaign.labels, files.figures)
+        drawn = _draw(analysis)
     write_whole(files.report, report(analysis.campaign.plan.name, analysis.text, files.figures))
     return (*texts, *drawn, files.report)
+
+
+def _draw(analysis: Analysis) -> tuple[Path, ...]:
+    """Every figure, as PNG and SVG."""
+    from analysis.figures import drawings  # seaborn takes a second to import, and no verdict needs it
+    from analysis.points import ratios_frame, tails_frame
+    from analysis.style import save
+
+    plan, ranking = analysis.campaign.plan, analysis.ranking
+    slower = tails_frame(analysis.results, ranking.common_users)
+    made = drawings(analysis.steps, slower, ratios_frame(ranking), plan.models, plan.mean_think_s or None)
+    return tuple(path for name, figure in made for path in save(figure, analysis.campaign.files.figures, name))
 
 
 def _csv(frame: pd.DataFrame) -> str:

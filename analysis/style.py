@@ -1,4 +1,7 @@
-"""How a model looks in every figure, and how a figure is laid out and saved."""
+"""How a model looks in every figure, and how a figure is laid out and saved.
+
+Figures are narrow, with their legend below them, so that the same file is readable in a page, in print and on a phone.
+"""
 
 from __future__ import annotations
 
@@ -7,25 +10,46 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-import matplotlib as mpl
-
-mpl.use("Agg")
-
-import matplotlib.pyplot as plt
+import numpy as np
 import seaborn as sns
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F6A00")
-"""Okabe and Ito's palette, which colour-blind readers tell apart, its yellow darkened to show on white."""
+COLOURS = {
+    "#0072b2": "#56b4ff",
+    "#d55e00": "#ff8a3d",
+    "#009e73": "#2fd0a2",
+    "#cc79a7": "#f0a0cc",
+    "#e69f00": "#ffc14d",
+    "#56b4e9": "#9ad8ff",
+    "#000000": "#f2f2f2",
+    "#7f6a00": "#d6c05a",
+}
+"""Okabe and Ito's palette, which colour-blind readers tell apart, its yellow darkened to show on white; each with its
+counterpart on a dark page."""
+PAPER, INK, QUIET, GRID = "#ffffff", "#262626", "#6b6b6b", "#d9d9d9"
+DARK = {**COLOURS, PAPER: "#15181c", INK: "#e8e8e8", QUIET: "#a3a3a3", GRID: "#3a3f45"}
+"""Every colour that a figure has, and what it becomes on a dark page."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*", "d", "8", "H")
 Dash = tuple[float, tuple[float, ...]]
 """Offset, and lengths of dash and gap in turn; none of them is a solid line."""
 DASHES: tuple[Dash, ...] = ((0, ()), (0, (5, 2)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2, 1, 2, 1, 2)))
-WIDE_LADDER = 20  # a ladder whose top is more than so many times its foot is shown on a log scale
+WIDE = 20  # where the largest is more than so many times the least, a log scale shows them
+WIDTH_IN, PANEL_IN, LEGEND_ROW_IN = 6.0, 3.6, 0.2
+TICK_IN = 0.55  # room that the label of a tick needs
+THEME = {
+    "figure.facecolor": PAPER, "axes.facecolor": PAPER, "axes.edgecolor": GRID, "grid.color": GRID, "text.color": INK,
+    "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK, "font.size": 10, "axes.titlesize": 10.5,
+    "axes.labelsize": 10, "xtick.labelsize": 9, "ytick.labelsize": 9, "legend.fontsize": 9,
+    "svg.hashsalt": "load-study",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -37,56 +61,85 @@ class Style:
 
 def styles(labels: Sequence[str]) -> dict[str, Style]:
     """One style for each label by its place in the plan, the same in every figure; no two alike up to 120 labels."""
+    colours = tuple(COLOURS)
     return {
-        label: Style(COLOURS[at % len(COLOURS)], MARKERS[at % len(MARKERS)], DASHES[at % len(DASHES)])
+        label: Style(colours[at % len(colours)], MARKERS[at % len(MARKERS)], DASHES[at % len(DASHES)])
         for at, label in enumerate(labels)
     }
 
 
-def canvas(rows: int = 1, columns: int = 1) -> tuple[Figure, list[Axes]]:
-    """A figure with room on its right for the legend; its axes in reading order, sharing both scales."""
-    sns.set_theme(style="whitegrid", context="notebook", rc={"axes.titlesize": "medium", "svg.hashsalt": "load-study"})
-    size = (9.5, 5.2) if rows * columns == 1 else (11.5, 7.6)
-    figure, axes = plt.subplots(
-        rows, columns, figsize=size, sharex=True, sharey=True, squeeze=False, layout="constrained"
-    )
-    return figure, list(axes.flat)
+def canvas(*heights: float, share_x: bool = True) -> tuple[Figure, list[Axes]]:
+    """A figure with a panel of each of these heights (inches), one below the other."""
+    sns.set_theme(style="whitegrid", rc=THEME)
+    figure = Figure(figsize=(WIDTH_IN, sum(heights)), layout="constrained")
+    panels = figure.subplots(len(heights), 1, sharex=share_x, squeeze=False, height_ratios=heights)
+    return figure, list(panels.flat)
 
 
 def users_axis(axes: Axes, users: Sequence[int], label: bool = True) -> None:
-    """The ladder on the x axis: its own steps as ticks where they are on a log scale and not too many to be read."""
+    """The ladder on the x axis: its own steps as ticks where they are on a log scale, as many as have room."""
     axes.set_xlabel("users" if label else "")
-    if users and users[-1] > WIDE_LADDER * users[0]:
+    if users and users[-1] > WIDE * users[0]:
         axes.set_xscale("log")
-        plain_log_ticks(axes, "x")
-        if len(users) <= 7:
-            axes.set_xticks(list(users))
-            axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xticks(_with_room(users))
+        axes.set_xlim(users[0] / 1.25, users[-1] * 1.25)
+    plain_ticks(axes.xaxis)
 
 
-def plain_log_ticks(axes: Axes, which: str) -> None:
-    """1,000 and not 10^3."""
+def _with_room(users: Sequence[int]) -> list[int]:
+    """The steps that can have a label, from the top down."""
+    inch = (WIDTH_IN - 1.3) / np.log(users[-1] / users[0])
+    kept = [users[-1]]
+    for step in reversed(users[:-1]):
+        if np.log(kept[-1] / step) * inch >= TICK_IN:
+            kept.append(step)
+    return kept[::-1]
+
+
+def log_axis(axes: Axes, which: Literal["x", "y"], low: float, high: float) -> None:
+    """A log scale from `low` to `high` and a little beyond, its ticks as 1,000 and not as 10^3."""
+    middle, half = np.sqrt(low * high), max(np.sqrt(high / low) * 1.25, 2.2)
+    (axes.set_xscale if which == "x" else axes.set_yscale)("log")
+    (axes.set_xlim if which == "x" else axes.set_ylim)(middle / half, middle * half)
     axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if half < 10 else (1.0,), numticks=8))
     axis.set_minor_formatter(NullFormatter())
+    plain_ticks(axis)
 
 
-def legend(figure: Figure, axes: Axes, looks: dict[str, Style], extra: Sequence[Line2D], hollow: bool) -> None:
-    """All labels in one legend outside the axes, so that nothing covers a point."""
-    lines = [_line(label, look) for label, look in looks.items()]
-    if hollow:
-        lines.append(
-            Line2D([], [], color="0.3", marker="o", markerfacecolor="white", linestyle="", label="step isn't valid")
-        )
-    figure.legend(
-        handles=[*lines, *extra], loc="outside right upper", frameon=False, fontsize="small", handlelength=3.2
-    )
+def plain_ticks(axis: Axis) -> None:
+    """1,000 and not 10^3 or 1000."""
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
 
 
-def _line(label: str, look: Style) -> Line2D:
+def line_of(label: str, look: Style) -> Line2D:
+    """A model's entry in a legend."""
     line = Line2D([], [], color=look.colour, marker=look.marker, label=label, markersize=6)
     line.set_linestyle(look.dash)
     return line
+
+
+def sign(label: str, marker: str, hollow: bool = False) -> Line2D:
+    """A legend's entry for a sign that any model can bear."""
+    return Line2D([], [], color=QUIET, marker=marker, markerfacecolor=PAPER if hollow else QUIET, ls="", label=label)
+
+
+def legend(figure: Figure, entries: Sequence[Artist]) -> None:
+    """All entries below the axes, in as many columns as fit; the figure grows for them, and nothing covers a point."""
+    if not entries:
+        return
+    renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
+    for columns in (4, 3, 2, 1):
+        made = figure.legend(
+            handles=list(entries), loc="outside lower center", ncols=columns, frameon=False, handlelength=2.8,
+            columnspacing=1.4,
+        )  # fmt: skip
+        if columns == 1 or made.get_window_extent(renderer).width <= 0.97 * figure.bbox.width:
+            break
+        made.remove()
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width, height + LEGEND_ROW_IN * -(-len(entries) // columns))
 
 
 def save(figure: Figure, directory: Path, name: str) -> tuple[Path, ...]:
@@ -98,11 +151,10 @@ def save(figure: Figure, directory: Path, name: str) -> tuple[Path, ...]:
         os.close(descriptor)
         try:
             kind = path.suffix[1:]
-            figure.savefig(temporary, format=kind, dpi=130, metadata={"Date": None} if kind == "svg" else None)
+            figure.savefig(temporary, format=kind, dpi=160, metadata={"Date": None} if kind == "svg" else None)
             os.chmod(temporary, 0o644)
             os.replace(temporary, path)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
-    plt.close(figure)
     return paths
