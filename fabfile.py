@@ -59,8 +59,7 @@ def show_plan(c: Any, inventory: str | None = None, plan: str | None = None) -> 
 def check(c: Any, inventory: str | None = None, plan: str | None = None) -> None:
     """Look at every host: what it can't do for this plan, and what to do about it. Changes nothing."""
     with front_door(inventory, plan):
-        ready = study.prepare(chosen)
-        findings = preflight.examine(ready.inventory, ready.plan, ready.facts)
+        findings = study.survey(chosen).findings()
         show.show_findings(console, findings)
         preflight.stop_if_impossible(findings)
 

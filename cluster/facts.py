@@ -1,4 +1,8 @@
-"""What a host is and allows: `python -m cluster.facts` prints it as JSON. Standard library only; changes nothing."""
+"""What a host is and allows: `python -m cluster.facts` prints it as JSON. Changes nothing.
+
+Standard library only, and in words that older Pythons understand, so that a host without the code can be looked at and
+a host with an old Python can say so.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ import resource
 import shutil
 import socket
 import sys
+import time
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -19,6 +24,7 @@ PACKAGES = ("locust", "gevent", "geventhttpclient", "pyzmq", "hdrhistogram", "ps
 
 def facts(address: str, ports: tuple[int, ...], directory: Path) -> dict[str, Any]:
     """Everything that the preflight looks at and that the manifest keeps. Memory and disk in MiB."""
+    existing = _existing(directory)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     return {
         "hostname": socket.gethostname(),
@@ -32,7 +38,9 @@ def facts(address: str, ports: tuple[int, ...], directory: Path) -> dict[str, An
         "load_1min": os.getloadavg()[0],
         "memory_mb": _meminfo("MemTotal"),
         "memory_available_mb": _meminfo("MemAvailable"),
-        "disk_free_mb": shutil.disk_usage(_existing(directory)).free // 2**20,
+        "disk_free_mb": shutil.disk_usage(existing).free // 2**20,
+        "directory": str(existing),
+        "writable": os.access(existing, os.W_OK | os.X_OK),
         "python": platform.python_version(),
         "executable": sys.executable,
         "packages": {name: _version(name) for name in PACKAGES},
@@ -47,12 +55,14 @@ def facts(address: str, ports: tuple[int, ...], directory: Path) -> dict[str, An
         "tcp_tw_reuse": _number("/proc/sys/net/ipv4/tcp_tw_reuse"),
         "ephemeral_ports": [int(word) for word in _text("/proc/sys/net/ipv4/ip_local_port_range").split()],
         "ports": {str(port): _obstacle(address, port) for port in ports},
+        "clock": time.time(),
     }
 
 
 def _existing(directory: Path) -> Path:
-    """The directory, or the one in which it would be made."""
-    return next(path for path in (directory.absolute(), *directory.absolute().parents) if path.exists())
+    """Where the directory is, or would be made: the nearest one above it that exists."""
+    directory = directory.expanduser().absolute()
+    return next(path for path in (directory, *directory.parents) if path.is_dir())
 
 
 def _text(path: str) -> str:

@@ -1,16 +1,16 @@
-"""What a machine can't do, told before anything starts, each finding with what to do about it.
+"""What a host can't do, told before anything starts, each finding with what to do about it.
 
 Pure functions of the facts (cluster/facts.py) and the plan. Only what makes a step impossible stops a campaign.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from cluster.errors import StudyError
-from cluster.inventory import CONTROL, HostEntry, Inventory
+from cluster.errors import HostError, StudyError, UnreachableError
+from cluster.inventory import CONTROL, LOCAL, HostEntry, Inventory
 from cluster.plan import Plan
 from servers.core.runner import BACKLOG
 
@@ -21,6 +21,9 @@ WORKER_MB_PER_USER = {"lean": 0.02, "fast": 0.1, "http": 0.15}  # resident, meas
 PROCESS_MB = 1.5  # what a forked child of the server adds
 LEAST_DISK_MB = 200
 GOOD_DISK_MB = 2000
+CLOCK_S = 1.0  # samples are rows of a second, joined to the ledger by the wall clock
+TIME_WAIT_S = 60  # Linux: how long a closed connection keeps its local port
+LOCAL_ONLY = 2  # of tcp_tw_reuse: on loopback connections
 
 
 @dataclass(frozen=True)
@@ -41,29 +44,47 @@ def stop_if_impossible(findings: list[Finding]) -> None:
         raise StudyError("the plan can't be run here:\n" + "\n".join(lines))
 
 
-def examine(inventory: Inventory, plan: Plan, facts: dict[str, Facts]) -> list[Finding]:
-    """Findings for every host of the inventory, in its order; `facts` by host name."""
+def examine(
+    inventory: Inventory, plan: Plan, facts: Mapping[str, Facts], unseen: Mapping[str, HostError] | None = None
+) -> list[Finding]:
+    """Findings for every host of the inventory, in its order; `facts` by host name, or why there are none."""
     findings: list[Finding] = []
     for entry in inventory.hosts:
+        if unseen and entry.name in unseen:
+            findings.append(_unseen(entry.name, unseen[entry.name]))
+            continue
         known = facts[entry.name]
         findings += _everywhere(entry, known)
         if entry is inventory.target:
             findings += _target(entry, plan, known)
         else:
             findings += _load(entry, plan, known, len(inventory.load))
-    findings.append(_port(CONTROL, "127.0.0.1", plan.master_port, "master_port", facts[CONTROL]))
+    if unseen and CONTROL in unseen:
+        findings.append(_unseen(CONTROL, unseen[CONTROL]))
+    else:
+        findings.append(_port(CONTROL, inventory.control.address, plan.master_port, "master_port", facts[CONTROL]))
     return findings
+
+
+def _unseen(name: str, error: HostError) -> Finding:
+    """A host that can't be looked at: the error's first line says what is wrong, the others what to do."""
+    what = "reachable" if isinstance(error, UnreachableError) else "looked at"
+    wrong, _, remedy = str(error).removeprefix(f"{name}: ").partition("\n")
+    return Finding(name, "stop", what, wrong, f"\n{remedy}" if remedy else f"see what `ssh {name}` says")
 
 
 def _everywhere(entry: HostEntry, facts: Facts) -> Iterator[Finding]:
     name = entry.name
+    if entry.connection != LOCAL:
+        yield Finding(name, "ok", "reachable", "yes, and its host key is known")
     if facts["system"] != "Linux":
         yield Finding(
             name, "stop", "system", facts["system"], "use a Linux host: the study reads /proc and pins processes"
         )
     version = tuple(int(part) for part in facts["python"].split(".")[:2])
     if version < (3, 11):
-        yield Finding(name, "stop", "python", facts["python"], "install Python 3.11 or newer")
+        remedy = "install Python 3.11 or newer; ansible_python_interpreter names it where it isn't python3"
+        yield Finding(name, "stop", "python", facts["python"], remedy)
     else:
         yield Finding(name, "ok", "python", facts["python"])
     cores = facts["cores"]
@@ -71,31 +92,53 @@ def _everywhere(entry: HostEntry, facts: Facts) -> Iterator[Finding]:
         yield Finding(
             name, "stop", "cores", _listed(cores), f"cpus={_listed(missing)} is not there: change the inventory"
         )
-    elif len(cores) < 2:
+    elif len(cores) < 2 and entry.connection == LOCAL:
         yield Finding(
             name, "warn", "cores", _listed(cores), "server and generator share a core: use two cores or two hosts"
         )
     else:
         yield Finding(name, "ok", "cores", f"{_listed(cores)}, used here {_listed(list(entry.cpus) or cores)}")
-    free = facts["disk_free_mb"]
-    level: Literal["ok", "warn", "stop"] = "stop" if free < LEAST_DISK_MB else "warn" if free < GOOD_DISK_MB else "ok"
-    yield Finding(name, level, "free disk", f"{free} MiB", "" if level == "ok" else "free some disk space")
+    yield from _disk(name, facts)
     busy = facts["load_1min"]
     if busy > len(cores) / 2:
-        yield Finding(
-            name, "warn", "other load", f"{busy:.1f}", "something else runs here: wait until the host is idle"
-        )
+        remedy = "something else runs here: wait until the host is idle"
+        yield Finding(name, "warn", "other load", f"{busy:.1f} in the last minute", remedy)
+    else:
+        yield Finding(name, "ok", "other load", f"{busy:.1f} in the last minute")
     if facts["governor"] not in ("", "performance"):
         remedy = "set the CPU governor to performance, or clock changes will be in the figures"
         yield Finding(name, "warn", "CPU governor", facts["governor"], remedy)
+    else:
+        yield Finding(name, "ok", "CPU governor", facts["governor"] or "not told")
+    if entry.connection != LOCAL:
+        yield from _clock(name, *facts["clock_s"])
+
+
+def _disk(name: str, facts: Facts) -> Iterator[Finding]:
+    free, where = facts["disk_free_mb"], facts["directory"]
+    level: Literal["ok", "warn", "stop"] = "stop" if free < LEAST_DISK_MB else "warn" if free < GOOD_DISK_MB else "ok"
+    yield Finding(name, level, "free disk", f"{free} MiB in {where}", "" if level == "ok" else "free some disk space")
+    if not facts["writable"]:
+        remedy = f"nothing can be written to {where}: let the user own it, or set remote_dir in the inventory"
+        yield Finding(name, "stop", "directory", where, remedy)
+
+
+def _clock(name: str, least: float, most: float) -> Iterator[Finding]:
+    """Ahead of control's by `least` to `most` seconds: only what is certain is held against the host."""
+    value = f"{(least + most) / 2:+.2f} s against here, to within {(most - least) / 2:.2f} s"
+    if least > CLOCK_S or most < -CLOCK_S:
+        remedy = "set the clock (chrony, systemd-timesyncd): samples are joined to the counts by it"
+        yield Finding(name, "warn", "clock", value, remedy)
+    else:
+        yield Finding(name, "ok", "clock", value)
 
 
 def _target(entry: HostEntry, plan: Plan, facts: Facts) -> Iterator[Finding]:
     name, users = entry.name, max(plan.users)
     models = {plan.server(model).model for model in plan.models}
     yield _at_least(
-        name, "descriptors", facts["fds_hard"], users + SPARE_FDS, "ulimit -Hn",
-        "raise it: ulimit -Hn, limits.conf", impossible=_held(plan),
+        name, "descriptors", facts["fds_hard"], users + SPARE_FDS, _fd_limits(facts),
+        "raise the hard limit: limits.conf, or LimitNOFILE of sshd", impossible=_held(plan),
     )  # fmt: skip
     if facts["file_max"] is not None:
         yield _at_least(
@@ -148,16 +191,36 @@ def _load(entry: HostEntry, plan: Plan, facts: Facts, hosts: int) -> Iterator[Fi
     workers = workers_of(entry, facts)
     each = -(-users // workers)
     yield _at_least(
-        name, "descriptors", facts["fds_hard"], each + SPARE_FDS, "ulimit -Hn",
-        "raise it, or use more workers", impossible=_held(plan),
+        name, "descriptors", facts["fds_hard"], each + SPARE_FDS, _fd_limits(facts),
+        "raise the hard limit: limits.conf, or LimitNOFILE of sshd; or use more workers", impossible=_held(plan),
     )  # fmt: skip
     low, high = facts["ephemeral_ports"]
     ports = high - low + 1
     remedy = "sysctl -w net.ipv4.ip_local_port_range='1024 65000', or use more load hosts"
     yield _at_least(name, "local ports", ports, users + SPARE_FDS, "ip_local_port_range", remedy)
+    yield from _reuse(entry, plan, facts["tcp_tw_reuse"], ports, hosts)
     yield from _memory(
         name, plan, facts, plan.memory_floor_mb + int(users * WORKER_MB_PER_USER[plan.client]) + 150 * workers
     )
+
+
+def _reuse(entry: HostEntry, plan: Plan, reuse: int | None, ports: int, hosts: int) -> Iterator[Finding]:
+    """A connection that the client closes first keeps its port for TIME_WAIT_S, unless the kernel may reuse it.
+
+    The lean client lets the server close first; a held connection is not closed.
+    """
+    if reuse is None:
+        return
+    value = str(reuse)
+    may_reuse = reuse == 1 or (reuse == LOCAL_ONLY and entry.connection == LOCAL)
+    if not may_reuse and plan.mean_think_s and plan.client != "lean" and not _held(plan):
+        need = round(max(plan.users) / plan.mean_think_s / hosts * TIME_WAIT_S)
+        value = f"{reuse}; up to {need} connections in {TIME_WAIT_S} s, {ports} ports"
+        if need > ports:
+            remedy = "sysctl -w net.ipv4.tcp_tw_reuse=1, or use more load hosts"
+            yield Finding(entry.name, "warn", "tcp_tw_reuse", value, remedy)
+            return
+    yield Finding(entry.name, "ok", "tcp_tw_reuse", value)
 
 
 def _held(plan: Plan) -> bool:
@@ -185,6 +248,11 @@ def _at_least(name: str, what: str, have: int, need: int, unit: str, remedy: str
 def workers_of(entry: HostEntry, facts: Facts) -> int:
     """Workers on a load host: as the inventory says, or one for each core that it gives."""
     return entry.workers or len(entry.cpus) or len(facts["cores"])
+
+
+def _fd_limits(facts: Facts) -> str:
+    """Processes of the study raise the soft limit to the hard one."""
+    return f"soft {facts['fds_soft']}, hard {facts['fds_hard']}"
 
 
 def _listed(numbers: list[int]) -> str:

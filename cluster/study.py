@@ -6,11 +6,13 @@ import fcntl
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from cluster import preflight
 from cluster.campaign import Study
 from cluster.errors import HostError, StudyError, UsageError
 from cluster.hosts import PROJECT, STATE, Host, LocalHost, at_once
@@ -63,15 +65,40 @@ def _named(variable: str) -> Path | None:
     return Path(value) if value else None
 
 
-def prepare(chosen: Chosen) -> Study:
-    """Everything that was asked, validated, and every host looked at. Starts and changes nothing."""
+@dataclass(frozen=True)
+class Survey:
+    """What was asked, and each host as it was found; `unseen` says why one could not be looked at."""
+
+    plan: Plan
+    inventory: Inventory
+    hosts: tuple[Host, ...]
+    facts: dict[str, Facts]
+    unseen: dict[str, HostError]
+
+    def findings(self) -> list[preflight.Finding]:
+        return preflight.examine(self.inventory, self.plan, self.facts, self.unseen)
+
+
+def survey(chosen: Chosen) -> Survey:
+    """Look at every host, all at once. Starts and changes nothing."""
     inventory = chosen.read_inventory()
     plan = chosen.read_plan()
-    hosts = target, *load, control = hosts_of(inventory)
+    hosts = target, *_ = hosts_of(inventory)
     ports = {target.entry.name: plan.port, CONTROL: plan.master_port}
-    facts = at_once(hosts, lambda host: look_at(host, ports.get(host.entry.name)))
+    looked = at_once(hosts, lambda host: _looked_at(host, ports.get(host.entry.name)))
+    facts = {name: found for name, found in looked.items() if not isinstance(found, HostError)}
+    unseen = {name: error for name, error in looked.items() if isinstance(error, HostError)}
+    return Survey(plan, inventory, hosts, facts, unseen)
+
+
+def prepare(chosen: Chosen) -> Study:
+    """Everything that was asked, validated, and every host looked at. Raises StudyError for all that can't be."""
+    seen = survey(chosen)
+    if seen.unseen:
+        preflight.stop_if_impossible(seen.findings())
+    target, *load, control = seen.hosts
     text = chosen.plan_path().read_text(encoding="utf-8")
-    return Study(plan, text, inventory, control, target, tuple(load), facts, RESULTS.absolute())
+    return Study(seen.plan, text, seen.inventory, control, target, tuple(load), seen.facts, RESULTS.absolute())
 
 
 def hosts_of(inventory: Inventory) -> tuple[Host, ...]:
@@ -86,16 +113,34 @@ def make_host(entry: HostEntry) -> Host:
     return LocalHost(entry, entry.python or sys.executable, directory / entry.name)
 
 
+def _looked_at(host: Host, port: int | None) -> Facts | HostError:
+    try:
+        return look_at(host, port)
+    except HostError as error:
+        return error
+
+
 def look_at(host: Host, port: int | None) -> Facts:
-    """The host's facts; the port that the plan needs on it, if any, is tried. Raises HostError."""
+    """The host's facts; the port that the plan needs on it, if any, is tried. Raises HostError.
+
+    `clock_s` is added: the least and the most that the host's clock may be ahead of this machine's, in seconds. It was
+    read at some moment between the question and the answer.
+    """
     ports = [] if port is None else ["--port", str(port)]
     directory = Path.cwd() if host.is_here else host.directory
+    asked = time.time()
     done = host.module("facts", "--address", host.entry.address, "--directory", str(directory), *ports)
+    answered = time.time()
     if done.status:
         last = "\n".join(done.err.strip().splitlines()[-3:])
         raise HostError(f"{host.entry.name}: can't be looked at with Python: {last}")
-    facts: Facts = json.loads(done.out)
-    return facts
+    try:
+        facts: Facts = json.loads(done.out)
+    except ValueError:
+        said = done.out.strip().partition("\n")[0]
+        wrong = f"its shell says {said!r} before it is asked: see ~/.bashrc there"
+        raise HostError(f"{host.entry.name}: {wrong}") from None
+    return {**facts, "clock_s": (facts["clock"] - answered, facts["clock"] - asked)}
 
 
 @contextmanager

@@ -1,10 +1,11 @@
 """Only what makes a step impossible stops a campaign; every finding that isn't fine says what to do."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from cluster.errors import StudyError
+from cluster.errors import HostError, StudyError, UnreachableError
 from cluster.facts import facts
 from cluster.inventory import CONTROL, this_machine
 from cluster.plan import Plan, parse_plan
@@ -22,7 +23,11 @@ def sound(tmp_path: Any) -> dict[str, Any]:
         "fds_hard": 100_000,
         "memory_available_mb": 64_000,
         "disk_free_mb": 50_000,
+        "directory": "/srv/study",
+        "tcp_tw_reuse": 1,
+        "writable": True,
         "load_1min": 0.0,
+        "clock_s": (-0.2, 0.1),
         "governor": "",
         "ports": {"8070": "", "5557": ""},
         "somaxconn": 4096,
@@ -37,6 +42,8 @@ def sound(tmp_path: Any) -> dict[str, Any]:
 
 def findings(known: dict[str, Any], text: str = PLAN) -> list[Finding]:
     inventory = this_machine("here")
+    elsewhere = replace(inventory.load[0], connection="ssh")
+    inventory = replace(inventory, load=(elsewhere,))
     plan: Plan = parse_plan(text, "p.toml")
     return examine(inventory, plan, dict.fromkeys(("target", "load1", CONTROL), known))
 
@@ -60,6 +67,7 @@ def test_a_sound_machine_has_nothing_to_mend(sound: dict[str, Any], monkeypatch:
         ({"memory_available_mb": 100}, "memory"),
         ({"ephemeral_ports": [60000, 60999]}, "local ports"),
         ({"system": "Darwin"}, "system"),
+        ({"writable": False}, "directory"),
     ],
 )
 def test_what_makes_a_step_impossible_stops(sound: dict[str, Any], change: dict[str, Any], what: str) -> None:
@@ -78,6 +86,9 @@ def test_what_makes_a_step_impossible_stops(sound: dict[str, Any], change: dict[
         ({"max_map_count": 10_000}, "threads"),
         ({"pid_max": 5_000}, "processes"),
         ({"governor": "powersave"}, "CPU governor"),
+        ({"clock_s": (1.5, 1.9)}, "clock"),
+        ({"clock_s": (-9.0, -1.5)}, "clock"),
+        ({"tcp_tw_reuse": 2}, "tcp_tw_reuse"),
     ],
 )
 def test_what_may_mislead_warns(
@@ -104,3 +115,12 @@ def test_each_finding_that_is_not_fine_says_what_to_do(sound: dict[str, Any]) ->
         "ports": busy,
     }
     assert all(finding.remedy for finding in findings(bad) if finding.level != "ok")
+
+
+def test_a_host_that_cannot_be_looked_at_is_a_row_with_its_remedy_beside_the_others(sound: dict[str, Any]) -> None:
+    unseen: dict[str, HostError] = {"load1": UnreachableError("load1: its key is not known\n  ssh-keyscan load1")}
+    inventory = this_machine("here")
+    rows = examine(inventory, parse_plan(PLAN, "p.toml"), {"target": sound, CONTROL: sound}, unseen)
+    (row,) = [row for row in rows if row.host == "load1"]
+    assert row == Finding("load1", "stop", "reachable", "its key is not known", "\n  ssh-keyscan load1")
+    assert {row.host for row in rows} == {"target", "load1", CONTROL}
