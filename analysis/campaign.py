@@ -35,7 +35,7 @@ class RunData:
     run: Run
     files: RunFiles
     state: str
-    """`done`, `failed`, or `absent`: no run.json, so that it never happened."""
+    """`done`, `failed`, `skipped` (its server isn't installed), or `absent`: no run.json, so that it never happened."""
     reason: str = ""
     server: Mapping[str, Any] | None = None
     """The server's own counts at its end."""
@@ -92,7 +92,7 @@ class Campaign:
         return {where: merge(found) for where, found in parts.items()}
 
     def _present(self) -> Iterable[RunData]:
-        return (data for data in self.runs if data.state != "absent")
+        return (data for data in self.runs if data.state not in ("absent", "skipped"))
 
     def _records(self) -> Iterable[tuple[RunData, Record]]:
         return ((data, record) for data in self._present() for record in data.ledger().records)

@@ -87,6 +87,9 @@ def judge_run(data: RunData, plan: Plan, unfinished: bool = False) -> RunResult:
     if data.state == "absent" and not (unfinished and data.files.ledger.is_file()):
         steps = tuple(_unmeasured(data.run, step, f"the run is not there: {data.reason}") for step in plan.steps())
         return RunResult(data, steps, (), None, ())
+    if data.state == "skipped":
+        steps = tuple(_unmeasured(data.run, step, f"skipped: {data.reason}") for step in plan.steps())
+        return RunResult(data, steps, (), None, ())
     ledger, samples = data.ledger(), data.samples()
     windows: dict[int, Window] = {}
     damaged: dict[int, str] = {}
@@ -97,7 +100,7 @@ def judge_run(data: RunData, plan: Plan, unfinished: bool = False) -> RunResult:
             damaged[step.number] = str(error)
         else:
             windows |= {step.number: window} if window is not None else {}
-    run = reconcile(ledger, data.server, data.probes)
+    run = reconcile(ledger, data.server, data.probes, each_connects=plan.connection == "close")
     lowest = windows.get(1)
     unloaded_s = lowest.cycle_response_s if lowest is not None else None
     steps = tuple(

@@ -49,7 +49,7 @@ def declared_by(plan: Plan, manifest: Mapping[str, Any] | None) -> dict[str, Dec
     about = (manifest or {}).get("models") or {}
     return {
         run.label: Declared(
-            descriptors=(about.get(run.model) or {}).get("descriptors"), wait_ms=plan.server(run.model).work.wait_ms
+            descriptors=(about.get(run.model) or {}).get("descriptors"), wait_ms=plan.server(run.model).wait_ms
         )
         for run in plan.runs()
     }

@@ -28,14 +28,22 @@ class Reconciled:
     """Requests of the campaign itself, in the server's counts and in no ledger."""
     missing: tuple[str, ...] = ()
     """Phases of workers that didn't come: with any, the counts can't be compared."""
+    by_kernel: bool = False
+    """The server keeps no count: `answered_server` is what the target's kernel accepted, for it and for all others."""
+
+    @property
+    def surplus(self) -> int | None:
+        """How many more than the generator the server counts; None where the counts can't be compared."""
+        if self.answered_server is None or self.missing:
+            return None
+        return self.answered_server - self.probes - self.answered_client
 
     @property
     def apart(self) -> int | None:
         """How many requests the two counts are apart, with those beside taken on either side as it fits."""
-        if self.answered_server is None or self.missing:
+        if self.surplus is None:
             return None
-        surplus = self.answered_server - self.probes - self.answered_client
-        return max(0, -surplus, surplus - sum(self.beside.values()))
+        return max(0, -self.surplus, self.surplus - sum(self.beside.values()))
 
     def sentence(self) -> str:
         beside = (
@@ -45,11 +53,23 @@ class Reconciled:
         server = "an unknown number" if self.answered_server is None else f"{self.answered_server}"
         ours = f"{self.attempts} attempts, {self.answered_client} answered"
         own = f", {self.probes} of them the campaign's own probes" if self.probes else ""
+        if self.by_kernel and self.answered_server is None:
+            return f"{ours}; the server keeps no count, and of connections that stay open the kernel counts no requests"
+        if self.by_kernel:
+            return (
+                f"{ours}; the server keeps no count, the kernel's counters stand in: {server} connections accepted on"
+                f" the target, by any program; beside them: {beside}"
+            )
         return f"{ours}; the server counts {server} answered{own}; beside them: {beside}"
 
 
-def reconcile(ledger: Ledger, server: Mapping[str, Any] | None, probes: int = 0) -> Reconciled:
-    """Add up ramp, settle, measure and drain of every step and set them against the server's counts."""
+def reconcile(
+    ledger: Ledger, server: Mapping[str, Any] | None, probes: int = 0, each_connects: bool = True
+) -> Reconciled:
+    """Add up ramp, settle, measure and drain of every step and set them against the server's counts.
+
+    Where the kernel counts instead, a connection is a request only if `each_connects`.
+    """
     failures: Counter[str] = Counter()
     last: dict[str, int] = {}
     for record in ledger.records:
@@ -57,16 +77,22 @@ def reconcile(ledger: Ledger, server: Mapping[str, Any] | None, probes: int = 0)
         last[record.worker] = record.in_flight_end
     beside = {kind: count for kind, count in sorted(failures.items()) if kind not in (*FULL_ANSWERS, *NEVER_REACHED)}
     phases = dict.fromkeys((record.step, record.phase) for record in ledger.records)
+    by_kernel = server is not None and server.get("counted_by") == "kernel"
+    if by_kernel:
+        beside["workers' own connections to their master"] = len(ledger.workers)
     missing = [f"{worker} step {step} {phase}" for step, phase in phases for worker in ledger.missing(step, phase)]
     return Reconciled(
         attempts=sum(record.attempts for record in ledger.records),
         answered_client=sum(record.successes for record in ledger.records)
         + sum(failures[kind] for kind in FULL_ANSWERS),
-        answered_server=_count(server, "answered"),
+        answered_server=(_count(server, "accepted") if each_connects else None)
+        if by_kernel
+        else _count(server, "answered"),
         beside={**beside, "in flight": sum(last.values())},
         refused_server=_count(server, "refused") or 0,
         probes=probes,
         missing=tuple(missing),
+        by_kernel=by_kernel,
     )
 
 

@@ -135,7 +135,12 @@ def reconcile_lines(results: Sequence[RunResult]) -> list[str]:
     lines = [f"{agree} of {len(compared)} runs agree within {T.reconcile_share:.1%}."] if compared else []
     shown = [entry for entry in compared if len(compared) <= LONGEST_LIST or entry[2].outcome != "pass"]
     lines += [""] if shown else []
-    words = {"pass": "agrees", "fail": "does not agree", "not available": "can't be compared"}
+    words = {
+        "pass": "agrees",
+        "flag": "has fewer than the kernel counts",
+        "fail": "does not agree",
+        "not available": "can't be compared",
+    }
     return lines + [
         f"- {result.data.run.directory} {words[check.outcome]}: {check.detail}" for result, _, check in shown
     ]
@@ -143,7 +148,7 @@ def reconcile_lines(results: Sequence[RunResult]) -> list[str]:
 
 def gap_lines(results: Sequence[RunResult], gaps: Sequence[str]) -> list[str]:
     """Runs that failed or aren't there, and what could not be read."""
-    words = {"failed": "failed", "absent": "not there"}
+    words = {"failed": "failed", "skipped": "skipped", "absent": "not there"}
     lines = [
         f"- {result.data.run.directory}: {words[result.data.state]}: {result.data.reason or 'no reason recorded'}"
         for result in results

@@ -22,9 +22,11 @@ from cluster import commands, interrupts, manifest
 from cluster.errors import HostError, RunError, StoppedError, StudyError
 from cluster.hosts import Handle, Host, Spawn
 from cluster.inventory import Inventory
+from cluster.kernel import OPENED
 from cluster.layout import CampaignFiles, RunFiles, point_latest, read_json, write_json, write_whole
 from cluster.plan import Plan, Run
 from cluster.preflight import Facts, workers_of
+from cluster.serving import Server
 
 LEASE_S = 20.0
 RENEW_S = 2.0
@@ -32,7 +34,8 @@ SERVER_READY_S = 15.0
 SLOW_RAMP_S = 140.0  # what a step may take beyond its plan: the ladder waits so long for its users, and says so
 SLACK_S = 120.0
 GRACE_S = 8.0  # longer than the servers' own drain
-SERVER, MASTER, SAMPLER = "server", "master", "sampler"
+BYSTANDERS_READY_S = 15.0  # longer than they wait for one another
+SERVER, MASTER, SAMPLER, BYSTANDERS = "server", "master", "sampler", "bystanders"
 PROBES = 1  # requests of the campaign itself, which the server counts as well
 
 
@@ -88,17 +91,17 @@ Judge = Callable[[Path, str], list[str]]
 
 
 def missing_runs(plan: Plan, files: CampaignFiles) -> list[Run]:
-    """The plan's runs without a run.json that says done, in the plan's order."""
-    return [run for run in plan.runs() if state_of(files.run(run.directory)) != "done"]
+    """The plan's runs without a run.json that says done or skipped, in the plan's order."""
+    return [run for run in plan.runs() if state_of(files.run(run.directory)) not in ("done", "skipped")]
 
 
 def sealed_runs(files: CampaignFiles) -> list[Path]:
-    """The runs on disk, done or failed."""
+    """The runs on disk: done, failed or skipped."""
     return [state.parent for state in files.runs.glob("*/run.json")]
 
 
 def state_of(files: RunFiles) -> str:
-    """done, failed, or absent."""
+    """done, failed, skipped, or absent."""
     return str(read_json(files.state)["state"]) if files.state.exists() else "absent"
 
 
@@ -133,7 +136,7 @@ def run_campaign(study: Study, files: CampaignFiles, show: Show, judge: Judge) -
     for number, run in enumerate(runs, start=1):
         show.began(study.plan, run, number, len(runs))
         state = execute(study, files, run, show)
-        if state != "done":
+        if state == "failed":
             failed.append(run.directory)
         show.ended(run, state, judge(files.directory, run.directory))
     return failed
@@ -159,17 +162,24 @@ def clean(hosts: tuple[Host, ...]) -> list[str]:
 
 
 def execute(study: Study, files: CampaignFiles, run: Run, show: Show) -> str:
-    """One run from start to seal; returns its state. Ctrl-C stops everything and leaves the run unsealed."""
+    """One run from start to seal; returns its state. Ctrl-C stops everything and leaves the run unsealed.
+
+    A run whose server needs what isn't installed on the target is skipped: sealed at once, with the reason.
+    """
     to = files.run(run.directory)
     attempt = 1 + (int(read_json(to.state)["attempt"]) if to.state.exists() else 0)
     shutil.rmtree(to.directory, ignore_errors=True)
     to.logs.mkdir(parents=True)
     started = _utc()
     reasons: list[str] = []
+    counted: dict[str, Any] | None = None
+    lacking: list[str] = []
     work = Path("work") / files.directory.name / run.directory
     with _on_cores(study.cpus_of(study.control)):
         try:
-            _load(study, files, run, to, work, show)
+            lacking = _lacking(study.plan.server(run.model), study.target)
+            if not lacking:
+                counted = _load(study, files, run, to, work, show)
         except StoppedError:
             raise
         except StudyError as error:
@@ -178,8 +188,10 @@ def execute(study: Study, files: CampaignFiles, run: Run, show: Show) -> str:
             with interrupts.held_back():
                 reasons += _stop_and_collect(study, to, work)
     to.live.unlink(missing_ok=True)
+    if lacking and not reasons:
+        reasons.append(f"not installed on {study.target.entry.name}: {', '.join(lacking)}")
     sealed = {
-        "state": "failed" if reasons else "done",
+        "state": "skipped" if lacking else "failed" if reasons else "done",
         "reason": "; ".join(reasons),
         "block": run.block,
         "label": run.label,
@@ -187,8 +199,8 @@ def execute(study: Study, files: CampaignFiles, run: Run, show: Show) -> str:
         "attempt": attempt,
         "started": started,
         "ended": _utc(),
-        "server": _counts(to.logs / f"{SERVER}.out"),
-        "probes": PROBES,
+        "server": counted or _counts(to.logs / f"{SERVER}.out"),
+        "probes": 0 if counted else PROBES,
     }
     write_json(to.state, sealed)
     return str(sealed["state"])
@@ -205,8 +217,11 @@ def _on_cores(cpus: tuple[int, ...]) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def _load(study: Study, files: CampaignFiles, run: Run, to: RunFiles, work: Path, show: Show) -> None:
-    """Start, verify, load. Raises StudyError where the run can't be brought to its end."""
+def _load(study: Study, files: CampaignFiles, run: Run, to: RunFiles, work: Path, show: Show) -> dict[str, Any] | None:
+    """Start, verify, load. Raises StudyError where the run can't be brought to its end.
+
+    Returns the kernel's count of a server that keeps none of its own.
+    """
     plan, target = study.plan, study.target
     of = plan.server(run.model)
     lifetime = plan.run_seconds()[1] + len(plan.steps()) * SLOW_RAMP_S + plan.timeout + SLACK_S
@@ -226,11 +241,23 @@ def _load(study: Study, files: CampaignFiles, run: Run, to: RunFiles, work: Path
             )
         )
 
-    server = spawn(target, SERVER, commands.server(target.python, plan, of, target.entry), SERVER_READY_S)
+    cores = len(study.cpus_of(target))
+    argv = commands.server(target.python, plan, of, target.entry, cores, target.directory / work)
+    server = spawn(target, SERVER, argv, SERVER_READY_S if of.command is None else 0.0)
     first = study.load[0]
-    probed = first.run(commands.probe(first.python, plan, of, target.entry), plan.timeout + 10)
+    asked = commands.probe(first.python, plan, of, target.entry, SERVER_READY_S)
+    probed = first.run(asked, SERVER_READY_S + plan.timeout + 10)
     if probed.status:
+        if ended := target.listed()[SERVER]:
+            raise RunError(
+                f"the server {run.label} ended before it was ready ({ended.how}, status {ended.status}); see logs/"
+            )
         raise RunError(f"{run.label} doesn't answer as the plan says: {probed.err.strip() or probed.out.strip()}")
+    before = None if of.command is None else _opened(target)
+    if plan.bystanders:
+        beside = RunFiles(first.directory / work).bystanders
+        argv = commands.bystanders(first.python, plan, of, target.entry, beside)
+        spawn(first, BYSTANDERS, argv, BYSTANDERS_READY_S)
     workers = study.workers()
     names = tuple(name for _, name in workers)
     spawn(
@@ -246,10 +273,33 @@ def _load(study: Study, files: CampaignFiles, run: Run, to: RunFiles, work: Path
         watched = f"{server.pid}:{run.label}" if host is target else None
         here = tuple(pids.get(host.entry.name, ()))
         samples = RunFiles(host.directory / work).samples(host.entry.name)
-        argv = commands.sampler(host.python, plan, host.entry.name, samples, watched, here)
+        argv = commands.sampler(host.python, plan, of, host.entry.name, samples, watched, here)
         # Beside the load where both are one machine: never on the server's cores.
         spawn(host, SAMPLER, argv, cpus=study.control.entry.cpus if host.is_here else ())
     _wait(study, to, run, show, lifetime)
+    return None if before is None else {"accepted": _opened(target) - before, "counted_by": "kernel"}
+
+
+def _lacking(of: Server, target: Host) -> list[str]:
+    """What the server needs and the target hasn't."""
+    if not (needed := commands.requires(of)):
+        return []
+    lacking: list[str] = json.loads(_said(target, commands.missing(target.python, needed)))
+    return lacking
+
+
+def _said(host: Host, argv: tuple[str, ...]) -> str:
+    """What a command printed. Raises HostError where it failed."""
+    done = host.run(argv)
+    if done.status:
+        last = "\n".join(done.err.strip().splitlines()[-3:])
+        raise HostError(f"{host.entry.name}: {argv[2]} ended with {done.status}: {last}")
+    return done.out
+
+
+def _opened(target: Host) -> int:
+    """Connections that the target's kernel has accepted so far, whoever they were for."""
+    return int(json.loads(_said(target, commands.opened(target.python)))[OPENED])
 
 
 def _wait(study: Study, to: RunFiles, run: Run, show: Show, lifetime: float) -> None:
@@ -272,6 +322,8 @@ def _wait(study: Study, to: RunFiles, run: Run, show: Show, lifetime: float) -> 
             raise RunError(
                 f"the server {run.label} ended during the run ({server.how}, status {server.status}); see logs/"
             )
+        if known.get((study.load[0].entry.name, BYSTANDERS)) is not None:
+            raise RunError("the clients beside the load ended during the run; see logs/bystanders.log")
         master = known.get((study.control.entry.name, MASTER))
         if master is not None:
             if master.status != 0 or not _walked(to.ledger):
@@ -319,8 +371,8 @@ def _collect(host: Host, logs: Path, to: RunFiles) -> None:
     if host.run(["test", "-d", str(logs)]).status == 0:
         host.get(logs, to.logs)
         host.run(["rm", "-rf", "--", str(logs)])
-        for samples in to.logs.glob("samples-*.csv"):
-            samples.replace(to.directory / samples.name)
+        for figures in (*to.logs.glob("samples-*.csv"), *to.logs.glob(to.bystanders.name)):
+            figures.replace(to.directory / figures.name)
 
 
 def _counts(out: Path) -> dict[str, Any] | None:

@@ -7,28 +7,69 @@ from pathlib import Path
 from cluster.hosts import PROJECT
 from cluster.inventory import HostEntry
 from cluster.layout import RunFiles
-from cluster.plan import Plan, Server
+from cluster.models import needs
+from cluster.plan import Plan
+from cluster.serving import Server
+from servers.core.runner import BACKLOG
 
 LOCUSTFILE = PROJECT / "cluster" / "engine" / "locustfile.py"
 USER_CLASSES = {"lean": "LeanUser", "fast": "FastQuickstartUser", "http": "QuickstartUser"}
 CONNECT_WAIT_S = 60
 
 
-def server(python: str, plan: Plan, of: Server, target: HostEntry) -> tuple[str, ...]:
-    """One model, listening on the one address that the inventory names."""
-    work = of.work
-    size = () if work.bytes is None else ("--bytes", str(work.bytes))
+def server(python: str, plan: Plan, of: Server, target: HostEntry, cores: int, scratch: Path) -> tuple[str, ...]:
+    """One server, listening on the one address that the inventory names, with so many cores to run on."""
+    if of.command is not None:
+        values = {"host": target.address, "port": plan.port, "cores": cores, "python": python, "scratch": scratch}
+        return (python, "-m", "cluster.launch", *of.argv({name: str(value) for name, value in values.items()}))
+    assert of.model is not None
+    assert of.work is not None
+    size: tuple[str, ...] = () if of.work.bytes is None else ("--bytes", str(of.work.bytes))
+    own = [word for name, value in of.options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     return (
         *(python, "-m", "servers", of.model, "--host", target.address, "--port", str(plan.port)),
-        *("--connection", plan.connection, "--cpu-ms", str(work.cpu_ms), "--wait-ms", str(work.wait_ms), *size),
+        *("--connection", "keep-alive" if keeps(plan) else "close"),
+        *("--cpu-ms", str(of.work.cpu_ms), "--wait-ms", str(of.work.wait_ms), *size, *own),
     )
 
 
-def probe(python: str, plan: Plan, of: Server, target: HostEntry) -> tuple[str, ...]:
-    """One request and a look at its answer, from where the load will come."""
-    size = () if of.work.bytes is None else ("--bytes", str(of.work.bytes))
+def keeps(plan: Plan) -> bool:
+    """Whether the server leaves connections open to those who want that: the users, or idle ones beside them."""
+    return plan.connection == "keep-alive" or plan.idle_connections > 0
+
+
+def requires(of: Server) -> tuple[str, ...]:
+    """Programs and modules that the server needs on the target."""
+    return of.requires if of.model is None else needs(of.model)
+
+
+def missing(python: str, needed: tuple[str, ...]) -> tuple[str, ...]:
+    """Which of those aren't on the host, as JSON."""
+    return (python, "-m", "cluster.launch", "--missing", *needed)
+
+
+def probe(python: str, plan: Plan, of: Server, target: HostEntry, ready_s: float) -> tuple[str, ...]:
+    """One request and a look at its answer, from where the load will come. A command is first waited for."""
     where = ("--host", target.address, "--port", str(plan.port), "--connection", plan.connection)
-    return (python, "-m", "cluster.probe", *where, "--timeout", str(plan.timeout), *size)
+    asked = ("--method", of.method, "--path", of.path, "--status", str(of.status), "--timeout", str(plan.timeout))
+    wait = () if of.command is None else ("--wait", str(ready_s), *(("--ready", of.ready) if of.ready else ()))
+    body: tuple[str, ...] = ("--echo",) if of.echoes else ()
+    if of.body is not None:
+        body = ("--bytes", str(len(of.body))) if of.command is None else ("--body", of.body.decode())
+    return (python, "-m", "cluster.probe", *where, *asked, *wait, *body)
+
+
+def bystanders(python: str, plan: Plan, of: Server, target: HostEntry, out: Path) -> tuple[str, ...]:
+    """The clients beside the load, on one load host."""
+    where = ("--host", target.address, "--port", str(plan.port), "--timeout", str(plan.timeout), "--out", str(out))
+    asked = ("--method", of.method, "--path", of.path, "--status", str(of.status))
+    many = ("--idle", str(plan.idle_connections), "--slow", str(plan.slow_clients))
+    return (python, "-m", "cluster.bystanders", *where, *asked, *many)
+
+
+def opened(python: str) -> tuple[str, ...]:
+    """The target's kernel counters, where they stand in for a server's own counts."""
+    return (python, "-m", "cluster.kernel")
 
 
 def master(
@@ -51,10 +92,12 @@ def worker(python: str, plan_file: Path, plan: Plan, of: Server, target: HostEnt
 
 
 def sampler(
-    python: str, plan: Plan, host: str, out: Path, server: str | None, workers: tuple[str, ...]
+    python: str, plan: Plan, of: Server, host: str, out: Path, server: str | None, workers: tuple[str, ...]
 ) -> tuple[str, ...]:
     """The sampler of one host. `server` and `workers` are PID:NAME."""
-    watched = ("--server", server) if server else ()
+    watched: tuple[str, ...] = ("--server", server) if server else ()
+    if server and of.model is not None:  # a command's own backlog isn't known
+        watched += ("--backlog", str(BACKLOG))
     each = [word for worker in workers for word in ("--worker", worker)]
     where = ("--host", host, "--port", str(plan.port), "--out", str(out))
     return (python, "-m", "cluster.sampler", *where, *watched, *each)

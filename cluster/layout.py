@@ -46,6 +46,11 @@ class RunFiles:
     def logs(self) -> Path:
         return self.directory / "logs"
 
+    @property
+    def bystanders(self) -> Path:
+        """One row a second and kind of the clients beside the load, where the plan has any."""
+        return self.directory / "bystanders.csv"
+
     def samples(self, host: str) -> Path:
         return self.directory / f"samples-{host}.csv"
 

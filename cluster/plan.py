@@ -7,45 +7,23 @@ from __future__ import annotations
 
 import random
 import tomllib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    PositiveInt,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from cluster.errors import PlanError
+from cluster.serving import Frozen, Name, Server, Work, mistakes
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
-Milliseconds = Annotated[float, Field(ge=0, le=60_000)]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=60)]
+Beside = Annotated[int, Field(ge=0, le=60_000, strict=True)]
 
 AUTO_SETTLE_S, AUTO_MEASURE_S, AUTO_MOST_S = 15.0, 45.0, 180.0  # least of each, and the most of both
 RUN_OVERHEAD_S = 10.0  # start of server, master and workers, drain, stop
 AA_SUFFIX = "-aa"  # the label of the first model's second run in a block
-
-
-class Frozen(BaseModel):
-    # protected_namespaces: `model` and `models` are this study's own words.
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, protected_namespaces=())
-
-
-class Work(Frozen):
-    """What the server does for each request: the body it sends, the CPU it burns, the time it waits."""
-
-    bytes: PositiveInt | None = Field(default=None, le=64 * 1024 * 1024)
-    """Length of the body; without it the request is echoed, as in the class report."""
-    cpu_ms: Milliseconds = 0.0
-    wait_ms: Milliseconds = 0.0
 
 
 class Slo(Frozen):
@@ -53,14 +31,6 @@ class Slo(Frozen):
 
     p99_ms: Annotated[float, Field(gt=0)] = 500.0
     failures_percent: Annotated[float, Field(ge=0, le=100)] = 1.0
-
-
-class Server(Frozen):
-    """A registered model under a name of its own, with work of its own."""
-
-    name: Name
-    model: str
-    work: Work = Work()
 
 
 @dataclass(frozen=True)
@@ -99,6 +69,10 @@ class Plan(Frozen):
     """Drawn uniformly between the two, Locust's `between`."""
     client: Literal["lean", "fast", "http"] = "lean"
     connection: Literal["close", "keep-alive"] = "close"
+    idle_connections: Beside = 0
+    """Held open beside the load: answered once, and asked again before the server's patience ends."""
+    slow_clients: Beside = 0
+    """Beside the load as well: they send their request a byte a second."""
     timeout: Annotated[float, Field(gt=0, le=300)] = 10.0
     """Deadline of a whole request, its connection included."""
     settle: Seconds | Literal["auto"] = "auto"
@@ -150,6 +124,11 @@ class Plan(Frozen):
         """Z of the interactive law as drawn."""
         return sum(self.think_time) / 2
 
+    @property
+    def bystanders(self) -> int:
+        """Clients beside the load."""
+        return self.idle_connections + self.slow_clients
+
     def steps(self) -> tuple[Step, ...]:
         """The ladder of users, and at its end the return step."""
         ladder = [Step(index, "ladder", users) for index, users in enumerate(self.users, start=1)]
@@ -172,9 +151,9 @@ class Plan(Frozen):
         return least, most
 
     def server(self, name: str) -> Server:
-        """What runs under this name, with the plan's work where the name has none of its own."""
-        own = {server.name: server for server in self.servers}
-        return own.get(name, Server(name=name, model=name, work=self.work))
+        """What runs under this name, with the plan's work where it is a model that has none of its own."""
+        own = next((server for server in self.servers if server.name == name), Server(name=name, model=name))
+        return own if own.command is not None or own.work is not None else own.model_copy(update={"work": self.work})
 
     def runs(self) -> tuple[Run, ...]:
         """Every block's runs, in an order drawn from the seed: the same plan gives the same order."""
@@ -189,29 +168,33 @@ class Plan(Frozen):
         return tuple(runs)
 
 
-def parse_plan(text: str, source: str, known_models: Collection[str] | None = None) -> Plan:
-    """Read a plan from TOML text.
+Models = Mapping[str, Collection[str]]
+"""The models that can be run here, each with the names of its own options."""
 
-    `known_models` are the names that can be run here; None where a finished campaign is only read.
+
+def parse_plan(text: str, source: str, known_models: Models | None = None) -> Plan:
+    """Read a plan from TOML text. Without `known_models` any name will do: a finished campaign is only read.
+
     Raises PlanError with every mistake in one message.
     """
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise PlanError(f"{source}: not valid TOML: {error}") from None
-    mistakes = _unknown_models(data, known_models) if known_models is not None else []
-    mistakes += _labels_clash(data)
+    wrong = _unknown_models(data, known_models) if known_models is not None else []
+    wrong += [mistake for key, entry in _servers(data).items() for mistake in mistakes(entry, key)]
+    wrong += _labels_clash(data)
     try:
         plan = Plan.model_validate(data)
     except ValidationError as error:
-        mistakes = _sentences(error.errors()) + mistakes
-    if mistakes:
-        count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
-        raise PlanError(f"{source}: {count}\n" + "\n".join(f"  {mistake}" for mistake in mistakes))
+        wrong = _sentences(error.errors(), list(_servers(data))) + wrong
+    if wrong:
+        count = "1 mistake" if len(wrong) == 1 else f"{len(wrong)} mistakes"
+        raise PlanError(f"{source}: {count}\n" + "\n".join(f"  {mistake}" for mistake in wrong))
     return plan
 
 
-def load_plan(path: Path, known_models: Collection[str] | None = None) -> Plan:
+def load_plan(path: Path, known_models: Models | None = None) -> Plan:
     """Read a plan file; see parse_plan."""
     try:
         text = path.read_text(encoding="utf-8")
@@ -221,18 +204,41 @@ def load_plan(path: Path, known_models: Collection[str] | None = None) -> Plan:
     return parse_plan(text, f"plan {path}", known_models)
 
 
-def _sentences(details: Sequence[Any]) -> list[str]:
-    """One line for each key: `key: what is wrong (got ...)`."""
+def _sentences(details: Sequence[Any], servers: Sequence[str]) -> list[str]:
+    """One line for each key: `key: what is wrong (got ...)`. `servers` are the keys of the [[servers]], in order."""
     found: dict[str, tuple[list[str], str]] = {}
     for detail in details:
-        parts = [str(part) for part in detail["loc"]]
-        key = ".".join(part for part in parts if not part.startswith(("constrained", "literal["))) or "plan"
+        parts = [str(part) for part in detail["loc"] if not str(part).startswith(_VARIANTS)]
+        if parts[:1] == ["servers"] and len(parts) > 1 and int(parts[1]) < len(servers):
+            parts[:2] = [servers[int(parts[1])]]
+        key = ".".join(parts) or "plan"
         if detail["type"] == "too_short" and any(other.startswith(f"{key}.") for other in found):
             continue  # it is short only of the items that were refused
         message = "unknown key" if detail["type"] == "extra_forbidden" else detail["msg"].removeprefix("Value error, ")
         given = "" if detail["type"] in ("missing", "extra_forbidden") else f" (got {detail['input']!r})"
         found.setdefault(key, ([], given))[0].append(message)
     return [f"{key}: {', or: '.join(messages)}{given}" for key, (messages, given) in found.items()]
+
+
+_VARIANTS = (
+    "constrained",
+    "literal[",
+    "int",
+    "float",
+    "str",
+)  # what pydantic adds to a key that may have several types
+
+
+def _servers(data: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The [[servers]] as they stand in the file, by a key that a person finds there: the name, or the number."""
+    listed = _listed(data.get("servers"))
+    names = [
+        str(entry.get("name", number)) if isinstance(entry, dict) else "" for number, entry in enumerate(listed, 1)
+    ]
+    return {
+        f"servers.{name if names.count(name) == 1 else number}": entry if isinstance(entry, dict) else {}
+        for number, (name, entry) in enumerate(zip(names, listed, strict=True), 1)
+    }
 
 
 def _labels_clash(data: dict[str, Any]) -> list[str]:
@@ -246,27 +252,28 @@ def _labels_clash(data: dict[str, Any]) -> list[str]:
     return mistakes
 
 
-def _unknown_models(data: dict[str, Any], known: Collection[str]) -> list[str]:
+def _unknown_models(data: dict[str, Any], known: Models) -> list[str]:
     """Looked up in the raw file, so that they stand beside the other mistakes and not after them."""
     registered = ", ".join(sorted(known))
-    servers = [entry for entry in _listed(data.get("servers")) if isinstance(entry, dict)]
-    own = {entry.get("name") for entry in servers}
-    mistakes = [
+    servers = _servers(data)
+    own = {entry.get("name") for entry in servers.values()}
+    wrong = [
         f"models: unknown model {name!r} (known: {registered})"
         for name in _listed(data.get("models"))
         if isinstance(name, str) and name not in known and name not in own
     ]
-    mistakes += [
-        f"servers.{entry.get('name')}: unknown model {entry['model']!r} (known: {registered})"
-        for entry in servers
-        if isinstance(entry.get("model"), str) and entry["model"] not in known
-    ]
-    mistakes += [
-        f"servers.{name}: a registered model has this name already"
-        for name in own
-        if isinstance(name, str) and name in known
-    ]
-    return mistakes
+    for key, entry in servers.items():
+        model, options = entry.get("model"), entry.get("options")
+        if isinstance(model, str) and model not in known:
+            wrong.append(f"{key}: unknown model {model!r} (known: {registered})")
+        elif isinstance(model, str) and isinstance(options, dict):
+            there = f"it has {', '.join(known[model])}" if known[model] else "it has none"
+            wrong += [
+                f"{key}.options: {model} has no option {name!r} ({there})" for name in set(options) - {*known[model]}
+            ]
+        if isinstance(entry.get("name"), str) and entry["name"] in known:
+            wrong.append(f"{key}: a registered model has this name already")
+    return wrong
 
 
 def _listed(value: object) -> list[Any]:

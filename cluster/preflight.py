@@ -58,7 +58,8 @@ def examine(
         if entry is inventory.target:
             findings += _target(entry, plan, known)
         else:
-            findings += _load(entry, plan, known, len(inventory.load))
+            beside = plan.bystanders if entry is inventory.load[0] else 0
+            findings += _load(entry, plan, known, len(inventory.load), beside)
     if unseen and CONTROL in unseen:
         findings.append(_unseen(CONTROL, unseen[CONTROL]))
     else:
@@ -134,7 +135,7 @@ def _clock(name: str, least: float, most: float) -> Iterator[Finding]:
 
 
 def _target(entry: HostEntry, plan: Plan, facts: Facts) -> Iterator[Finding]:
-    name, users = entry.name, max(plan.users)
+    name, users = entry.name, max(plan.users) + plan.bystanders
     models = {plan.server(model).model for model in plan.models}
     yield _at_least(
         name, "descriptors", facts["fds_hard"], users + SPARE_FDS, _fd_limits(facts),
@@ -185,7 +186,8 @@ def _port(name: str, address: str, port: int, key: str, facts: Facts) -> Finding
     return Finding(name, "ok", key, f"{address}:{port} is free")
 
 
-def _load(entry: HostEntry, plan: Plan, facts: Facts, hosts: int) -> Iterator[Finding]:
+def _load(entry: HostEntry, plan: Plan, facts: Facts, hosts: int, beside: int) -> Iterator[Finding]:
+    """`beside` are the clients beside the load that this host runs, all in one process."""
     name = entry.name
     users = -(-max(plan.users) // hosts)
     workers = workers_of(entry, facts)
@@ -194,10 +196,15 @@ def _load(entry: HostEntry, plan: Plan, facts: Facts, hosts: int) -> Iterator[Fi
         name, "descriptors", facts["fds_hard"], each + SPARE_FDS, _fd_limits(facts),
         "raise the hard limit: limits.conf, or LimitNOFILE of sshd; or use more workers", impossible=_held(plan),
     )  # fmt: skip
+    if beside:
+        yield _at_least(
+            name, "descriptors of the clients beside the load", facts["fds_hard"], beside + SPARE_FDS, "ulimit -Hn",
+            "raise it, or lower idle_connections and slow_clients",
+        )  # fmt: skip
     low, high = facts["ephemeral_ports"]
     ports = high - low + 1
     remedy = "sysctl -w net.ipv4.ip_local_port_range='1024 65000', or use more load hosts"
-    yield _at_least(name, "local ports", ports, users + SPARE_FDS, "ip_local_port_range", remedy)
+    yield _at_least(name, "local ports", ports, users + beside + SPARE_FDS, "ip_local_port_range", remedy)
     yield from _reuse(entry, plan, facts["tcp_tw_reuse"], ports, hosts)
     yield from _memory(
         name, plan, facts, plan.memory_floor_mb + int(users * WORKER_MB_PER_USER[plan.client]) + 150 * workers

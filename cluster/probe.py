@@ -7,19 +7,37 @@ from __future__ import annotations
 
 import argparse
 import http.client
+import socket
 import sys
+import time
+from typing import NamedTuple
 
+from cluster.request import request_bytes
 from servers.core.app import escape
 
+POLL_S = 0.05
 
-def problem(host: str, port: int, timeout: float, size: int | None, keep_alive: bool) -> str | None:
-    """What is wrong with the answer to `GET /`, None where nothing is."""
+
+class Wanted(NamedTuple):
+    """What a good answer is. `body` None: any, of `size` bytes where that is known; `echo`: the request, escaped."""
+
+    status: int = 200
+    body: bytes | None = None
+    size: int | None = None
+    echo: bool = False
+
+
+def problem(
+    address: tuple[str, int], timeout: float, wanted: Wanted, method: str, path: str, keep_alive: bool
+) -> str | None:
+    """What is wrong with the answer to one request, None where nothing is."""
+    host, port = address
     connection = http.client.HTTPConnection(host, port, timeout=timeout)
-    head = f"GET / HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: {'keep-alive' if keep_alive else 'close'}\r\n\r\n"
+    head = request_bytes(host, port, keep_alive, method, path)
     try:
         connection.connect()
-        connection.sock.sendall(head.encode("ascii"))
-        response = http.client.HTTPResponse(connection.sock, method="GET")
+        connection.sock.sendall(head)
+        response = http.client.HTTPResponse(connection.sock, method=method)
         response.begin()
         body = response.read()
     except (OSError, http.client.HTTPException) as error:
@@ -27,26 +45,61 @@ def problem(host: str, port: int, timeout: float, size: int | None, keep_alive: 
     finally:
         connection.close()
     length = response.getheader("Content-Length")
-    if response.status != 200:
-        return f"status {response.status} instead of 200"
-    if length is None or int(length) != len(body):
+    if response.status != wanted.status:
+        return f"status {response.status} instead of {wanted.status}"
+    if method != "HEAD" and length is not None and int(length) != len(body):
         return f"Content-Length {length}, {len(body)} bytes of body"
-    if size is None and body != escape(head.encode("ascii")):
+    if wanted.echo and body != escape(head):
         return "the body is not the request, escaped"
-    if size is not None and len(body) != size:
-        return f"{len(body)} bytes of body instead of {size}"
+    if wanted.size is not None and len(body) != wanted.size:
+        return f"{len(body)} bytes of body instead of {wanted.size}"
+    if wanted.body is not None and body != wanted.body:
+        return f"the body is {body[:60]!r} instead of {wanted.body[:60]!r}"
+    return None
+
+
+def wait_until_ready(address: tuple[str, int], path: str | None, seconds: float) -> str | None:
+    """Until the port accepts, or until GET of `path` is answered with 200. What was wrong to the last, else None."""
+    until = time.monotonic() + seconds
+    while True:
+        if path is not None:
+            wrong = problem(address, max(until - time.monotonic(), POLL_S), Wanted(), "GET", path, keep_alive=False)
+        else:
+            wrong = _refusal(address)
+        if wrong is None or time.monotonic() > until:
+            return wrong and f"not ready within {seconds:g} s: {wrong}"
+        time.sleep(POLL_S)
+
+
+def _refusal(address: tuple[str, int]) -> str | None:
+    try:
+        socket.create_connection(address, timeout=1).close()
+    except OSError as error:
+        return f"nobody accepts on {address[0]} port {address[1]}: {error.strerror or error}"
     return None
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m cluster.probe", description=problem.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m cluster.probe", description=__doc__)
     parser.add_argument("--host", required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--timeout", type=float, required=True)
-    parser.add_argument("--bytes", type=int)
     parser.add_argument("--connection", choices=("close", "keep-alive"), default="close")
+    parser.add_argument("--method", default="GET")
+    parser.add_argument("--path", default="/")
+    parser.add_argument("--wait", type=float, help="seconds within which the server must become ready")
+    parser.add_argument("--ready", help="it is ready when this path is answered with 200, not when its port accepts")
+    parser.add_argument("--status", type=int, default=200)
+    parser.add_argument("--echo", action="store_true", help="the body must be the request, escaped")
+    parser.add_argument("--bytes", type=int, help="the body must be so long")
+    parser.add_argument("--body", help="the body must be this text")
     asked = parser.parse_args()
-    wrong = problem(asked.host, asked.port, asked.timeout, asked.bytes, asked.connection == "keep-alive")
+    address = (asked.host, asked.port)
+    body = None if asked.body is None else asked.body.encode()
+    wanted = Wanted(asked.status, body, asked.bytes, asked.echo)
+    wrong = wait_until_ready(address, asked.ready, asked.wait) if asked.wait is not None else None
+    keep_alive = asked.connection == "keep-alive"
+    wrong = wrong or problem(address, asked.timeout, wanted, asked.method, asked.path, keep_alive)
     if wrong:
         print(wrong, file=sys.stderr)
     return 1 if wrong else 0

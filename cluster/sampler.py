@@ -19,7 +19,7 @@ from typing import Any
 
 import psutil
 
-from servers.core.runner import BACKLOG
+from cluster.kernel import OPENED, kernel_counters
 
 COLUMNS = (
     "time", "role", "name", "seconds", "cpu_cores", "cores", "threads", "processes", "fds", "fd_limit",
@@ -41,7 +41,7 @@ KERNEL = {
     "syn_cookies": "TcpExt.SyncookiesSent",
     "tcp_timeouts": "TcpExt.TCPTimeouts",
     "retransmits": "Tcp.RetransSegs",
-    "passive_opens": "Tcp.PassiveOpens",
+    "passive_opens": OPENED,
 }
 LISTEN_PAGE = 65536  # /proc/net/tcp lists the listening sockets first: no need to read the thousands behind them
 
@@ -186,18 +186,6 @@ class HostCounters:
         return row
 
 
-def kernel_counters() -> dict[str, int]:
-    """/proc/net/snmp and /proc/net/netstat as `Group.Name`: of this network namespace alone."""
-    counters = {}
-    for path in ("/proc/net/snmp", "/proc/net/netstat"):
-        lines = Path(path).read_text(encoding="ascii").splitlines()
-        for names, values in zip(lines[::2], lines[1::2], strict=True):
-            group, _, rest = names.partition(":")
-            for name, value in zip(rest.split(), values.partition(":")[2].split(), strict=True):
-                counters[f"{group}.{name}"] = int(value)
-    return counters
-
-
 def busy_ticks(cores: list[int]) -> tuple[int, int]:
     """Clock ticks of these cores since boot: those that met the kernel, and all that met anything.
 
@@ -256,7 +244,9 @@ def ports_towards(port: int) -> int:
     return len(re.findall(rb":%04X 0[1-9] " % port, Path("/proc/net/tcp").read_bytes()))
 
 
-def rows(trees: list[Tree], host: HostCounters, port: int, turn: int, seconds: float) -> Iterator[Row]:
+def rows(
+    trees: list[Tree], host: HostCounters, port: int, backlog: int | None, turn: int, seconds: float
+) -> Iterator[Row]:
     """One turn's rows."""
     by_session = sessions()
     for tree in trees:
@@ -264,7 +254,9 @@ def rows(trees: list[Tree], host: HostCounters, port: int, turn: int, seconds: f
         if row is None:
             continue
         if tree.role == "server" and (queue := accept_queue(port)) is not None:
-            row["accept_queue"], row["backlog"] = queue, min(BACKLOG, somaxconn())
+            row["accept_queue"] = queue
+            if backlog is not None:
+                row["backlog"] = min(backlog, somaxconn())
         yield row
     yield host.row(seconds, with_ports=turn % PORTS_EVERY == 0 or time_wait() < FEW_SOCKETS)
 
@@ -274,6 +266,7 @@ def main() -> int:
     parser.add_argument("--host", required=True, help="the host's name")
     parser.add_argument("--port", type=int, required=True, help="the server's port")
     parser.add_argument("--server", help="PID:LABEL of the server, on the target")
+    parser.add_argument("--backlog", type=int, help="what the server asked for as the length of its accept queue")
     parser.add_argument("--worker", action="append", default=[], help="PID:NAME of a worker")
     parser.add_argument("--out", type=Path, required=True)
     asked = parser.parse_args()
@@ -292,7 +285,7 @@ def main() -> int:
         turn = 0
         while True:  # ended by the monitor: SIGTERM, the lease or the lifetime
             at = time.monotonic()
-            for row in rows(trees, host, asked.port, turn, max(at - last, 1e-3)):
+            for row in rows(trees, host, asked.port, asked.backlog, turn, max(at - last, 1e-3)):
                 if turn:  # the first turn only sets the marks that the others count from
                     sheet.writerow({"time": f"{time.time():.3f}", "seconds": f"{at - last:.4f}", **_short(row)})
             last, turn, due = at, turn + 1, due + INTERVAL_S

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster import preflight
+from cluster import models, preflight
 from cluster.campaign import Study
 from cluster.errors import HostError, StudyError, UsageError
 from cluster.hosts import PROJECT, STATE, Host, LocalHost, at_once
@@ -21,7 +21,6 @@ from cluster.plan import Plan, load_plan
 from cluster.preflight import Facts
 from cluster.release import release
 from cluster.ssh import SshHost
-from servers.core import model
 
 DEFAULT_PLAN = PROJECT / "campaigns" / "quick.toml"
 DEFAULT_INVENTORY = PROJECT / "inventory.ini"
@@ -57,7 +56,7 @@ class Chosen:
         return self.plan or _named("STUDY_PLAN") or DEFAULT_PLAN
 
     def read_plan(self) -> Plan:
-        return load_plan(self.plan_path(), known_models=model.names())
+        return load_plan(self.plan_path(), known_models=models.options())
 
 
 def _named(variable: str) -> Path | None:

@@ -1,4 +1,4 @@
-"""One answer to a GET, without I/O: bytes in, and at its end what it was worth.
+"""One answer, without I/O: bytes in, and at its end what it was worth.
 
 - A head ends at the first CRLF CRLF and has at most MAX_HEAD bytes. Field names are read in any case.
 - The body ends where its chunks do, or after Content-Length bytes, or, with neither, where the server closes
@@ -46,8 +46,11 @@ class Malformed(ValueError):
 class Reply:
     """An answer that comes in pieces. `feed` and `end` return it once it is whole, and are not called after that."""
 
-    def __init__(self, expected: bytes | None) -> None:
+    def __init__(self, expected: bytes | None, status: int = 200, bodiless: bool = False) -> None:
+        """`expected` is the whole body, `status` that of a good answer; the answer to HEAD is `bodiless`."""
         self._expected = expected
+        self._status = status
+        self._bodiless = bodiless
         self._head: Head | None = None
         self._buffer = bytearray()  # the head, then the body where it is chunked
         self._size = 0
@@ -76,7 +79,10 @@ class Reply:
                 raise Malformed("other", f"the head is longer than {MAX_HEAD} bytes")
             if end < 0:
                 return None
-            head = self._head = parse_head(bytes(self._buffer[:end]))
+            head = parse_head(bytes(self._buffer[:end]))
+            if self._bodiless:
+                head = head._replace(length=0, chunked=False)
+            self._head = head
             data = bytes(self._buffer[end + 4 :])
             self._buffer.clear()
         if head.chunked:
@@ -100,7 +106,7 @@ class Reply:
 
     def _judge(self, head: Head, whole: bool) -> Answer:
         persistent = whole and head.persistent
-        if head.status != 200:
+        if head.status != self._status:
             return Answer("bad-status", f"status {head.status}", self._size, persistent)
         if not whole:
             return Answer("short-body", "closed within the body", self._size, False)

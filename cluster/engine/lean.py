@@ -32,6 +32,7 @@ from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST
 from cluster.engine.http_reply import Answer, Reply
 from cluster.engine.recorder import now
 from cluster.engine.users import Recorded
+from cluster.request import request_bytes
 
 SWEEP_S = 0.05
 PART_S = 1.0  # how long the server may take to close first
@@ -40,13 +41,6 @@ READ, WRITE = 1, 2  # libev's names for what a watcher watches for
 
 LATE = "no answer in time"
 _OWN_LIMITS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
-
-
-def request_bytes(host: str, port: int, keep_alive: bool) -> bytes:
-    """The request as it goes over the wire, so that an echo's body can be known beforehand."""
-    name = f"[{host}]" if ":" in host else host
-    connection = "" if keep_alive else "Connection: close\r\n"
-    return f"GET / HTTP/1.1\r\nHost: {name}:{port}\r\n{connection}\r\n".encode("ascii")
 
 
 class RequestFailed(Exception):
@@ -92,7 +86,7 @@ class Parting:
 
 
 class LeanUser(Recorded):
-    """`GET /`, think, again. `prepare` is called once a worker, before the first user starts."""
+    """One request, think, again. `prepare` is called once a worker, before the first user starts."""
 
     _family: ClassVar[int]
     _address: ClassVar[Any]
@@ -117,7 +111,7 @@ class LeanUser(Recorded):
         except _socket.gaierror as error:
             sys.exit(f"--host {host}: {error}")
         cls._family, _, _, _, cls._address = found[0]  # the servers listen on a name's first address, too
-        cls._request = request_bytes(url.hostname, port, cls.keep_alive)
+        cls._request = request_bytes(url.hostname, port, cls.keep_alive, cls.method, cls.path)
         cls._parting = Parting()
         cls._sweeper = get_hub().loop.timer(SWEEP_S, SWEEP_S)
         cls._sweeper.start(cls._sweep)
@@ -177,8 +171,8 @@ class LeanUser(Recorded):
             elapsed = self.recorder.failure(self, at, kind, size)
             error = RequestFailed(f"{kind}: {text}")
         self._tell(
-            request_type="GET",
-            name="/",
+            request_type=self.method,
+            name=self.path,
             response_time=elapsed * 1000,
             response_length=size,
             exception=error,
@@ -199,7 +193,7 @@ class LeanUser(Recorded):
         known, answer = LeanUser._good
         if data == known:
             return answer
-        reply = Reply(self.body)
+        reply = Reply(self.body, self.status, bodiless=self.method == "HEAD")
         while data:
             came = reply.feed(data)
             if came is not None:

@@ -74,11 +74,12 @@ def wire_worker(environment: Environment, runner: WorkerRunner, plan: Plan) -> N
     Recorded.think = plan.think_time
     Recorded.keep_alive = plan.connection == "keep-alive"
     Recorded.timeout = plan.timeout
-    size = plan.server(options.study_server).work.bytes
-    Recorded.body = None if size is None else b"x" * size
+    of = plan.server(options.study_server)
+    Recorded.method, Recorded.path = of.method, of.path
+    Recorded.status, Recorded.body = of.status, of.body
     if plan.client == "lean":
         request = LeanUser.prepare(options.host)
-        if size is None:
+        if of.echoes:
             Recorded.body = escape(request)  # what it sends is known to the byte, so its echo is too
 
     def send(record: dict[str, Any] | None) -> None:

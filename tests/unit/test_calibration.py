@@ -15,7 +15,7 @@ ASKED = parse_plan('name = "asked"\nmodels = ["single"]\nusers = [100, 3000]\nth
 def calibration_plan() -> Plan:
     text = calibration.plan_text(ASKED)
     assert text is not None
-    return parse_plan(text, "calibration", ("null",))
+    return parse_plan(text, "calibration", {"null": ()})
 
 
 def test_rates_go_up_to_twice_what_the_plan_may_ask_for() -> None:

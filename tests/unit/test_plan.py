@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from cluster import calibration
+from cluster import calibration, models
 from cluster.errors import PlanError
 from cluster.plan import Plan, load_plan, parse_plan
-from servers.core import model
+from cluster.serving import Work
 
-KNOWN = ("single", "process", "thread", "select")
+KNOWN = dict.fromkeys(("single", "process", "thread", "select"), ())
 CAMPAIGNS = Path(__file__).parents[2] / "campaigns"
 
 GOOD = """
@@ -108,13 +108,13 @@ def test_a_model_can_run_under_another_name_with_work_of_its_own() -> None:
         work.cpu_ms = 1.2
     """
     read = parse_plan(text, "slower.toml", KNOWN)
-    assert (read.server("single-slow").model, read.server("single-slow").work.cpu_ms) == ("single", 1.2)
-    assert (read.server("single").model, read.server("single").work.cpu_ms) == ("single", 1.0)
+    assert (read.server("single-slow").model, read.server("single-slow").work) == ("single", Work(cpu_ms=1.2))
+    assert (read.server("single").model, read.server("single").work) == ("single", Work(cpu_ms=1.0))
 
 
 @pytest.mark.parametrize("path", sorted(CAMPAIGNS.glob("*.toml")), ids=lambda path: path.stem)
 def test_the_shipped_plans_are_valid_and_named_like_their_files(path: Path) -> None:
-    assert load_plan(path, known_models=model.names()).name == path.stem
+    assert load_plan(path, known_models=models.options()).name == path.stem
 
 
 def test_the_quick_plan_takes_four_minutes_at_most() -> None:

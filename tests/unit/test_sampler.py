@@ -11,7 +11,8 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from cluster.sampler import HostCounters, Tree, accept_queue, kernel_counters, ports_towards, sessions
+from cluster.kernel import kernel_counters
+from cluster.sampler import HostCounters, Tree, accept_queue, ports_towards, sessions
 
 # Burns CPU in children that are reaped at once, as a fork server does.
 FORKING = """

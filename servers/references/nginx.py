@@ -1,0 +1,69 @@
+"""nginx with one worker that answers everything itself: `python -m servers.references.nginx --host H --port P`.
+
+nginx takes its address from a file alone, so this writes one, with all that nginx needs below `--prefix`, and becomes
+nginx.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from servers.core.runner import BACKLOG
+from servers.references import BODY
+
+CONFIGURATION = """\
+daemon off;
+worker_processes 1;
+worker_rlimit_nofile {descriptors};
+pid {prefix}/nginx.pid;
+error_log stderr error;
+events {{ worker_connections {connections}; }}
+http {{
+    access_log off;
+    default_type text/plain;
+    keepalive_requests 1000000000;
+    client_body_temp_path {prefix}/nginx-body;
+    proxy_temp_path {prefix}/nginx-proxy;
+    fastcgi_temp_path {prefix}/nginx-fastcgi;
+    uwsgi_temp_path {prefix}/nginx-uwsgi;
+    scgi_temp_path {prefix}/nginx-scgi;
+    server {{
+        listen {host}:{port} backlog={backlog};
+        tcp_nodelay on;
+        location / {{ return 200 "{body}"; }}
+    }}
+}}
+"""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m servers.references.nginx", description=__doc__)
+    parser.add_argument("--host", required=True)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--prefix", required=True, help="an existing directory")
+    asked = parser.parse_args()
+    prefix = os.path.abspath(asked.prefix)
+    descriptors = os.sysconf("SC_OPEN_MAX")
+    text = CONFIGURATION.format(
+        prefix=prefix,
+        host=f"[{asked.host}]" if ":" in asked.host else asked.host,
+        port=asked.port,
+        backlog=BACKLOG,
+        descriptors=descriptors,
+        connections=max(descriptors - 64, 64),
+        body=BODY.decode().replace("\n", "\\n"),
+    )
+    path = os.path.join(prefix, "nginx.conf")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    try:
+        os.execvp("nginx", ["nginx", "-e", "stderr", "-p", prefix, "-c", path])
+    except OSError as error:
+        print(f"nginx: {error.strerror}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
