@@ -1,65 +1,109 @@
-"""report.html: the summary and the figures in one file that needs no network."""
+"""report.html: one file that needs no network, from what the analysis found and the figures that were drawn."""
 
 from __future__ import annotations
 
-import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-FIGURES = {
-    "rps": "Requests per second against users, one line a model, with the bound N / Z",
-    "response-time": "Mean, median, 95th and 99th percentile of the response time against users, on a log scale",
-    "failures": "Share of failed requests against users",
-}
-"""Alternative texts by the figure's file name."""
+from analysis import class_report, tables
+from analysis.answer import answer
+from analysis.campaign import Campaign
+from analysis.limits import Limit
+from analysis.page import Picture, Table
+from analysis.pictures import pictures
+from analysis.provenance import not_shown, origin, where_table
+from analysis.sections import control_lines, failed_checks, gap_lines, ratio_lines, reconcile_lines
+from analysis.summary import generator_lines
 
-PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{ name }}: load study</title>
-<style>
-:root { color-scheme: light dark; --line: #8885; --paper: #fff; }
-body { font: 1rem/1.5 system-ui, sans-serif; max-width: 70rem; margin: 0 auto; padding: 1rem; overflow-wrap: anywhere; }
-h1, h2 { line-height: 1.2; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; overflow-wrap: normal; }
-th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line); text-align: right; }
-th:first-child, td:first-child, th:last-child, td:last-child { text-align: left; }
-figure { margin: 1.5rem 0; }
-img { width: 100%; height: auto; background: var(--paper); border: 1px solid var(--line); }
-</style>
-</head>
-<body>
-<main>
-{{ summary }}
-<h2>Figures</h2>
-{% for figure in figures %}
-<figure><img src="{{ figure.source }}" alt="{{ figure.alt }}"><figcaption>{{ figure.alt }}</figcaption></figure>
-{% endfor %}
-</main>
-</body>
-</html>
-"""
+if TYPE_CHECKING:
+    from analysis.study import Analysis
+
+TEMPLATES = Path(__file__).parent / "templates"
+FIRST, DETAILS = ("rps", "response-time"), ("response-rps", "tails", "cost", "failures")
+"""Figures on the first page, and those below it."""
 
 
-def report(name: str, summary: str, figures: Path) -> str:
-    """The page, from summary.md's text and the directory of the figures; figures that aren't there are left out."""
-    html = MarkdownIt("commonmark", {"html": False}).enable("table").render(summary)
-    html = html.replace("<table>", '<div class="wide"><table>').replace("</table>", "</table></div>")
-    shown = [
-        {"source": _inline(figures / f"{stem}.svg"), "alt": alt}
-        for stem, alt in FIGURES.items()
-        if (figures / f"{stem}.svg").is_file()
-    ]
-    template = Environment(autoescape=True).from_string(PAGE)
-    # Markup: made from Markdown just now, with any HTML in it escaped.
-    return template.render(name=name, summary=Markup(html), figures=shown)
+@dataclass(frozen=True)
+class Section:
+    """One model's."""
+
+    model: str
+    summary: str
+    about: str
+    """What its code says of it, as Markdown; empty where the manifest doesn't carry it."""
+    limit: Limit
+    picture: Picture | None
+    tables: tuple[Table, ...]
 
 
-def _inline(path: Path) -> str:
-    return "data:image/svg+xml;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
+def report(found: Analysis, slower: pd.DataFrame, ratios: pd.DataFrame) -> str:
+    """The page; `slower` and `ratios` are the frames that figures were drawn from (`analysis/points.py`).
+
+    Figures that were not drawn are left out; every text from files is escaped.
+    """
+    campaign, steps, ranking, results = found.campaign, found.steps, found.ranking, found.results
+    plan, manifest = campaign.plan, campaign.manifest
+    drawn = pictures(campaign.files.figures, steps, slower, ratios, ranking, plan)
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters["markdown"] = markdown
+    again = class_report.same_set_up(plan)
+    return environment.get_template("report.html").render(
+        plan=plan,
+        done=sum(result.data.state == "done" for result in results),
+        runs=len(results),
+        answer=answer(ranking, plan.models),
+        summary=tables.summary_table(campaign, found.summary, ranking, found.limits),
+        first=[drawn[name] for name in FIRST if name in drawn],
+        details=[drawn[name] for name in DETAILS if name in drawn],
+        forest=drawn.get("ratios"),
+        class_report=class_report.beside(steps, plan) if again else None,
+        scoreboard=tables.scoreboard(found.checks, steps),
+        verdicts=tables.verdict_table(campaign, steps),
+        failed=failed_checks(steps, found.checks, campaign.labels),
+        sections=[_section(campaign, steps, limit, drawn) for limit in found.limits],
+        ratios=ratio_lines(ranking),
+        control=control_lines(ranking, plan),
+        control_runs={x: tables.runs_table(campaign, steps, x) for x in campaign.labels if x not in plan.models},
+        generator=generator_lines(campaign),
+        generator_table=tables.generator_table(steps),
+        reconciled=reconcile_lines(results),
+        origin=origin(manifest),
+        where=where_table(manifest),
+        not_shown=not_shown(plan, manifest, steps, ranking),
+        gaps=gap_lines(results, found.gaps),
+    )
+
+
+def _section(campaign: Campaign, steps: pd.DataFrame, limit: Limit, drawn: Mapping[str, Picture]) -> Section:
+    model = limit.model
+    about = ((campaign.manifest or {}).get("models") or {}).get(model) or {}
+    made = (tables.step_table, tables.cost_table, tables.runs_table)
+    return Section(
+        model,
+        str(about.get("summary") or ""),
+        _plain(str(about.get("docstring") or "")),
+        limit,
+        drawn.get(f"model-{model}"),
+        tuple(table(campaign, steps, model) for table in made),
+    )
+
+
+def _plain(docstring: str) -> str:
+    """A docstring's own line breaks are those of its file and mean nothing."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in docstring.split("\n\n"))
+
+
+def markdown(text: Any) -> Markup:
+    """Markdown, or lines of it, as HTML; HTML in it is text. Markup: made just now, with everything escaped."""
+    joined = text if isinstance(text, str) else "\n".join(text)
+    return Markup(MarkdownIt("commonmark", {"html": False}).enable("table").render(joined))

@@ -13,7 +13,6 @@ from analysis.judging import RunResult, judge_all
 from analysis.limits import Limit, declared_by, limits
 from analysis.ranking import Ranking, rank
 from analysis.repeat import across_blocks, control
-from analysis.report import report
 from analysis.steps import checks_frame, steps_frame, typed_checks
 from analysis.summary import summary_frame, summary_text
 from cluster.layout import write_whole
@@ -104,23 +103,24 @@ def _write(analysis: Analysis, figures: bool) -> tuple[Path, ...]:
     }
     for path, text in texts.items():
         write_whole(path, text)
-    drawn: tuple[Path, ...] = ()
-    if figures:
-        drawn = _draw(analysis)
-    write_whole(files.report, report(analysis.campaign.plan.name, analysis.text, files.figures))
-    return (*texts, *drawn, files.report)
+    return (*texts, *_show(analysis, figures))
 
 
-def _draw(analysis: Analysis) -> tuple[Path, ...]:
-    """Every figure, as PNG and SVG."""
+def _show(analysis: Analysis, figures: bool) -> tuple[Path, ...]:
+    """The figures, each as PNG and SVG, and the report."""
     from analysis.figures import drawings  # seaborn takes a second to import, and no verdict needs it
     from analysis.points import ratios_frame, tails_frame
+    from analysis.report import report
     from analysis.style import save
 
-    plan, ranking = analysis.campaign.plan, analysis.ranking
-    slower = tails_frame(analysis.results, ranking.common_users)
-    made = drawings(analysis.steps, slower, ratios_frame(ranking), plan.models, plan.mean_think_s or None)
-    return tuple(path for name, figure in made for path in save(figure, analysis.campaign.files.figures, name))
+    files, plan, ranking = analysis.campaign.files, analysis.campaign.plan, analysis.ranking
+    slower, ratios = tails_frame(analysis.results, ranking.common_users), ratios_frame(ranking)
+    drawn: list[Path] = []
+    if figures:
+        for name, figure in drawings(analysis.steps, slower, ratios, plan.models, plan.mean_think_s or None):
+            drawn += save(figure, files.figures, name)
+    write_whole(files.report, report(analysis, slower, ratios))
+    return (*drawn, files.report)
 
 
 def _csv(frame: pd.DataFrame) -> str:

@@ -42,7 +42,7 @@ Dash = tuple[float, tuple[float, ...]]
 """Offset, and lengths of dash and gap in turn; none of them is a solid line."""
 DASHES: tuple[Dash, ...] = ((0, ()), (0, (5, 2)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2, 1, 2, 1, 2)))
 WIDE = 20  # where the largest is more than so many times the least, a log scale shows them
-WIDTH_IN, PANEL_IN, LEGEND_ROW_IN = 6.0, 3.6, 0.2
+WIDTH_IN, PANEL_IN, LEGEND_ROW_IN = 5.0, 3.2, 0.2
 TICK_IN = 0.55  # room that the label of a tick needs
 THEME = {
     "figure.facecolor": PAPER, "axes.facecolor": PAPER, "axes.edgecolor": GRID, "grid.color": GRID, "text.color": INK,
@@ -99,7 +99,7 @@ def _with_room(users: Sequence[int]) -> list[int]:
 
 def log_axis(axes: Axes, which: Literal["x", "y"], low: float, high: float) -> None:
     """A log scale from `low` to `high` and a little beyond, its ticks as 1,000 and not as 10^3."""
-    middle, half = np.sqrt(low * high), max(np.sqrt(high / low) * 1.25, 2.2)
+    middle, half = np.sqrt(low * high), max(1.15 * (high / low) ** 0.57, 2.2)
     (axes.set_xscale if which == "x" else axes.set_yscale)("log")
     (axes.set_xlim if which == "x" else axes.set_ylim)(middle / half, middle * half)
     axis = axes.xaxis if which == "x" else axes.yaxis
@@ -151,7 +151,7 @@ def save(figure: Figure, directory: Path, name: str) -> tuple[Path, ...]:
         os.close(descriptor)
         try:
             kind = path.suffix[1:]
-            figure.savefig(temporary, format=kind, dpi=160, metadata={"Date": None} if kind == "svg" else None)
+            figure.savefig(temporary, format=kind, dpi=190, metadata={"Date": None} if kind == "svg" else None)
             os.chmod(temporary, 0o644)
             os.replace(temporary, path)
         except BaseException:

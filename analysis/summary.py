@@ -31,7 +31,7 @@ from cluster.plan import Plan
 COLUMNS = (
     "model", "requests", "failures", "rps", "mean_ms", "p50_ms", "p99_ms", "peak_rps", "peak_users",
     "sustained_users", "rank_rps", "rank_mean_ms", "verdict", "common_users", "blocks", "mean_ms_low",
-    "mean_ms_high", "peak_rps_low", "peak_rps_high", "at_least",
+    "mean_ms_high", "peak_rps_low", "peak_rps_high", "at_least", "rps_low", "rps_high",
 )  # fmt: skip
 WHOLE = ("requests", "failures", "peak_users", "sustained_users", "rank_rps", "rank_mean_ms", "common_users", "blocks")
 
@@ -72,15 +72,14 @@ def _row(model: str, steps: pd.DataFrame, ranking: Ranking, plan: Plan) -> dict[
     here = here[here["users"] == ranking.common_users]
     for column in ("rps", "mean_ms", "p50_ms", "p99_ms"):
         row[column] = here[column].median()
-    response = (
-        median_interval([float(value) for value in here["mean_ms"].dropna()]) if here["mean_ms"].notna().any() else None
-    )
+    for column in ("rps", "mean_ms"):
+        if known := [float(value) for value in here[column].dropna()]:
+            median = median_interval(known)
+            row |= {f"{column}_low": median.low, f"{column}_high": median.high}
     return row | {
         "common_users": ranking.common_users,
         "requests": round(float(here["requests"].median())),
         "failures": round(float(here["failures"].median())),
-        "mean_ms_low": response.low if response is not None else None,
-        "mean_ms_high": response.high if response is not None else None,
         "at_least": " ".join([*bounds, *(name for name in ("p50_ms", "p99_ms") if _bounded(here, name))]),
     }
 
