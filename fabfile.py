@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from cluster import calibration, campaign, interrupts, preflight, show, study
+from cluster import deploy as deployment
 from cluster.errors import RunError, StudyError, UsageError
 from cluster.layout import CampaignFiles
 from tests.lab import tasks as lab
@@ -64,11 +65,14 @@ def check(c: Any, inventory: str | None = None, plan: str | None = None) -> None
         preflight.stop_if_impossible(findings)
 
 
-@task(help={**INVENTORY, **PLAN})
-def deploy(c: Any, inventory: str | None = None, plan: str | None = None) -> None:
-    """Bring servers and workers to the hosts. On this machine alone there is nothing to copy."""
+@task(help={**INVENTORY, **PLAN, "offline": "bring the Python packages from here, to hosts that reach no index"})
+def deploy(c: Any, inventory: str | None = None, plan: str | None = None, offline: bool = False) -> None:
+    """Bring code and Python environment to the hosts, as far as they lack it. This machine needs nothing."""
     with front_door(inventory, plan):
-        console.print(f"deploy: {study.prepare(chosen).inventory.source}, nothing to copy", highlight=False)
+        asked = chosen.read_inventory()
+        chosen.read_plan()  # a mistake in it is told before anything is copied
+        console.print(f"deploy: {asked.source}", highlight=False)
+        deployment.deploy(study.hosts_of(asked), offline, lambda line: console.print(f"  {line}", highlight=False))
 
 
 @task(name="run-campaign", help={**INVENTORY, **PLAN, "fresh": "begin a new campaign, even where one is unfinished"})

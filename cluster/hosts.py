@@ -171,7 +171,7 @@ class Host(ABC):
 
 def at_once(hosts: Sequence[Host], do: Callable[[Host], Result]) -> dict[str, Result]:
     """Do the same on all hosts at the same time; results by name. Raises HostError with all hosts that failed."""
-    with ThreadPoolExecutor(max_workers=len(hosts)) as pool:
+    with ThreadPoolExecutor(max_workers=max(len(hosts), 1)) as pool:
         doing = {host.entry.name: pool.submit(do, host) for host in hosts}
     failed = [error for each in doing.values() if (error := each.exception()) is not None]
     if bugs := [error for error in failed if not isinstance(error, HostError)]:

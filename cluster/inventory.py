@@ -102,7 +102,8 @@ def parse_inventory(text: str, source: str) -> Inventory:
     if CONTROL in names:
         mistakes.append(f"{CONTROL}: this name is kept for the machine where fab runs")
     transport, control = _reaching_control(variables.get("all", {}), mistakes)
-    if not mistakes and any(entry.connection == SSH for entry in load) and _is_loopback(targets[0].address):
+    elsewhere = any(entry.connection == SSH and not _is_loopback(entry.destination) for entry in load)
+    if not mistakes and elsewhere and _is_loopback(targets[0].address):
         mistakes.append(
             f"{targets[0].name}: its address is {targets[0].address}, which other hosts can't reach: set address="
         )

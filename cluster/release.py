@@ -12,7 +12,7 @@ from cluster.hosts import PROJECT
 from cluster.installed import digest_of, files_below
 
 LOCK = PROJECT / "requirements-hosts.lock"
-PARTS = ("servers", "cluster", LOCK.name)
+PARTS = ("servers", "cluster")
 NAME_LENGTH = 16
 
 
