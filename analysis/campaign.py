@@ -17,6 +17,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.bystanders import Bystanders, read_bystanders
 from analysis.histograms import Histogram, merge
 from analysis.ledger import Ledger, Record, read_ledger
 from analysis.samples import Samples, read_samples
@@ -48,6 +49,9 @@ class RunData:
 
     def samples(self) -> Samples:
         return read_samples(self.files.directory)
+
+    def bystanders(self) -> Bystanders:
+        return read_bystanders(self.files.bystanders)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from analysis.histograms import EMPTY
 from analysis.reconcile import Reconciled
 from analysis.thresholds import THRESHOLDS as T
 from cluster.plan import Plan
+from cluster.serving import Work
 
 Outcome = Literal["pass", "flag", "fail", "not available"]
 """`flag`: it passes, and there is something to know. `not available`: the evidence was not recorded."""
@@ -68,11 +69,19 @@ def population(window: Window) -> Check:
     return Check(1, "population", right, T.users_right, "fail" if wrong else "pass", detail)
 
 
+def in_step(window: Window) -> bool:
+    """Most requests ended by the timeout, so that users who began together go on together.
+
+    The window then cuts a whole wave of them, where it cuts independent users at random.
+    """
+    return window.failures.get("timed-out", 0) > window.attempts / 2
+
+
 def interactive_law(window: Window, plan: Plan) -> Check:
-    """2: N = X (R + Z). Where requests outlast the window R is known of few, and the balance N = L + X Z is taken."""
+    """2: N = X (R + Z). Where requests outlast the window, or users go in step, the balance N = L + X Z is taken."""
     users, response, think = window.step.users, window.cycle_response_s, window.think_s
     x = window.throughput
-    if response is None or response > T.outlast_share * window.seconds:
+    if response is None or response > T.outlast_share * window.seconds or in_step(window):
         accounted = window.in_flight + x * (think if think is not None else plan.mean_think_s)
         form = f"L + X Z = {window.in_flight:.1f} + {x:.2f} x {think or plan.mean_think_s:.3f}"
     else:
@@ -93,9 +102,33 @@ def little(window: Window) -> Check:
     by_law = window.throughput * (window.cycle_response_s or 0.0)
     error = batch_error([s.in_flight_s - s.response_s for s in window.ticks], [s.seconds for s in window.ticks])
     allowed = max(T.little_requests, T.little_share * in_flight, T.little_sigmas * (error or 0.0))
+    if in_step(window):  # up to a wave more or less of requests that began before the window or end after it
+        allowed = max(allowed, window.step.users * (window.cycle_response_s or 0.0) / window.seconds)
     off = abs(in_flight - by_law)
     detail = f"L = {in_flight:.2f} in flight, X R = {by_law:.2f}"
     return Check(3, "Little's law", off, allowed, "pass" if off <= allowed else "fail", detail)
+
+
+def work_done(window: Window, work: Work) -> tuple[Check, ...]:
+    """2: the work that the plan asks for was done: U >= X D for CPU time, and answers came after the wait."""
+    made: list[Check] = []
+    if work.cpu_ms:
+        asked = window.goodput * work.cpu_ms / 1000
+        used = window.target.cpu_cores if window.target is not None else None
+        detail = f"{window.goodput:.1f} requests/s x {work.cpu_ms:g} ms of CPU each = {asked:.2f} cores"
+        if used is None or not asked:
+            made.append(
+                Check(2, "CPU work", None, T.work_done, "not available", f"{detail}; the target was not watched")
+            )
+        else:
+            done: Outcome = "pass" if used >= T.work_done * asked else "fail"
+            made.append(Check(2, "CPU work", used / asked, T.work_done, done, f"{detail}, the server used {used:.2f}"))
+    median = window.response.quantile_ms(0.5)
+    if work.wait_ms and median is not None:
+        waited: Outcome = "pass" if median >= T.work_done * work.wait_ms else "fail"
+        detail = f"half of the answers took at least {median:.1f} ms, each waits {work.wait_ms:g} ms"
+        made.append(Check(2, "waiting", median / work.wait_ms, T.work_done, waited, detail))
+    return tuple(made)
 
 
 def oldest(window: Window, plan: Plan) -> Check:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from analysis.bystanders import Beside, Bystanders
 from analysis.histograms import Histogram, merge
 from analysis.ledger import Ledger, Record, Ticks
 from analysis.samples import Generator, Samples, Target, generator_of, target_of
@@ -87,6 +88,8 @@ class Window:
     ticks: tuple[Second, ...]
     target: Target | None = None
     generator: Generator = NOT_WATCHED
+    beside: tuple[Beside, ...] = ()
+    """The clients beside the load, by kind."""
 
     @property
     def failed(self) -> int:
@@ -112,7 +115,7 @@ class Window:
         return self.think_passed_s / self.think_count if self.think_count else None
 
 
-def window_of(ledger: Ledger, step: Step, samples: Samples) -> Window | None:
+def window_of(ledger: Ledger, step: Step, samples: Samples, bystanders: Bystanders | None = None) -> Window | None:
     """The measure window of a step; None where no worker sent a record of it."""
     records = ledger.phase(step.number, "measure")
     if not records:
@@ -149,6 +152,7 @@ def window_of(ledger: Ledger, step: Step, samples: Samples) -> Window | None:
         ticks=_pooled(ticks),
         target=target_of(rows),
         generator=generator_of(rows),
+        beside=bystanders.window(start, end) if bystanders is not None else (),
     )
 
 

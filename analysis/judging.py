@@ -15,6 +15,7 @@ from analysis.repeat import returned
 from analysis.verdicts import Judged, Verdict, judge_step
 from cluster.errors import FormatError, StudyError
 from cluster.plan import Plan, Run, Step
+from cluster.serving import Work
 
 
 @dataclass(frozen=True)
@@ -90,21 +91,22 @@ def judge_run(data: RunData, plan: Plan, unfinished: bool = False) -> RunResult:
     if data.state == "skipped":
         steps = tuple(_unmeasured(data.run, step, f"skipped: {data.reason}") for step in plan.steps())
         return RunResult(data, steps, (), None, ())
-    ledger, samples = data.ledger(), data.samples()
+    ledger, samples, bystanders = data.ledger(), data.samples(), data.bystanders()
+    work = plan.server(data.run.model).work or Work()
     windows: dict[int, Window] = {}
     damaged: dict[int, str] = {}
     for step in plan.steps():
         try:
-            window = window_of(ledger, step, samples)
+            window = window_of(ledger, step, samples, bystanders)
         except FormatError as error:
             damaged[step.number] = str(error)
         else:
             windows |= {step.number: window} if window is not None else {}
-    run = reconcile(ledger, data.server, data.probes, each_connects=plan.connection == "close")
+    run = reconcile(ledger, data.server, data.probes, each_connects=plan.connection == "close", bystanders=bystanders)
     lowest = windows.get(1)
     unloaded_s = lowest.cycle_response_s if lowest is not None else None
     steps = tuple(
-        StepResult(data.run, step, windows[step.number], judge_step(windows[step.number], plan, run, unloaded_s))
+        StepResult(data.run, step, windows[step.number], judge_step(windows[step.number], plan, run, unloaded_s, work))
         if step.number in windows
         else _unmeasured(data.run, step, f"damaged: {damaged[step.number]}")
         if step.number in damaged

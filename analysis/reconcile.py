@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from analysis.bystanders import Bystanders
 from analysis.ledger import Ledger
 
 FULL_ANSWERS = ("bad-status", "wrong-body")
@@ -31,19 +32,25 @@ class Reconciled:
     by_kernel: bool = False
     """The server keeps no count: `answered_server` is what the target's kernel accepted, for it and for all others."""
 
+    bystanders: int = 0
+    """Answers, or connections where the kernel counts, of the clients beside the load: in no ledger either."""
+
     @property
     def surplus(self) -> int | None:
         """How many more than the generator the server counts; None where the counts can't be compared."""
         if self.answered_server is None or self.missing:
             return None
-        return self.answered_server - self.probes - self.answered_client
+        return self.answered_server - self.probes - self.bystanders - self.answered_client
 
     @property
     def apart(self) -> int | None:
-        """How many requests the two counts are apart, with those beside taken on either side as it fits."""
+        """How many requests the two counts are apart, with those beside taken on either side as it fits.
+
+        What the server refused got an answer too, which the server counts apart.
+        """
         if self.surplus is None:
             return None
-        return max(0, -self.surplus, self.surplus - sum(self.beside.values()))
+        return max(0, -self.surplus - self.refused_server, self.surplus - sum(self.beside.values()))
 
     def sentence(self) -> str:
         beside = (
@@ -53,18 +60,24 @@ class Reconciled:
         server = "an unknown number" if self.answered_server is None else f"{self.answered_server}"
         ours = f"{self.attempts} attempts, {self.answered_client} answered"
         own = f", {self.probes} of them the campaign's own probes" if self.probes else ""
+        if self.bystanders:
+            own += f", {self.bystanders} of them those of the clients beside the load"
         if self.by_kernel and self.answered_server is None:
             return f"{ours}; the server keeps no count, and of connections that stay open the kernel counts no requests"
         if self.by_kernel:
             return (
                 f"{ours}; the server keeps no count, the kernel's counters stand in: {server} connections accepted on"
-                f" the target, by any program; beside them: {beside}"
+                f" the target, by any program{own}; beside them: {beside}"
             )
         return f"{ours}; the server counts {server} answered{own}; beside them: {beside}"
 
 
 def reconcile(
-    ledger: Ledger, server: Mapping[str, Any] | None, probes: int = 0, each_connects: bool = True
+    ledger: Ledger,
+    server: Mapping[str, Any] | None,
+    probes: int = 0,
+    each_connects: bool = True,
+    bystanders: Bystanders | None = None,
 ) -> Reconciled:
     """Add up ramp, settle, measure and drain of every step and set them against the server's counts.
 
@@ -80,6 +93,8 @@ def reconcile(
     by_kernel = server is not None and server.get("counted_by") == "kernel"
     if by_kernel:
         beside["workers' own connections to their master"] = len(ledger.workers)
+    if bystanders is not None and bystanders.in_doubt:
+        beside["in doubt of the clients beside the load"] = bystanders.in_doubt
     missing = [f"{worker} step {step} {phase}" for step, phase in phases for worker in ledger.missing(step, phase)]
     return Reconciled(
         attempts=sum(record.attempts for record in ledger.records),
@@ -93,6 +108,7 @@ def reconcile(
         probes=probes,
         missing=tuple(missing),
         by_kernel=by_kernel,
+        bystanders=(bystanders.opened if by_kernel else bystanders.answered) if bystanders is not None else 0,
     )
 
 

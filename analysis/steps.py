@@ -25,12 +25,13 @@ TARGET_COLUMNS = (
     "server_starts", "server_switches", "server_threads", "server_processes", "server_fds", "server_fd_limit",
     "accept_queue", "accept_queue_max", "backlog", "listen_overflows", "listen_drops", "syn_cookies", "retransmits",
 )  # fmt: skip
+BESIDE_COLUMNS = ("idle_held", "slow_held")
 COLUMNS = (
     "block", "model", "step", "kind", "users", "requests", "failures", "rps", "mean_ms", "p50_ms", "p90_ms",
     "p95_ms", "p99_ms", "max_ms", "in_flight", "server_cpu_cores", "server_pss_mb", "generator_cpu_max",
     "generator_lag_p99_ms", "verdict", "reasons", "saturated", "at_least", "times_bound", "p999_ms", "seconds",
     "users_running_min", "in_flight_end", "bytes", "failure_kinds", "think_drawn_s", "think_passed_s",
-    "loop_lag_p99_ms", *TARGET_COLUMNS,
+    "loop_lag_p99_ms", *TARGET_COLUMNS, *BESIDE_COLUMNS,
 )  # fmt: skip
 CHECK_COLUMNS = ("block", "model", "step", "check", "name", "value", "threshold", "outcome", "detail")
 
@@ -41,7 +42,8 @@ def steps_frame(results: Iterable[StepResult]) -> pd.DataFrame:
     numbers = [
         name
         for name in COLUMNS
-        if name.endswith(("_ms", "_s", "_cores", "_mb")) or name in ("rps", "in_flight", "seconds", *TARGET_COLUMNS)
+        if name.endswith(("_ms", "_s", "_cores", "_mb"))
+        or name in ("rps", "in_flight", "seconds", *TARGET_COLUMNS, *BESIDE_COLUMNS)
     ]
     frame = frame.astype(dict.fromkeys([*numbers, "generator_cpu_max"], "float64"))
     return frame.astype(dict.fromkeys(WHOLE, "Int64"))
@@ -113,6 +115,7 @@ def _measured(window: Window) -> dict[str, Any]:
         "users_running_min": sum(worker.users_min for worker in window.workers),
         "in_flight_end": window.in_flight_end,
         "bytes": window.bytes,
+        **{f"{each.kind}_held": each.held for each in window.beside},
         "failure_kinds": " ".join(f"{kind}={number}" for kind, number in sorted(window.failures.items()) if number),
         "think_drawn_s": window.think_drawn_s / count if count else None,
         "think_passed_s": window.think_passed_s / count if count else None,

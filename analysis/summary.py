@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.bystanders import beside_lines
 from analysis.campaign import Campaign
 from analysis.capacity import capacity, capacity_sentence
 from analysis.judging import RunResult
@@ -131,6 +132,7 @@ def summary_text(
         sentence("Average response time", ranking.response, " < ", _mean_figures(ranking)),
         _table(summary, ranking),
         _section("Why", [f"- {limit.model}: {limit.sentence}" for limit in why]),
+        _section("Beside the load", beside_lines(steps, campaign.labels)),
         _section("Ratios", ratio_lines(ranking)),
         _section("A/A control", control_lines(ranking, plan)),
         _section("Verdicts", verdict_lines(steps, campaign.labels)),

@@ -15,6 +15,8 @@ class Thresholds:
     law_sigmas: float = 3.0
     outlast_share: float = 0.5
     """Where the mean response takes more than this share of the window, the balance N = L + X Z is used."""
+    work_done: float = 0.9
+    """Least share of the CPU time or of the wait that the plan makes each request cost."""
     # 3 Little
     little_requests: float = 0.5
     little_share: float = 0.05

@@ -11,6 +11,7 @@ from analysis.evidence import Window
 from analysis.reconcile import Reconciled
 from analysis.thresholds import THRESHOLDS as T
 from cluster.plan import Plan
+from cluster.serving import Work
 
 Verdict = Literal[
     "worker-lost",
@@ -37,12 +38,15 @@ class Judged:
     """Its response times hold the generator's own delay: they print as `<=`."""
 
 
-def check_step(window: Window, plan: Plan, run: Reconciled, unloaded_s: float | None) -> tuple[Check, ...]:
+def check_step(
+    window: Window, plan: Plan, run: Reconciled, unloaded_s: float | None, work: Work | None = None
+) -> tuple[Check, ...]:
     """Checks 1 to 9. `unloaded_s` is R1, the mean response time at the lowest ladder step of the run."""
     return (
         checks.population(window),
         checks.interactive_law(window, plan),
         checks.little(window),
+        *(checks.work_done(window, work) if work is not None else ()),
         checks.oldest(window, plan),
         *checks_generator.generator(window, plan),
         checks.stationary(window),
@@ -56,9 +60,11 @@ def check_step(window: Window, plan: Plan, run: Reconciled, unloaded_s: float | 
     )
 
 
-def judge_step(window: Window, plan: Plan, run: Reconciled, unloaded_s: float | None) -> Judged:
-    """All checks of a step, and what they come to."""
-    made = check_step(window, plan, run, unloaded_s)
+def judge_step(
+    window: Window, plan: Plan, run: Reconciled, unloaded_s: float | None, work: Work | None = None
+) -> Judged:
+    """All checks of a step, and what they come to. `work` is what the model is told to do for each request."""
+    made = check_step(window, plan, run, unloaded_s, work)
     signs = checks_target.evidence(window, run.refused_server)
     verdict, reasons = _first(window, plan, made, signs, unloaded_s)
     flags = [
@@ -74,7 +80,7 @@ def judge_step(window: Window, plan: Plan, run: Reconciled, unloaded_s: float | 
     full = checks_target.full(window.target, window.in_flight) if window.target is not None else ()
     return Judged(
         verdict,
-        (*reasons, *flags, *unknown),
+        (*reasons, *(each.sentence() for each in window.beside), *flags, *unknown),
         made,
         saturated=verdict == "valid" and bool(full),
         upper_bounds=any(check.name == "event-loop lag p99 ms" and check.outcome in ("flag", "fail") for check in made),

@@ -296,3 +296,19 @@ def test_the_return_step_is_compared_with_the_ladder() -> None:
 def test_spans_name_the_seconds() -> None:
     quiet = [Second(float(at), 1.0, 0.0, 0.0, 0.0) for at in (12, 13, 32)]
     assert checks.spans(quiet) == "seconds 12-14 and 32-33"
+
+
+def test_users_that_the_timeout_keeps_in_step_are_no_contradiction() -> None:
+    """Waves of 50 users, each 2 s in flight and 0.2 s in thought: five and not 5.4 of them end within 12 s."""
+    asked = plan(timeout=2.0, think_time=(0.1, 0.3), users=(50,))
+    waves = window(
+        step=Step(1, "ladder", 50), seconds=12.0, attempts=250, successes=0, failures={"timed-out": 250},
+        throughput=250 / 12, goodput=0.0, response=EMPTY, response_s=0.0, failed_s=250 * 2.02, in_flight=45.87,
+        think_count=250, think_drawn_s=50.0, think_passed_s=50.0, ticks=(),
+    )  # fmt: skip
+    assert checks.in_step(waves)
+    assert checks.interactive_law(waves, asked).outcome == "pass"
+    assert checks.little(waves).outcome == "pass"
+    independent = replace(waves, failures={"refused": 250})
+    assert checks.interactive_law(independent, asked).outcome == "fail"
+    assert checks.little(replace(waves, in_flight=30.0)).outcome == "fail"
