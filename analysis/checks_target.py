@@ -10,9 +10,18 @@ from analysis.samples import Target
 from analysis.thresholds import THRESHOLDS as T
 
 
-def full(target: Target, in_flight: float) -> tuple[str, ...]:
-    """What on the target was full, each in words with its figures. `in_flight` is L, mean requests in flight."""
-    found = (cpu(target), thread(target), accept_queue(target, in_flight), descriptors(target))
+def full(target: Target, in_flight: float, waited_for: float = 0.0) -> tuple[str, ...]:
+    """What on the target was full, each in words with its figures. `in_flight` is L, mean requests in flight.
+
+    `waited_for` is the part of them whose wait, which the plan asks for, is going on: X times that wait.
+    """
+    found = (
+        cpu(target),
+        thread(target),
+        accept_queue(target, in_flight),
+        descriptors(target),
+        workers(target, in_flight, waited_for),
+    )
     return tuple(words for words in found if words is not None)
 
 
@@ -52,11 +61,23 @@ def descriptors(target: Target) -> str | None:
     )
 
 
+def workers(target: Target, in_flight: float, waited_for: float) -> str | None:
+    """All its workers wait, each for one request, and more requests want one.
+
+    Processes or threads, of which one may be there to lead the others. Who waits for many at once has fewer of them.
+    """
+    count = max(target.processes or 0.0, target.threads or 0.0)
+    each = T.work_done * max(1.0, count - 1) <= waited_for <= count / T.work_done
+    if not count or not each or in_flight - waited_for < max(T.queue_least, T.queue_share * in_flight):
+        return None
+    return f"{waited_for:.1f} of its {count:.0f} threads and processes waited for a request each, all the time"
+
+
 def who_was_the_limit(window: Window, unloaded_s: float | None) -> Check:
     """8: R well above R1, the response time at the lowest ladder step, needs evidence on the target. Times in s."""
     response = window.cycle_response_s
     target = window.target
-    found = full(target, window.in_flight) if target is not None else ()
+    found = full(target, window.in_flight, window.waited_for) if target is not None else ()
     evidence = "; ".join(found)
     if response is None or unloaded_s is None:
         why = "no request ended" if response is None else "the lowest step gave no response time"
@@ -100,13 +121,15 @@ def kernel(window: Window) -> Check:
 
 def evidence(window: Window, refused_by_server: int) -> tuple[str, ...]:
     """Signs of a limit of the server in this window: check 8's, 9's, and what the server itself turned away."""
-    found = list(full(window.target, window.in_flight)) if window.target is not None else []
+    found = list(full(window.target, window.in_flight, window.waited_for)) if window.target is not None else []
     counters = kernel(window)
     if counters.outcome == "flag":
         found.append(f"its kernel counted {counters.detail}")
     turned_away = sum(window.failures.get(kind, 0) for kind in ("refused", "reset", "bad-status"))
     if refused_by_server and turned_away:
-        found.append(f"it says that it refused {refused_by_server} in this run, {turned_away} turned away in this step")
+        said = f"it says that it refused {refused_by_server} in this run, {turned_away} turned away in this step"
+        fds = window.target.fds if window.target is not None else None
+        found.append(said if fds is None else f"{said}, with {fds:.0f} descriptors open")
     return tuple(found)
 
 

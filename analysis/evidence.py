@@ -90,6 +90,13 @@ class Window:
     generator: Generator = NOT_WATCHED
     beside: tuple[Beside, ...] = ()
     """The clients beside the load, by kind."""
+    wait_s: float = 0.0
+    """How long the plan makes each request wait in the server."""
+
+    @property
+    def waited_for(self) -> float:
+        """Requests whose wait is going on, on average."""
+        return self.throughput * self.wait_s
 
     @property
     def failed(self) -> int:
@@ -115,7 +122,9 @@ class Window:
         return self.think_passed_s / self.think_count if self.think_count else None
 
 
-def window_of(ledger: Ledger, step: Step, samples: Samples, bystanders: Bystanders | None = None) -> Window | None:
+def window_of(
+    ledger: Ledger, step: Step, samples: Samples, bystanders: Bystanders | None = None, wait_s: float = 0.0
+) -> Window | None:
     """The measure window of a step; None where no worker sent a record of it."""
     records = ledger.phase(step.number, "measure")
     if not records:
@@ -152,6 +161,7 @@ def window_of(ledger: Ledger, step: Step, samples: Samples, bystanders: Bystande
         ticks=_pooled(ticks),
         target=target_of(rows),
         generator=generator_of(rows),
+        wait_s=wait_s,
         beside=bystanders.window(start, end) if bystanders is not None else (),
     )
 

@@ -97,7 +97,7 @@ def judge_run(data: RunData, plan: Plan, unfinished: bool = False) -> RunResult:
     damaged: dict[int, str] = {}
     for step in plan.steps():
         try:
-            window = window_of(ledger, step, samples, bystanders)
+            window = window_of(ledger, step, samples, bystanders, work.wait_ms / 1000)
         except FormatError as error:
             damaged[step.number] = str(error)
         else:

@@ -77,7 +77,7 @@ def judge_step(
         for check in made
         if check.outcome == "not available"
     ]
-    full = checks_target.full(window.target, window.in_flight) if window.target is not None else ()
+    full = checks_target.full(window.target, window.in_flight, window.waited_for) if window.target is not None else ()
     return Judged(
         verdict,
         (*reasons, *(each.sentence() for each in window.beside), *flags, *unknown),
@@ -116,7 +116,7 @@ def _first(
     if failed[5]:
         return "unsteady", failed[5]
     suspected = tuple(f"{said}; the generator or the network is suspected" for said in failed[8])
-    full = checks_target.full(window.target, window.in_flight) if window.target is not None else ()
+    full = checks_target.full(window.target, window.in_flight, window.waited_for) if window.target is not None else ()
     return "valid", (*(("saturated: " + "; ".join(full),) if full else ()), *suspected)
 
 

@@ -16,13 +16,15 @@ from servers.core.listener import Listener
 from servers.core.loop import Loop
 from servers.core.model import Model
 
-MODEL = Model(name="select-loop", summary="one thread, non-blocking, readiness by select")
+FD_SETSIZE = 1024  # the kernel's fd_set; RLIMIT_NOFILE doesn't change it
+
+MODEL = Model(name="select-loop", summary="one thread, non-blocking, readiness by select", descriptors=FD_SETSIZE)
 
 
 class Select:
     """The sets are this process's: changing them costs no system call, waiting hands all of them over."""
 
-    limit: float = 1024  # FD_SETSIZE
+    limit: float = FD_SETSIZE
 
     def __init__(self) -> None:
         self._readers: set[int] = set()

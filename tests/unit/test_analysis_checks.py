@@ -16,6 +16,7 @@ from analysis.repeat import across_blocks, control, returned
 from analysis.samples import Generator, Target
 from analysis.stats import Ratio
 from cluster.plan import Step
+from cluster.serving import Work
 from tests.unit.synthetic import encode, plan
 
 PLAN = plan()  # think time 1-5 s, timeout 10 s
@@ -312,3 +313,54 @@ def test_users_that_the_timeout_keeps_in_step_are_no_contradiction() -> None:
     independent = replace(waves, failures={"refused": 250})
     assert checks.interactive_law(independent, asked).outcome == "fail"
     assert checks.little(replace(waves, in_flight=30.0)).outcome == "fail"
+
+
+@pytest.mark.parametrize(
+    ("changes", "waited_for", "in_flight", "evidence"),
+    [
+        ({"processes": 1.0, "threads": 1.0}, 0.98, 20.0, True),  # one at a time
+        ({"processes": 1.0, "threads": 9.0}, 7.9, 20.0, True),  # a pool of eight and the thread that leads it
+        ({"processes": 5.0, "threads": 5.0}, 4.0, 20.0, True),
+        ({"processes": 1.0, "threads": 21.0}, 19.4, 20.0, False),  # nobody wants a worker who has none
+        ({"processes": 1.0, "threads": 1.0}, 19.6, 20.0, False),  # a loop waits for all at once
+        ({"processes": 1.0, "threads": 9.0}, 3.0, 20.0, False),  # some workers have nothing to do
+        ({"processes": 1.0, "threads": 1.0}, 0.0, 20.0, False),  # the plan asks for no wait
+    ],
+)
+def test_workers_that_all_wait_are_a_limit_of_the_target(
+    changes: dict[str, float], waited_for: float, in_flight: float, evidence: bool
+) -> None:
+    found = checks_target.full(target(**changes), in_flight, waited_for)
+    assert bool(found) == evidence
+    assert all("waited for a request each" in words for words in found)
+
+
+def test_work_that_was_not_done_is_a_contradiction() -> None:
+    cpu = Work(cpu_ms=1000 * 0.4 / (COUNT / SECONDS))  # all that the sound window's server used
+    (made,) = checks.work_done(window(), cpu)
+    assert made.outcome == "pass"
+    assert made.value == pytest.approx(1.0)
+    (made,) = checks.work_done(window(), Work(cpu_ms=2 * cpu.cpu_ms))
+    assert made.outcome == "fail"
+    assert [made.outcome for made in checks.work_done(window(), Work(wait_ms=10))] == ["pass"]
+    assert [made.outcome for made in checks.work_done(window(), Work(wait_ms=20))] == ["fail"]
+    assert checks.work_done(window(), Work()) == ()
+
+
+def test_answers_to_clients_beside_the_load_and_refusals_are_reckoned_with() -> None:
+    run = Reconciled(attempts=100, answered_client=100, answered_server=341, beside={}, probes=1, bystanders=240)
+    assert run.apart == 0
+    assert replace(run, bystanders=0).apart == 240
+    refusing = Reconciled(attempts=100, answered_client=100, answered_server=1, beside={}, probes=1, refused_server=100)
+    assert refusing.apart == 0
+    assert replace(refusing, refused_server=30).apart == 70
+
+
+def test_where_the_kernel_counts_too_many_are_a_flag_and_too_few_a_contradiction() -> None:
+    run = Reconciled(attempts=1000, answered_client=1000, answered_server=1000, beside={}, by_kernel=True)
+    assert checks.counts(run).outcome == "pass"
+    assert checks.counts(replace(run, answered_server=1200)).outcome == "flag"
+    assert checks.counts(replace(run, answered_server=900)).outcome == "fail"
+    kept = checks.counts(replace(run, answered_server=None))
+    assert kept.outcome == "not available"
+    assert "the server keeps no count" in kept.detail
