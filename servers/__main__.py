@@ -56,6 +56,9 @@ def serve(module: ModuleType, model: Model, asked: argparse.Namespace, options: 
 class Parser(argparse.ArgumentParser):
     """One line for a mistake, without the usage that drowns it."""
 
+    def _get_formatter(self) -> argparse.HelpFormatter:
+        return argparse.HelpFormatter(self.prog, width=100)  # asking the terminal imports shutil and three compressors
+
     def error(self, message: str) -> None:  # type: ignore[override]
         self.exit(2, f"servers: {message}\n")
 

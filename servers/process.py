@@ -14,12 +14,13 @@ import multiprocessing
 import os
 import select
 import socket
+import sys
 import time
 from multiprocessing.process import BaseProcess
 from typing import NoReturn
 
 from servers.core.app import Handle
-from servers.core.conversation import converse
+from servers.core.conversation import converse, rehearse
 from servers.core.counts import Ending
 from servers.core.listener import Listener, persist
 from servers.core.model import Model
@@ -29,6 +30,8 @@ MODEL = Model(name="process", summary="a process for each connection (multiproce
 
 def serve(listener: Listener, handle: Handle, stop: int) -> None:
     """Give each client to a new child; reap each child as it ends, whether or not another client comes."""
+    rehearse(handle)
+    sys.stdin = None  # multiprocessing would open /dev/null in its place in every child
     children = Children(handle, listener)
     children.poller.register(stop, select.EPOLLIN)
     children.poller.register(listener.fileno(), select.EPOLLIN)

@@ -12,13 +12,14 @@ import contextlib
 import socket
 import time
 
-from servers.core.app import Handle, stop_reading
+from servers.core.app import Handle, Work, stop_reading
 from servers.core.counts import Ending
 from servers.core.http import MAX_BODY, MAX_HEAD
 from servers.core.reply import Reply, reply_to
 
 LINGER_S = 2.0
 LINGER_BYTES = MAX_BODY + MAX_HEAD
+_REHEARSALS = 32  # CPython specialises a function's code within as many calls
 
 
 def converse(client: socket.socket, handle: Handle) -> None:
@@ -26,6 +27,20 @@ def converse(client: socket.socket, handle: Handle) -> None:
     conversation = Conversation(client, handle)
     while conversation.turn():
         pass
+
+
+def rehearse(handle: Handle) -> None:
+    """Hold a few conversations before forking for each client.
+
+    The interpreter writes into code that it runs for the first time: in every child, on a copy of every such page.
+    What the parent has run is shared instead.
+    """
+    unpaid = Handle(Work(), timeout=handle.timeout, keep_alive=False)
+    for _ in range(_REHEARSALS):
+        client, ours = socket.socketpair()
+        with client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: rehearsal\r\nConnection: close\r\n\r\n")
+            converse(ours, unpaid)
 
 
 class Conversation:

@@ -45,6 +45,9 @@ _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 _HEAD = re.compile(
     rb"(" + _TOKEN + rb") ([!-~]++) HTTP/([0-9])\.([0-9])\r\n(?:" + _TOKEN + rb":[\t -~\x80-\xff]*+\r\n)*+\r\n"
 )
+# What frames a message, with its value, in one pass over a well-formed head in lower case:
+# a field's name stands after a line feed and nowhere else.
+_FRAMING = re.compile(rb"\n(host|connection|content-length|transfer-encoding):[\t ]*([^\r]*)")
 _BARE = re.compile(rb"(?<!\r)\n|\r(?=[^\n])")
 _MAX_DIGITS = 18
 
@@ -91,32 +94,35 @@ def parse(buffer: bytes) -> Request | None:
     method, target, major, minor = match.groups()
     if major != b"1":
         raise Refusal(505, "only HTTP/1.0 and HTTP/1.1 are spoken here")
-    # A field name stands after a line feed and nowhere else, so that searching is enough until one matters.
-    fields = head.lower()
-    persistent = minor != b"0"
-    hosts = fields.count(b"\nhost:")
-    if hosts != 1 and (persistent or hosts):
+    modern = minor != b"0"
+    hosts = 0
+    options: list[bytes] = []
+    lengths: list[bytes] = []
+    codings: list[bytes] = []
+    for name, value in _FRAMING.findall(head.lower()):
+        if name == b"host":
+            hosts += 1
+        elif name == b"connection":
+            options += value.split(b",")
+        elif name == b"content-length":
+            lengths.append(value.rstrip(b"\t "))
+        else:
+            codings.append(value)
+    if hosts != 1 and (modern or hosts):
         raise Refusal(400, "HTTP/1.1 asks for exactly one Host, HTTP/1.0 for at most one")
-    bodied = False
-    if b"\ncontent-length:" in fields or b"\ntransfer-encoding:" in fields:
-        bodied = _announces_body(fields, method, persistent)
+    bodied = _announces_body(lengths, codings, method, modern) if lengths or codings else False
     if method not in METHODS:
         raise Refusal(405, "only GET and HEAD are answered")
-    if b"\nconnection:" in fields:
-        options = {option.strip() for value in _values(fields, b"connection") for option in value.split(b",")}
-        persistent = b"close" not in options and (persistent or b"keep-alive" in options)
+    persistent = _persists(options, modern) if options else modern
     return Request(method, target, head, size, persistent, bodied)
 
 
-def _values(fields: bytes, name: bytes) -> list[bytes]:
-    """All values of a field, in order; `fields` is in lower case."""
-    start = name + b":"
-    return [line[len(start) :].strip(b" \t") for line in fields.split(b"\r\n") if line.startswith(start)]
+def _persists(options: list[bytes], modern: bool) -> bool:
+    options = [option.strip(b"\t ") for option in options]
+    return b"close" not in options and (modern or b"keep-alive" in options)
 
 
-def _announces_body(fields: bytes, method: bytes, modern: bool) -> bool:
-    lengths = _values(fields, b"content-length")
-    codings = _values(fields, b"transfer-encoding")
+def _announces_body(lengths: list[bytes], codings: list[bytes], method: bytes, modern: bool) -> bool:
     if codings and (lengths or not modern):
         raise Refusal(400, "Transfer-Encoding stands alone, and not in HTTP/1.0")
     if codings:

@@ -1,0 +1,28 @@
+"""asyncio, a protocol for each connection."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+from benchmarks.bare.common import ANSWER, END
+
+
+class Reply(asyncio.Protocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        if data.endswith(END):
+            self.transport.write(ANSWER)
+            self.transport.close()
+
+
+async def answer_all(listener: socket.socket) -> None:
+    server = await asyncio.get_running_loop().create_server(Reply, sock=listener, backlog=4096)
+    await server.serve_forever()
+
+
+def serve(listener: socket.socket) -> None:
+    asyncio.run(answer_all(listener))

@@ -1,0 +1,12 @@
+"""One epoll loop for each core, each with a listening socket of its own."""
+
+import socket
+
+from benchmarks.bare import epoll_loop
+from benchmarks.bare.common import cores, each_core, listen
+
+
+def serve(listener: socket.socket) -> None:
+    port: int = listener.getsockname()[1]
+    listener.close()
+    each_core(lambda: epoll_loop.serve(listen(port)), cores())

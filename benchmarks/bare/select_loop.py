@@ -1,0 +1,20 @@
+"""One thread, select over all clients; each is read as soon as it is accepted."""
+
+import select
+import socket
+
+from benchmarks.bare.common import accepted, reply_at_once
+
+
+def serve(listener: socket.socket) -> None:
+    listener.setblocking(False)
+    door = listener.fileno()
+    clients: dict[int, socket.socket] = {}
+    while True:
+        for fd in select.select([door, *clients], [], [])[0]:
+            if fd == door:
+                for client in accepted(listener):
+                    if not reply_at_once(client):
+                        clients[client.fileno()] = client
+            else:
+                reply_at_once(clients.pop(fd))

@@ -1,0 +1,18 @@
+"""Threads that share accept."""
+
+import socket
+from threading import Thread
+
+from benchmarks.bare.common import cores, reply
+
+
+def serve(listener: socket.socket) -> None:
+    def work() -> None:
+        while True:
+            reply(listener.accept()[0])
+
+    threads = [Thread(target=work) for _ in range(4 * cores())]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
