@@ -28,8 +28,9 @@ check: $(READY) ## style, types and the rules of the house
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(READY) ## what the load generator costs, against wrk and nginx; what an analysis costs
+bench: $(READY) ## what the load generator, each model and the analysis cost
 	$(BIN)/python -m benchmarks.generator
+	$(BIN)/python -m benchmarks.servers
 	$(BIN)/python -m benchmarks.analysis
 
 lock: $(READY) ## resolve the newest releases again

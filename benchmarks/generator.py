@@ -9,35 +9,26 @@ machine disturbs them alike, and the medians are shown.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
-import os
-import re
-import shutil
 import signal
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import peers
+from benchmarks.peers import BODY, CONNECTIONS, Trouble, ended, free_port, nginx, wait_until, wrk
 from cluster import commands
 from cluster.inventory import HostEntry
 from cluster.layout import RunFiles
 from cluster.plan import load_plan
 
-USERS = 50
 ROUNDS = 3
-BODY = "x" * 64
 SETTLE_S = 1.0
-START_S = 30.0  # for a master and a worker to import Locust, meet and start the users
 MODES = ("close", "keep-alive")
 WRK = "wrk"
 NAMES = {"lean": "lean", "fast": "FastHttpUser", "http": "HttpUser", WRK: "wrk, one thread"}
@@ -45,13 +36,7 @@ NAMES = {"lean": "lean", "fast": "FastHttpUser", "http": "HttpUser", WRK: "wrk, 
 # mode, whose rate the lean user's is held against, the least ratio
 GOALS = (("close", WRK, 0.85), ("close", "fast", 3.0), ("keep-alive", "fast", 5.0))
 
-PROJECT = Path(__file__).resolve().parent.parent
-
 Rates = dict[tuple[str, str], list[float]]  # requests a second of each round, by client and mode
-
-
-class Trouble(Exception):
-    """What a person can mend, in one line."""
 
 
 def main() -> int:
@@ -63,7 +48,8 @@ def main() -> int:
     console = Console()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        cores = needed()
+        peers.require("nginx", "wrk", "taskset")
+        cores = peers.two_cores()
         with tempfile.TemporaryDirectory(prefix="generator-") as directory:
             rates = measure(Path(directory), cores, seconds, console)
     except Trouble as trouble:
@@ -76,22 +62,6 @@ def main() -> int:
     console.print(rates_table(rates, medians))
     console.print(goals_table(medians))
     return 0
-
-
-def needed() -> tuple[int, int]:
-    """The server's core and the client's."""
-    missing = [name for name in ("nginx", "wrk", "taskset") if not program(name)]
-    if missing:
-        raise Trouble(f"not found: {', '.join(missing)} (they come with the system's packages)")
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) < 2:
-        raise Trouble("two cores are needed, one for the server and one for the client; this process may use one")
-    return cores[0], cores[-1]
-
-
-def program(name: str) -> str | None:
-    """nginx is often outside a user's path."""
-    return shutil.which(name, path=os.pathsep.join((os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin")))
 
 
 def measure(directory: Path, cores: tuple[int, int], seconds: float, console: Console) -> Rates:
@@ -110,59 +80,6 @@ def measure(directory: Path, cores: tuple[int, int], seconds: float, console: Co
     return rates
 
 
-@contextlib.contextmanager
-def ended(*arguments: str, core: int, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process on one core that doesn't outlive the block."""
-    with log.open("wb") as output:
-        command = ["taskset", "-c", str(core), *arguments]
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=PROJECT)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-@contextlib.contextmanager
-def nginx(directory: Path, core: int) -> Iterator[int]:
-    """One nginx process that answers everything with BODY; yields its port."""
-    port = free_port()
-    paths = "".join(
-        f"{kind}_temp_path {directory / kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    configuration = directory / "nginx.conf"
-    configuration.write_text(
-        f"""daemon off; master_process off; pid {directory / "nginx.pid"}; error_log stderr error;
-        events {{ worker_connections 4096; }}
-        http {{
-            access_log off; keepalive_requests 1000000000; default_type text/plain; {paths}
-            server {{ listen 127.0.0.1:{port} backlog=1024; location / {{ return 200 "{BODY}"; }} }}
-        }}""",
-        encoding="utf-8",
-    )
-    log = directory / "nginx.log"
-    command = (program("nginx") or "", "-e", "stderr", "-p", str(directory), "-c", str(configuration))
-    with ended(*command, core=core, log=log) as process:
-        wait_until(lambda: accepts(port), process, log, "nginx")
-        yield port
-
-
-def wrk(port: int, mode: str, core: int, seconds: float) -> float:
-    """wrk's own figure."""
-    header = ("-H", "Connection: close") if mode == "close" else ()
-    lasts = max(1, round(seconds))
-    command = ("taskset", "-c", str(core), "wrk", "-t1", f"-c{USERS}", f"-d{lasts}s", *header)
-    done = subprocess.run((*command, f"http://127.0.0.1:{port}/"), capture_output=True, text=True, check=False)
-    found = re.search(r"Requests/sec:\s*([0-9.]+)", done.stdout)
-    if found is None:
-        raise Trouble(f"wrk gave no figure: {(done.stderr or done.stdout).strip().splitlines()[-1:]}")
-    return float(found[1])
-
-
 def locust(directory: Path, port: int, client: str, mode: str, cores: tuple[int, int], seconds: float) -> float:
     """Successes a second in the ledger's measure phase, by the commands of a campaign."""
     directory.mkdir()
@@ -171,7 +88,7 @@ def locust(directory: Path, port: int, client: str, mode: str, cores: tuple[int,
         f"""
         name = "generator"
         models = ["nginx"]
-        users = [{USERS}]
+        users = [{CONNECTIONS}]
         spawn_rate = 1000
         think_time = [0, 0]
         client = "{client}"
@@ -207,30 +124,10 @@ def measured(ledger: Path) -> dict[str, Any] | None:
     return next((record for record in records if record.get("phase") == "measure"), None)
 
 
-def wait_until(
-    done: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, name: str, beyond: float = 0.0
-) -> None:
-    until = time.monotonic() + START_S + beyond
-    while not done():
-        if process.poll() is not None or time.monotonic() > until:
-            said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
-            raise Trouble(f"{name} {'ended' if process.poll() is not None else 'is not ready'}: {' '.join(said)}")
-        time.sleep(0.1)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def accepts(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
 def rates_table(rates: Rates, medians: dict[tuple[str, str], float]) -> Table:
-    table = Table(title=f"Requests a second for each generator core ({USERS} users, no think time, {ROUNDS} rounds)")
+    table = Table(
+        title=f"Requests a second for each generator core ({CONNECTIONS} users, no think time, {ROUNDS} rounds)"
+    )
     table.add_column("connection")
     table.add_column("client")
     for heading in ("median", "least - most", "of wrk", "of fast"):
