@@ -12,7 +12,7 @@ from servers.core.conversation import converse
 from servers.core.listener import Listener
 from servers.core.model import Model
 
-MODEL = Model(name="single", summary="one client at a time: accept, receive, answer, close")
+MODEL = Model(name="single", summary="one client at a time: accept, receive, answer, close", slots=1)
 
 
 def serve(listener: Listener, handle: Handle, stop: int) -> None:

@@ -2,7 +2,8 @@
 
 Each process writes its own row alone, under a lock of its own threads, so that one that is killed leaves
 nothing locked. A parent lends a row to each child that it forks, and adds it to its own once the child
-has ended.
+has ended. The peak of several processes that accept is the sum of their own peaks, which may have come
+at different times.
 
 A connection is counted once when it is accepted and once when it ends. With a connection for each request
 accepted = answered + refused + timed_out + dropped + aborted.
@@ -87,13 +88,24 @@ class Counts:
         self._row = self._table[number * _WIDTH : (number + 1) * _WIDTH]
         self._lock = threading.Lock()
 
-    def take_back(self, number: int) -> None:
-        """In the parent, after the child has ended: its row becomes part of ours."""
+    def collect(self, number: int, owed: int = 0) -> None:
+        """In the parent, while nobody writes to a lent row: add it to our own.
+
+        `owed` connections were given to the child. Those that it didn't end, and those that it accepted itself and
+        didn't end, were aborted by its own end.
+        """
         lent = self._table[number * _WIDTH : (number + 1) * _WIDTH]
+        left = max(owed + lent[_OPEN], 0)
+        lent[Ending.ABORTED] += left
+        lent[_OPEN] -= left
         with self._lock:
             for place, value in enumerate(lent):
                 self._row[place] += value
                 lent[place] = 0
+
+    def take_back(self, number: int, owed: int = 0) -> None:
+        """In the parent, after the child has ended: collect its row, and lend it again."""
+        self.collect(number, owed)
         self._lent.discard(number)
         self._free.append(number)
 

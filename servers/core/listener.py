@@ -25,7 +25,7 @@ _UNACKED = 24  # where TCP_INFO of a listening socket has the length of its acce
 class Listener:
     """What `serve` accepts from. `clients` is for models that block; loops use `fileno`, `accept` and `resting`."""
 
-    def __init__(self, sock: socket.socket, counts: Counts, timeout: float) -> None:
+    def __init__(self, sock: socket.socket, counts: Counts, timeout: float, backlog: int) -> None:
         # Linux hands these down to every accepted connection, so that a connection costs no call for them.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         seconds = struct.pack("ll", int(timeout), int(timeout % 1 * 1e6))
@@ -34,9 +34,24 @@ class Listener:
         sock.setblocking(False)
         self._sock = sock
         self._counts = counts
+        self._timeout = timeout
+        self._backlog = backlog
         self._resume_at = 0.0
         self.fileno = sock.fileno
         self.close = sock.close  # this process's descriptor; `shut` ends the listening of all that share it
+
+    def siblings(self, number: int) -> list[Listener]:
+        """This one and others on the same address, among which the kernel deals the clients (SO_REUSEPORT)."""
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # late, so that a port in use was noticed
+        found = [self]
+        for _ in range(number - 1):
+            sock = socket.socket(self._sock.family, socket.SOCK_STREAM)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            sock.bind(self._sock.getsockname())
+            sock.listen(self._backlog)
+            found.append(Listener(sock, self._counts, self._timeout, self._backlog))
+        return found
 
     def accept(self) -> socket.socket | None:
         """The next client, or None where none waits or accepting has to rest. Never blocks."""

@@ -37,6 +37,7 @@ class Model(NamedTuple):
     summary: str
     needs: tuple[str, ...] = ()
     options: tuple[Option, ...] = ()
+    slots: int | str | None = None
     measured: bool = True
     descriptors: int | None = None
 
@@ -47,6 +48,18 @@ class Model(NamedTuple):
         from importlib.util import find_spec
 
         return [need for need in self.needs if find_spec(need) is None]
+
+
+def cores() -> int:
+    """Cores that this process may use: what pools take their size from."""
+    return len(os.sched_getaffinity(0))
+
+
+def at_least_one(text: str) -> int:
+    """The size of a pool. Raises ValueError for what is none."""
+    if (size := int(text)) < 1:
+        raise ValueError(text)
+    return size
 
 
 def names() -> list[str]:

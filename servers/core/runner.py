@@ -56,10 +56,12 @@ def run(model: Model, serve: Callable[..., None], settings: Settings, options: d
     nofile = raise_descriptor_limit()
     sock = bind(settings.host, settings.port, settings.backlog)
     handle = Handle(settings.work, timeout=settings.timeout, keep_alive=settings.keep_alive)
-    listener = Listener(sock, handle.counts, settings.timeout)
+    listener = Listener(sock, handle.counts, settings.timeout, settings.backlog)
     host, port = sock.getsockname()[:2]
     stop = Stopper(handle, settings.drain).install()
-    say({"ready": True, "model": model.name, "host": host, "port": port, "pid": os.getpid(), "nofile": nofile})
+    slots = options[model.slots] if isinstance(model.slots, str) else model.slots
+    ready = {"ready": True, "model": model.name, "host": host, "port": port, "pid": os.getpid(), "nofile": nofile}
+    say(ready | {"slots": slots, "options": options})
     log(f"{model.name} serves on {host} port {port}")
     gc.freeze()  # no collection touches the pages of what is loaded by now, so that forked children go on sharing them
     serve(listener, handle, stop, **options)
@@ -121,13 +123,14 @@ class Stopper:
         self.handle = handle
         self.drain = drain
         self.pid = os.getpid()
+        self.writing = -1
         self.prctl = ctypes.CDLL(None).prctl
 
     def install(self) -> int:
         """Take the signals over. Returns the reading end of the stop pipe."""
-        reading, writing = os.pipe()
-        os.set_blocking(writing, False)
-        signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+        reading, self.writing = os.pipe()
+        os.set_blocking(self.writing, False)
+        signal.set_wakeup_fd(self.writing, warn_on_full_buffer=False)
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, self.on_signal)
         signal.signal(signal.SIGALRM, self.on_deadline)
@@ -141,6 +144,7 @@ class Stopper:
         elif not self.handle.stopping:
             signal.setitimer(signal.ITIMER_REAL, max(self.drain, 1e-3))
             self.handle.hang_up()
+            os.write(self.writing, b"s")  # an event loop may have put a descriptor of its own in the place of ours
         else:
             self.end(128 + signum)
 

@@ -53,7 +53,7 @@ def test_persist_lets_other_errors_through() -> None:
 def test_fork_that_fails_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
     """multiprocessing leaves two pipes open there; without care a shortage of processes becomes one of descriptors."""
     handle = Handle(Work(), timeout=1, keep_alive=False)
-    children = Children(handle, Listener(socket.create_server(("127.0.0.1", 0)), handle.counts, 1))
+    children = Children(handle, Listener(socket.create_server(("127.0.0.1", 0)), handle.counts, 1, 16))
     ours, theirs = socket.socketpair()
     before = os.listdir("/proc/self/fd")
     tries = []
