@@ -3,7 +3,8 @@
 Waits: in each process like `epoll-loop`. The kernel deals new clients to the listening sockets by a hash of their
 address and port. Costs: what `epoll-loop` costs, and a process for each core. Breaks: where one loop is held up,
 those dealt to it wait though others are idle; the deal is even in number only. Reference: Kerrisk, The SO_REUSEPORT
-socket option (LWN 2013); Pariag et al., Comparing the Performance of Web Server Architectures (EuroSys 2007), on N copies.
+socket option (LWN 2013); Pariag et al., Comparing the Performance of Web Server Architectures
+(EuroSys 2007), on N copies.
 """
 
 from __future__ import annotations

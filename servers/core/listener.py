@@ -78,14 +78,11 @@ class Listener:
 
     def queued(self) -> int:
         """Clients that are connected and not yet accepted."""
-        try:
-            info = self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
-        except OSError:  # another thread has closed it
-            return 0
+        info = self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
         return int(struct.unpack_from("I", info, _UNACKED)[0])
 
     def clients(self, stop: int) -> Iterator[socket.socket]:
-        """Each client as it comes, until told to stop; then those already in the queue, and the socket is closed.
+        """Each client as it comes, until told to stop; then those already in the queue; nobody can connect after.
 
         Several processes or threads may do so at once: of those that wait, a client wakes one.
         """
@@ -116,10 +113,9 @@ class Listener:
         self.shut()
 
     def shut(self) -> None:
-        """Stop listening, for every process that shares the socket."""
+        """Stop listening, for every process that shares the socket. Its descriptor stays for threads that share it."""
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RD)
-        self.close()
 
 
 def persist(start: Callable[[], object], meanwhile: Callable[[], object] | None = None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import html
 import json
+import math
 import os
 import resource
 import select
@@ -89,9 +90,18 @@ class Server:
         return [int(word) for word in text.split()]
 
     def cpu_seconds(self) -> float:
-        """CPU time of the server itself and of the children that it has reaped."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return sum(int(field) for field in fields[11:15]) / os.sysconf("SC_CLK_TCK")
+        """CPU time of the server itself, of its children, and of those that it has reaped."""
+        total = 0
+        for pid in (self.pid, *self.children()):
+            with contextlib.suppress(OSError):
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                total += sum(int(field) for field in fields[11:15])
+        return total / os.sysconf("SC_CLK_TCK")
+
+    @property
+    def slots(self) -> float:
+        """Clients that are served at once."""
+        return self.ready["slots"] or math.inf
 
 
 def receive_all(client: socket.socket) -> bytes:
