@@ -11,7 +11,7 @@ from analysis.histograms import Histogram, highest_us, merge
 from analysis.judging import RunResult
 from analysis.ranking import Ranking
 from analysis.sections import shown_ratios
-from analysis.stats import median_interval
+from analysis.stats import interval_rank
 
 TAIL_POINTS = 200  # of a curve on a log scale: more can't be seen
 LEAST_SLOWER = 10
@@ -26,21 +26,24 @@ def points(steps: pd.DataFrame, column: str, models: Collection[str]) -> pd.Data
     """One row for each of these models and each ladder step: median over runs with its interval (`low`, `high`);
     whether the step is valid in most runs (`valid`), and whether only a lower bound is known (`at_least`)."""
     rows = steps[(steps["kind"] == "ladder") & steps[column].notna() & steps["model"].isin(list(models))]
-    made = []
-    for (model, users), group in rows.groupby(["model", "users"]):
-        median = median_interval([float(value) for value in group[column]])
-        made.append(
-            {
-                "model": model,
-                "users": int(str(users)),
-                "value": median.value,
-                "low": median.low,
-                "high": median.high,
-                "valid": bool((group["verdict"] == "valid").mean() > 0.5),
-                "at_least": any(column in str(names).split() for names in group["at_least"]),
-            }
-        )
-    return pd.DataFrame(made, columns=["model", "users", "value", "low", "high", "valid", "at_least"])
+    rows = pd.DataFrame(
+        {
+            "model": rows["model"],
+            "users": rows["users"].astype(int),
+            "value": rows[column].astype(float),
+            "valid": rows["verdict"] == "valid",
+            "at_least": rows["at_least"].astype(str).str.split().map(lambda names: column in names).astype(bool),
+        }
+    ).sort_values(["model", "users", "value"])
+    groups = rows.groupby(["model", "users"], as_index=False)
+    made = groups.agg(value=("value", "median"), valid=("valid", "mean"), at_least=("at_least", "max"))
+    size = groups["value"].transform("size") if len(rows) else pd.Series(dtype=int)
+    place, rank = groups.cumcount(), size.map(interval_rank)
+    return made.assign(
+        low=rows.loc[place == rank - 1, "value"].to_numpy(),
+        high=rows.loc[place == size - rank, "value"].to_numpy(),
+        valid=made["valid"] > 0.5,
+    )[["model", "users", "value", "low", "high", "valid", "at_least"]]
 
 
 def knees(steps: pd.DataFrame, models: Collection[str], think_s: float) -> pd.DataFrame:

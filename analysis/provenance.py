@@ -90,6 +90,13 @@ def _of_the_set_up(plan: Plan, manifest: Mapping[str, Any] | None) -> Iterator[s
         f"Clients that come whatever the server does: its {plan.users[-1]:,} users at most wait for each answer and"
         f" then think {low:g}-{high:g} s, so that a slow server is asked less."
     )
+    beside = [
+        f"{count:,} {who}"
+        for count, who in ((plan.idle_connections, "idle connections"), (plan.slow_clients, "slow clients"))
+        if count
+    ]
+    if beside:
+        yield f"The server without others: {' and '.join(beside)} were held beside the load throughout."
     if plan.connection == "close":
         yield "Connections that are kept: each request opened one of its own."
     else:

@@ -90,12 +90,18 @@ def _section(campaign: Campaign, steps: pd.DataFrame, limit: Limit, drawn: Mappi
     made = (tables.step_table, tables.cost_table, tables.runs_table)
     return Section(
         model,
-        str(about.get("summary") or ""),
+        str(about.get("summary") or _command(campaign, model)),
         _plain(str(about.get("docstring") or "")),
         limit,
         drawn.get(f"model-{model}"),
         tuple(table(campaign, steps, model) for table in made),
     )
+
+
+def _command(campaign: Campaign, model: str) -> str:
+    """Of a server that isn't the project's: how it was started."""
+    command = campaign.plan.server(model).command
+    return f"started as: {command}" if command else ""
 
 
 def _plain(docstring: str) -> str:

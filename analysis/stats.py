@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -68,10 +69,17 @@ class Ratio:
 def median_interval(values: Sequence[float]) -> Median:
     """Median with the narrowest pair of order statistics that holds it with 95 %; least and most where none does."""
     ordered, runs = sorted(values), len(values)
+    rank = interval_rank(runs)
+    return Median(float(np.median(ordered)), ordered[rank - 1], ordered[runs - rank], _coverage(rank, runs), runs)
+
+
+@cache
+def interval_rank(runs: int) -> int:
+    """The order statistics, counted from either end, between which the median of so many runs lies with 95 %."""
     rank = 1
     while rank < (runs + 1) // 2 and _coverage(rank + 1, runs) >= T.confidence:
         rank += 1
-    return Median(float(np.median(ordered)), ordered[rank - 1], ordered[runs - rank], _coverage(rank, runs), runs)
+    return rank
 
 
 def _coverage(rank: int, runs: int) -> float:

@@ -152,6 +152,9 @@ def save(figure: Figure, directory: Path, name: str) -> tuple[Path, ...]:
         try:
             kind = path.suffix[1:]
             figure.savefig(temporary, format=kind, dpi=190, metadata={"Date": None} if kind == "svg" else None)
+            figure.set_layout_engine(
+                "none"
+            )  # it is laid out now, and to do it again would take as long as all the rest
             os.chmod(temporary, 0o644)
             os.replace(temporary, path)
         except BaseException:

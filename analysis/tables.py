@@ -64,30 +64,27 @@ def summary_table(campaign: Campaign, summary: pd.DataFrame, ranking: Ranking, w
         model, bounds = str(row["model"]), str(row["at_least"]).split()
         to = link(campaign, model)
 
-        def cell(name: str, row: Any = row, bounds: Sequence[str] = bounds, to: str = to) -> Cell:
+        def cell(name: str, rank: str = "", row: Any = row, bounds: Sequence[str] = bounds, to: str = to) -> Cell:
             text = number(_number(row[name]), "≥ " if name in bounds else "")
-            return Cell(text, to if text else "", interval(row.get(f"{name}_low"), row.get(f"{name}_high")))
+            place = number(_number(row[rank])) if rank else ""
+            notes = (interval(row.get(f"{name}_low"), row.get(f"{name}_high")), f"rank {place}" if place else "")
+            return Cell(text, to if text else "", "; ".join(filter(None, notes)))
 
         limit = kinds[model]
         where = f"from {limit.users:,} users on" if limit.users is not None else ""
-        rank = ", ".join(
-            f"rank {place} {of}"
-            for name, of in (("rank_rps", "in requests/s"), ("rank_mean_ms", "in response time"))
-            if (place := number(_number(row[name])))
-        )
         rows.append(
             (
                 Cell(model, f"#model-{model}"),
                 cell("requests"),
                 cell("rps"),
-                cell("mean_ms"),
+                cell("mean_ms", "rank_mean_ms"),
                 cell("p50_ms"),
                 cell("p99_ms"),
-                cell("peak_rps"),
+                cell("peak_rps", "rank_rps"),
                 cell("peak_users"),
                 cell("sustained_users"),
                 Cell(limit.kind, f"#model-{model}", where),
-                Cell(str(row["verdict"]), note=rank),
+                Cell(str(row["verdict"])),
             )
         )
     users = "no common step" if ranking.common_users is None else f"{ranking.common_users:,} users"
@@ -95,7 +92,9 @@ def summary_table(campaign: Campaign, summary: pd.DataFrame, ranking: Ranking, w
         "model", "requests", "requests/s", "average response ms", "p50 ms", "p99 ms", "peak requests/s",
         "peak at users", "sustained users", "limit", "verdict",
     )  # fmt: skip
-    return Table(f"Requests to p99 at {users}; medians over blocks, their interval below them", heads, tuple(rows))
+    return Table(
+        f"Requests to p99 at {users}; medians over blocks, below them their interval and rank", heads, tuple(rows)
+    )
 
 
 def interval(low: Any, high: Any) -> str:
@@ -156,17 +155,17 @@ def _by_step(
     mine = steps[(steps["model"] == model) & (steps["kind"] == "ladder")]
     to = link(campaign, model)
     shown = {name: head for name, head in columns.items() if mine[name].notna().any()}
-    figures = {name: points(steps, name, [model]).set_index("users") for name in shown}
+    figures = {name: {row["users"]: row for row in points(mine, name, [model]).to_dict("records")} for name in shown}
     rows = []
     for users, group in mine.groupby("users"):
         made = [Cell(f"{users:,}")]
         for name in shown:
-            if users not in figures[name].index:
+            found = figures[name].get(users)
+            if found is None:
                 made.append(Cell(""))
-                continue
-            (found,) = figures[name].loc[[users]].to_dict("records")
-            text = number(found["value"], "≥ " if found["at_least"] else "")
-            made.append(Cell(text, to, interval(found["low"], found["high"])))
+            else:
+                text = number(found["value"], "≥ " if found["at_least"] else "")
+                made.append(Cell(text, to, interval(found["low"], found["high"])))
         if verdicts:
             counted = group["verdict"].value_counts()
             full = "saturated" if (group["saturated"] == "yes").mean() > 0.5 else ""
