@@ -59,7 +59,7 @@ def accepted(listener: socket.socket, most: int = 64) -> Iterator[socket.socket]
             return
 
 
-def each_core(serve: Callable[[], None], processes: int) -> None:
+def in_processes(serve: Callable[[], None], processes: int) -> None:
     """The same in as many processes, this one among them. They end with it."""
     for _ in range(processes - 1):
         if os.fork() == 0:
@@ -68,5 +68,5 @@ def each_core(serve: Callable[[], None], processes: int) -> None:
 
 
 def cores() -> int:
-    """How large the pools are, as those of the models are."""
+    """What the size of a pool follows from, as those of the models do."""
     return len(os.sched_getaffinity(0))

@@ -3,10 +3,10 @@
 import socket
 
 from benchmarks.bare import epoll_loop
-from benchmarks.bare.common import cores, each_core, listen
+from benchmarks.bare.common import cores, in_processes, listen
 
 
 def serve(listener: socket.socket) -> None:
     port: int = listener.getsockname()[1]
     listener.close()
-    each_core(lambda: epoll_loop.serve(listen(port)), cores())
+    in_processes(lambda: epoll_loop.serve(listen(port)), cores())

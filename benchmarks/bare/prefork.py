@@ -2,7 +2,7 @@
 
 import socket
 
-from benchmarks.bare.common import cores, each_core, reply
+from benchmarks.bare.common import cores, in_processes, reply
 
 
 def serve(listener: socket.socket) -> None:
@@ -10,4 +10,4 @@ def serve(listener: socket.socket) -> None:
         while True:
             reply(listener.accept()[0])
 
-    each_core(work, 4 * cores())
+    in_processes(work, 2 * cores() + 1)

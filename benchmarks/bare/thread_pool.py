@@ -11,7 +11,7 @@ def serve(listener: socket.socket) -> None:
         while True:
             reply(listener.accept()[0])
 
-    threads = [Thread(target=work) for _ in range(4 * cores())]
+    threads = [Thread(target=work) for _ in range(min(32, cores() + 4))]
     for thread in threads:
         thread.start()
     for thread in threads:
