@@ -26,11 +26,13 @@ from cluster.kernel import OPENED
 from cluster.layout import CampaignFiles, RunFiles, point_latest, read_json, write_json, write_whole
 from cluster.plan import Plan, Run
 from cluster.preflight import Facts, workers_of
+from cluster.probe import NOT_READY
 from cluster.serving import Server
 
 LEASE_S = 20.0
 RENEW_S = 2.0
 SERVER_READY_S = 15.0
+READY_TURN_S = 1.0  # between two looks whether a command that isn't ready still lives
 SLOW_RAMP_S = 140.0  # what a step may take beyond its plan: the ladder waits so long for its users, and says so
 SLACK_S = 120.0
 GRACE_S = 8.0  # longer than the servers' own drain
@@ -245,14 +247,7 @@ def _load(study: Study, files: CampaignFiles, run: Run, to: RunFiles, work: Path
     argv = commands.server(target.python, plan, of, target.entry, cores, target.directory / work)
     server = spawn(target, SERVER, argv, SERVER_READY_S if of.command is None else 0.0)
     first = study.load[0]
-    asked = commands.probe(first.python, plan, of, target.entry, SERVER_READY_S)
-    probed = first.run(asked, SERVER_READY_S + plan.timeout + 10)
-    if probed.status:
-        if ended := target.listed()[SERVER]:
-            raise RunError(
-                f"the server {run.label} ended before it was ready ({ended.how}, status {ended.status}); see logs/"
-            )
-        raise RunError(f"{run.label} doesn't answer as the plan says: {probed.err.strip() or probed.out.strip()}")
+    _verify(run, first, target, commands.probe(first.python, plan, of, target.entry, READY_TURN_S), plan.timeout)
     before = None if of.command is None else _opened(target)
     if plan.bystanders:
         beside = RunFiles(first.directory / work).bystanders
@@ -278,6 +273,21 @@ def _load(study: Study, files: CampaignFiles, run: Run, to: RunFiles, work: Path
         spawn(host, SAMPLER, argv, cpus=study.control.entry.cpus if host.is_here else ())
     _wait(study, to, run, show, lifetime)
     return None if before is None else {"accepted": _opened(target) - before, "counted_by": "kernel"}
+
+
+def _verify(run: Run, first: Host, target: Host, probe: tuple[str, ...], timeout: float) -> None:
+    """See from a load host that the server answers as the plan says; a command is waited for as long as it lives."""
+    until = time.monotonic() + SERVER_READY_S
+    while (probed := first.run(probe, READY_TURN_S + timeout + 10)).status:
+        said = probed.err.strip() or probed.out.strip()
+        if ended := target.listed().get(SERVER):
+            raise RunError(
+                f"the server {run.label} ended before it was ready ({ended.how}, status {ended.status}); see logs/"
+            )
+        if probed.status != NOT_READY:
+            raise RunError(f"{run.label} doesn't answer as the plan says: {said}")
+        if time.monotonic() > until:
+            raise RunError(f"{run.label} was not ready within {SERVER_READY_S:g} s: {said}")
 
 
 def _lacking(of: Server, target: Host) -> list[str]:
