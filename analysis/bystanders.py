@@ -27,7 +27,7 @@ class Beside:
     """How often one was refused, reset or left without an answer."""
 
     def sentence(self) -> str:
-        lost = f", {self.turned_away} times one was refused, cut off or not answered" if self.turned_away else ""
+        lost = f" ({self.turned_away} refused, cut off or not answered)" if self.turned_away else ""
         return f"beside the load {self.held:.0f} of {self.wanted} {NAMES[self.kind]} were held{lost}"
 
 
