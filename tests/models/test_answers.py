@@ -235,4 +235,5 @@ def test_cpu_is_burned(model: str, start: Callable[..., Server]) -> None:
     before = server.cpu_seconds()
     for _ in range(4):
         server.ask()
-    wait_for(lambda: server.cpu_seconds() - before >= 0.19, 5)
+    # Told in ticks of 10 ms, rounded down in each process that took part.
+    wait_for(lambda: server.cpu_seconds() - before >= 0.15, 5)
