@@ -82,6 +82,7 @@ def run_campaign(c: Any, inventory: str | None = None, plan: str | None = None, 
         campaign.end_leftovers(study.hosts_of(chosen.read_inventory()))
         ready = study.prepare(chosen)
         preflight.stop_if_impossible(preflight.examine(ready.inventory, ready.plan, ready.facts))
+        deployment.require(ready.hosts)
         progress = show.Progress(console)
         progress.say(f"on {ready.inventory.source}")
         files = campaign.open_campaign(ready, progress, fresh)
@@ -104,6 +105,7 @@ def calibrate(c: Any, inventory: str | None = None, plan: str | None = None) -> 
         campaign.end_leftovers(study.hosts_of(chosen.read_inventory()))
         ready = study.prepare(chosen)
         preflight.stop_if_impossible(preflight.examine(ready.inventory, ready.plan, ready.facts))
+        deployment.require(ready.hosts)
         progress = show.Progress(console)
         with progress.shown(), tempfile.TemporaryDirectory(prefix="calibration-") as directory:
             calibrated(ready, CampaignFiles(Path(directory)), progress)

@@ -18,15 +18,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from cluster import commands, interrupts, manifest
-from cluster.errors import HostError, RunError, StoppedError, StudyError
-from cluster.hosts import Handle, Host, Spawn
-from cluster.inventory import Inventory
+from cluster import commands, interrupts, manifest, tunnel
+from cluster.errors import HostError, LostHostError, RunError, StoppedError, StudyError
+from cluster.hosts import Ended, Handle, Host, Spawn, at_once
+from cluster.inventory import DIRECT, LOOPBACK, Inventory
 from cluster.kernel import OPENED
 from cluster.layout import CampaignFiles, RunFiles, point_latest, read_json, write_json, write_whole
 from cluster.plan import Plan, Run
 from cluster.preflight import Facts, workers_of
 from cluster.probe import NOT_READY
+from cluster.renewing import Renewing
 from cluster.serving import Server
 
 LEASE_S = 20.0
@@ -145,22 +146,34 @@ def run_campaign(study: Study, files: CampaignFiles, show: Show, judge: Judge) -
 
 
 def end_leftovers(hosts: tuple[Host, ...]) -> list[str]:
-    """End what an earlier fab left behind on the hosts; returns the names of what was still running."""
-    left = []
-    for host in hosts:
-        for name, ended in host.listed().items():
-            if ended is None:
-                left.append(f"{host.entry.name}: {name}")
+    """End what an earlier fab left behind, on all hosts at once; returns the names of what was still running.
+
+    Raises HostError with every host where that can't be done, once it is done on the others.
+    """
+
+    def end(host: Host) -> list[str]:
+        found = host.listed()
+        for name in found:
             host.stop(name)
-    return left
+        return [f"{host.entry.name}: {name}" for name, ended in found.items() if ended is None]
+
+    return [name for left in at_once(hosts, end).values() for name in left]
 
 
 def clean(hosts: tuple[Host, ...]) -> list[str]:
-    """End what runs and remove the study's directory from every host; returns what was removed."""
-    end_leftovers(hosts)
-    for host in hosts:
+    """End what runs and remove the study's directory from every host; returns what was removed.
+
+    Raises HostError with every host where that can't be done, once it is done on the others.
+    """
+
+    def remove(host: Host) -> str:
+        end_leftovers((host,))
         host.run(["rm", "-rf", "--", str(host.directory)])
-    return [f"{host.entry.name}: {host.directory}" for host in hosts]
+        if not host.is_here:
+            host.run(["rmdir", "--ignore-fail-on-non-empty", "--", str(host.directory.parent)])
+        return f"{host.entry.name}: {host.directory}"
+
+    return list(at_once(hosts, remove).values())
 
 
 def execute(study: Study, files: CampaignFiles, run: Run, show: Show) -> str:
@@ -212,11 +225,18 @@ def execute(study: Study, files: CampaignFiles, run: Run, show: Show) -> str:
 def _on_cores(cpus: tuple[int, ...]) -> Iterator[None]:
     """Keep fab and what it starts beside the load: nothing but the server is to run on the server's cores."""
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, cpus)
+    _pin(set(cpus))
     try:
         yield
     finally:
-        os.sched_setaffinity(0, before)
+        _pin(before)
+
+
+def _pin(cpus: set[int]) -> None:
+    """All threads of this process: connections over SSH have one each."""
+    for thread in os.listdir("/proc/self/task"):
+        with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+            os.sched_setaffinity(int(thread), cpus)
 
 
 def _load(study: Study, files: CampaignFiles, run: Run, to: RunFiles, work: Path, show: Show) -> dict[str, Any] | None:
@@ -258,11 +278,16 @@ def _load(study: Study, files: CampaignFiles, run: Run, to: RunFiles, work: Path
     spawn(
         study.control,
         MASTER,
-        commands.master(study.control.python, files.plan, plan, of, target.entry, to.directory, names),
+        commands.master(
+            study.control.python, files.plan, plan, of, target.entry, to.directory, names, study.control.entry.address
+        ),
     )
+    masters = {host.entry.name: _way_to_master(study, host, work, spawn) for host in study.load}
+    plans = {host.entry.name: _plan_on(host, files.plan) for host in study.load}
     pids: dict[str, list[str]] = {}
     for host, name in workers:
-        started = spawn(host, name, commands.worker(host.python, files.plan, plan, of, target.entry, name))
+        at, way = plans[host.entry.name], masters[host.entry.name]
+        started = spawn(host, name, commands.worker(host.python, at, plan, of, target.entry, name, way))
         pids.setdefault(host.entry.name, []).append(f"{started.pid}:{name}")
     for host in (target, *study.load):
         watched = f"{server.pid}:{run.label}" if host is target else None
@@ -290,6 +315,28 @@ def _verify(run: Run, first: Host, target: Host, probe: tuple[str, ...], timeout
             raise RunError(f"{run.label} was not ready within {SERVER_READY_S:g} s: {said}")
 
 
+def _way_to_master(study: Study, host: Host, work: Path, spawn: Callable[..., Handle]) -> tuple[str, int]:
+    """Address and port where the host's workers find the master: its own end of a tunnel where it is reached by SSH."""
+    port, address = study.plan.master_port, study.control.entry.address
+    if host.is_here or study.inventory.transport == DIRECT:
+        return address, port
+
+    def start(name: str, argv: tuple[str, ...]) -> Path:
+        spawn(study.control, name, argv)
+        return study.control.directory / work / f"{name}.log"
+
+    return LOOPBACK, tunnel.opened(study.control, host.entry, port, start)
+
+
+def _plan_on(host: Host, plan: Path) -> Path:
+    """The plan's file, for the workers on a host."""
+    if host.is_here:
+        return plan
+    there = host.directory / plan.name
+    host.put(plan, there)
+    return there
+
+
 def _lacking(of: Server, target: Host) -> list[str]:
     """What the server needs and the target hasn't."""
     if not (needed := commands.requires(of)):
@@ -315,36 +362,38 @@ def _opened(target: Host) -> int:
 def _wait(study: Study, to: RunFiles, run: Run, show: Show, lifetime: float) -> None:
     """Until the master has ended, renewing every lease. Raises RunError where the run can't be whole."""
     until = time.monotonic() + lifetime
-    while time.monotonic() < until:
-        known = {(host.entry.name, name): end for host in study.hosts for name, end in host.renew().items()}
-        for (host, name), ended in known.items():
-            if ended is not None and ended.how == "memory":
-                floor = study.plan.memory_floor_mb
-                raise RunError(
-                    f"{host} had less than {floor} MiB of available memory: {name} and all others were stopped"
-                )
-        if (study.target.entry.name, SERVER) not in known:
-            raise StoppedError(
-                "the campaign's processes were stopped (`fab stop`?); `fab run-campaign` goes on with it"
-            )
-        server = known[study.target.entry.name, SERVER]
-        if server is not None:
-            raise RunError(
-                f"the server {run.label} ended during the run ({server.how}, status {server.status}); see logs/"
-            )
-        if known.get((study.load[0].entry.name, BYSTANDERS)) is not None:
-            raise RunError("the clients beside the load ended during the run; see logs/bystanders.log")
-        master = known.get((study.control.entry.name, MASTER))
-        if master is not None:
-            if master.status != 0 or not _walked(to.ledger):
-                raise RunError(
-                    f"Locust's master ended early ({master.how}, status {master.status}); see logs/master.log"
-                )
-            return
-        with contextlib.suppress(OSError, ValueError):  # not there yet, or just being replaced
-            show.live(json.loads(to.live.read_text(encoding="utf-8")))
-        time.sleep(RENEW_S)
+    with Renewing(study.hosts) as renewing:
+        while time.monotonic() < until:
+            if _has_ended(study, to, run, renewing.once(RENEW_S)):
+                return
+            with contextlib.suppress(OSError, ValueError):  # not there yet, or just being replaced
+                show.live(json.loads(to.live.read_text(encoding="utf-8")))
+            time.sleep(RENEW_S)
     raise RunError(f"the run did not end within {lifetime:.0f} s")
+
+
+def _has_ended(study: Study, to: RunFiles, run: Run, known: dict[tuple[str, str], Ended | None]) -> bool:
+    """Whether the master has walked the ladder to its end. Raises RunError where it can't any more."""
+    for (host, name), ended in known.items():
+        if ended is not None and ended.how == "memory":
+            floor = study.plan.memory_floor_mb
+            raise RunError(f"{host} had less than {floor} MiB of available memory: {name} and all others were stopped")
+    if (study.target.entry.name, SERVER) not in known:
+        raise StoppedError("the campaign's processes were stopped (`fab stop`?); `fab run-campaign` goes on with it")
+    server = known[study.target.entry.name, SERVER]
+    if server is not None:
+        raise RunError(f"the server {run.label} ended during the run ({server.how}, status {server.status}); see logs/")
+    if known.get((study.load[0].entry.name, BYSTANDERS)) is not None:
+        raise RunError("the clients beside the load ended during the run; see logs/bystanders.log")
+    for each in study.load:
+        if known.get((study.control.entry.name, tunnel.name_of(each.entry))) is not None:
+            raise LostHostError(each.entry.name, "its tunnel ended")
+    master = known.get((study.control.entry.name, MASTER))
+    if master is not None:
+        if master.status != 0 or not _walked(to.ledger):
+            raise RunError(f"Locust's master ended early ({master.how}, status {master.status}); see logs/master.log")
+        return True
+    return False
 
 
 def _walked(ledger: Path) -> bool:
@@ -363,7 +412,6 @@ def _stop_and_collect(study: Study, to: RunFiles, work: Path) -> list[str]:
             for name in list(host.listed()):
                 with _noted(problems):
                     host.stop(name)
-        with _noted(problems):
             _collect(host, host.directory / work, to)
     return problems
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cluster.hosts import PROJECT
-from cluster.inventory import HostEntry
+from cluster.inventory import LOOPBACK, HostEntry
 from cluster.layout import RunFiles
 from cluster.models import needs
 from cluster.plan import Plan
 from cluster.serving import Server
 from servers.core.runner import BACKLOG
 
-LOCUSTFILE = PROJECT / "cluster" / "engine" / "locustfile.py"
+LOCUSTFILE = "cluster/engine/locustfile.py"  # from where the code is, which is where every host runs commands
 USER_CLASSES = {"lean": "LeanUser", "fast": "FastQuickstartUser", "http": "QuickstartUser"}
 CONNECT_WAIT_S = 60
 
@@ -73,21 +72,37 @@ def opened(python: str) -> tuple[str, ...]:
 
 
 def master(
-    python: str, plan_file: Path, plan: Plan, of: Server, target: HostEntry, run: Path, workers: tuple[str, ...]
+    python: str,
+    plan_file: Path,
+    plan: Plan,
+    of: Server,
+    target: HostEntry,
+    run: Path,
+    workers: tuple[str, ...],
+    address: str = LOOPBACK,
 ) -> tuple[str, ...]:
-    """Locust's master. It binds loopback alone: its messages are not authenticated."""
+    """Locust's master. It binds loopback, or the one address that the inventory names: nobody is asked who they are."""
     return (
         *_locust(python, plan_file, plan, of, target),
-        *("--headless", "--only-summary", "--master", "--master-bind-host", "127.0.0.1"),
+        *("--headless", "--only-summary", "--master", "--master-bind-host", address),
         *("--master-bind-port", str(plan.master_port), "--expect-workers", str(len(workers))),
         *("--expect-workers-max-wait", str(CONNECT_WAIT_S), "--stop-timeout", f"{plan.timeout + 1:g}"),
         *("--csv", str(RunFiles(run).locust_prefix), "--study-run", str(run), "--study-workers", ",".join(workers)),
     )
 
 
-def worker(python: str, plan_file: Path, plan: Plan, of: Server, target: HostEntry, name: str) -> tuple[str, ...]:
-    """One of Locust's workers, under its name in the ledger."""
-    where = ("--worker", "--master-host", "127.0.0.1", "--master-port", str(plan.master_port))
+def worker(
+    python: str,
+    plan_file: Path,
+    plan: Plan,
+    of: Server,
+    target: HostEntry,
+    name: str,
+    master: tuple[str, int] | None = None,
+) -> tuple[str, ...]:
+    """One of Locust's workers, under its name in the ledger. `master` is where it finds it, if not on loopback here."""
+    address, port = master or (LOOPBACK, plan.master_port)
+    where = ("--worker", "--master-host", address, "--master-port", str(port))
     return (*_locust(python, plan_file, plan, of, target), *where, "--study-worker", name)
 
 
@@ -107,4 +122,4 @@ def _locust(python: str, plan_file: Path, plan: Plan, of: Server, target: HostEn
     # The master needs --host as well: it sends its own to the workers.
     address = ("--host", f"http://{target.address}:{plan.port}")
     study = ("--study-plan", str(plan_file), "--study-server", of.name)
-    return (python, "-m", "locust", "-f", str(LOCUSTFILE), USER_CLASSES[plan.client], *address, *study)
+    return (python, "-m", "locust", "-f", LOCUSTFILE, USER_CLASSES[plan.client], *address, *study)

@@ -42,6 +42,14 @@ class RunError(StudyError):
     """A run of one model could not be brought to its end."""
 
 
+class LostHostError(RunError):
+    """A host can't be reached any more, in the middle of a run."""
+
+    def __init__(self, host: str, why: str) -> None:
+        super().__init__(f"{host} was lost: {why}")
+        self.host = host
+
+
 class StoppedError(StudyError):
     """Somebody else, `fab stop` perhaps, ended the campaign's processes: it is not to be gone on with."""
 

@@ -28,9 +28,18 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """They wait until the end of the block, and are then delivered."""
+    """They wait until the end of the block, and are then delivered.
+
+    Blocking them is not enough: a connection over SSH has a thread of its own, which takes them for the main thread.
+    """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
+    waiting: list[int] = []
+    handlers = {number: signal.signal(number, lambda number, frame: waiting.append(number)) for number in INTERRUPTS}
     try:
         yield
     finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if waiting:
+            signal.raise_signal(waiting[0])
