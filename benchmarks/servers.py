@@ -143,7 +143,10 @@ def measure(directory: Path, begins: dict[Subject, Begin], seconds: float, round
                 begins[subject](directory, server) as port,
             ):
                 before, began = idle_seconds(server), time.monotonic()
-                rate = peers.wrk(port, subject.mode, client, seconds)
+                try:
+                    rate = peers.wrk(port, subject.mode, client, seconds)
+                except Trouble as trouble:
+                    raise Trouble(f"{subject.kind} {subject.name}, {subject.mode}: {trouble}") from trouble
                 took = time.monotonic() - began
                 figures[subject].append(Figure(rate, 1 - (idle_seconds(server) - before) / took))
     return figures
