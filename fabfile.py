@@ -20,7 +20,7 @@ from cluster.errors import RunError, StudyError, UsageError
 from cluster.layout import CampaignFiles
 from tests.lab import tasks as lab
 
-INTERRUPTED, NO_VALID_STEP = 130, 3
+INTERRUPTED, NO_VALID_STEP, WORSE = 130, 3, 4
 INVENTORY = {"inventory": "inventory file (default: inventory.ini; STUDY_INVENTORY sets it too)"}
 PLAN = {"plan": "plan file (default: campaigns/quick.toml; STUDY_PLAN sets it too)"}
 CAMPAIGN = {"campaign": "the campaign's directory (default: results/latest)"}
@@ -120,6 +120,29 @@ def analyze(c: Any, campaign: str = "results/latest") -> None:
         summarise(Path(campaign))
 
 
+@task(
+    help={
+        "first": "a campaign's directory",
+        "second": "another one: its figures over those of the first",
+        "fail-on": "`worse`: exit status 4 where anything is worse",
+        "out": "write the comparison to this file too, a table where its name ends in .csv, else Markdown",
+    }
+)
+def compare(c: Any, first: str, second: str, fail_on: str = "", out: str = "") -> None:
+    """Compare two campaigns: the ratio of each figure with its interval, and what differs between the two."""
+    with front_door():
+        if fail_on not in ("", "worse"):
+            raise UsageError(f"--fail-on {fail_on}: only `worse` is known")
+        import analysis
+
+        found = analysis.compare(first, second)
+        if out:
+            found.write(Path(out))
+        tell(found.text)
+        if fail_on and found.worse:
+            sys.exit(WORSE)
+
+
 @task(help=INVENTORY)
 def status(c: Any, inventory: str | None = None) -> None:
     """Show which processes of the study run, and where."""
@@ -166,10 +189,15 @@ def summarise(directory: Path) -> bool:
     import analysis
 
     found = analysis.analyze(directory)
-    console.print(Markdown(found.text) if console.is_terminal else found.text, highlight=False, soft_wrap=True)
+    tell(found.text)
     console.print(f"report: {found.campaign.files.report.resolve()}", highlight=False, soft_wrap=True)
     return found.any_valid
 
 
 namespace = Collection.from_module(sys.modules[__name__])  # every task above
 namespace.add_collection(Collection.from_module(lab, "lab"))
+
+
+def tell(text: str) -> None:
+    """Markdown as a terminal shows it, or as it is."""
+    console.print(Markdown(text) if console.is_terminal else text, highlight=False, soft_wrap=True)

@@ -5,6 +5,7 @@ Reads files and starts nothing; works on a directory copied from elsewhere and o
 
 from analysis.campaign import Campaign, load
 from analysis.capacity import Capacity, capacity, capacity_sentence
+from analysis.compare import Comparison, compare
 from analysis.judging import StepVerdict, judge
 from analysis.study import Analysis, analyze
 
@@ -12,10 +13,12 @@ __all__ = [
     "Analysis",
     "Campaign",
     "Capacity",
+    "Comparison",
     "StepVerdict",
     "analyze",
     "capacity",
     "capacity_sentence",
+    "compare",
     "judge",
     "load",
 ]

@@ -1,37 +1,81 @@
-"""Make all tables and figures of a campaign again, from its files alone."""
+"""Make all tables and figures of a campaign again, from its files alone; or those that `locust --csv` files allow."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from cluster.errors import StudyError
+from cluster.errors import StudyError, UsageError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit status 0, or 2 where the directory can't be analysed."""
+    """Exit status 0, or 2 where a directory can't be analysed."""
     parser = argparse.ArgumentParser(prog="python -m analysis", description=__doc__)
-    parser.add_argument("directory", metavar="DIR", type=Path, help="a campaign's directory, such as results/latest")
+    parser.add_argument(
+        "directories",
+        metavar="[NAME=]DIR",
+        nargs="+",
+        help="a campaign's directory, such as results/latest; or one or several with other Locust runs' CSV files",
+    )
     parser.add_argument("--no-figures", action="store_true", help="tables only")
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, help="where the analysis of other Locust runs goes (default: DIR/analysis)"
+    )
     options = parser.parse_args(arguments)
-    from analysis.study import analyze  # after the arguments: --help needs no pandas
+    named = [_named(given) for given in options.directories]
+    from analysis.locust_csv import is_locust  # after the arguments: --help needs no pandas
 
     try:
-        analysis = analyze(options.directory, figures=not options.no_figures)
+        if len(named) == 1 and not is_locust(named[0][1]):
+            if options.out is not None:
+                raise UsageError(
+                    "--out is for other Locust runs: a campaign's figures and tables go into its directory"
+                )
+            return _campaign(named[0][1], not options.no_figures)
+        return _locust(named, options.out, not options.no_figures)
     except StudyError as error:
         print(f"analysis: {error}", file=sys.stderr)
-        return 2
-    print(analysis.text)
-    for gap in analysis.gaps:
-        print(f"analysis: {gap}", file=sys.stderr)
-    runs = len(analysis.results)
-    if undone := sum(result.data.state != "done" for result in analysis.results):
+        return error.exit_status
+    except OSError as error:
+        if error.filename is None:  # not about a file of the person's: a bug
+            raise
+        print(f"analysis: {error.filename}: {error.strerror}", file=sys.stderr)
+        return StudyError.exit_status
+
+
+def _named(given: str) -> tuple[str, Path]:
+    """`name=dir`, or a directory alone; one whose own name has a `=` in it is a directory."""
+    name, separator, path = given.partition("=")
+    return (name, Path(path)) if separator and not Path(given).exists() else ("", Path(given))
+
+
+def _campaign(directory: Path, figures: bool) -> int:
+    from analysis.study import analyze
+
+    found = analyze(directory, figures=figures)
+    _say(found.text, found.gaps, found.paths)
+    runs = len(found.results)
+    if undone := sum(result.data.state != "done" for result in found.results):
         print(f"analysis: {undone} of {runs} runs are not done; the summary names them", file=sys.stderr)
-    for path in analysis.paths:
-        print(path)
     return 0
+
+
+def _locust(named: Sequence[tuple[str, Path]], out: Path | None, figures: bool) -> int:
+    from analysis.locust_summary import analyze_locust
+
+    found = analyze_locust(named, out or named[0][1] / "analysis", figures)
+    _say(found.text, found.gaps, found.paths)
+    return 0
+
+
+def _say(text: str, gaps: Iterable[str], paths: Iterable[Path]) -> None:
+    print(text)
+    for gap in gaps:
+        print(f"analysis: {gap}", file=sys.stderr)
+    for path in paths:
+        print(path)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
@@ -21,6 +21,15 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table."""
     lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def section(title: str, lines: Sequence[str]) -> str:
+    """A section under its heading; nothing where it has no lines."""
+    return f"## {title}\n\n" + "\n".join(lines) if lines else ""
+
+
+def listed(lines: Iterable[str]) -> list[str]:
+    return [f"- {line}" for line in lines]
 
 
 def shown_ratios(comparison: Comparison) -> list[Ratio]:

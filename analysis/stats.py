@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal
 
@@ -37,7 +37,7 @@ class Median:
 
 @dataclass(frozen=True)
 class Ratio:
-    """`first` over `second`, paired within blocks. Interval and p are None of a single block."""
+    """`first` over `second`, with a 95 % interval. Interval and p are None of a single run."""
 
     first: str
     second: str
@@ -47,8 +47,9 @@ class Ratio:
     p: float | None
     p_holm: float | None
     p_flips: float | None
-    """Sign-flip permutation test."""
+    """Sign-flip permutation test, where the runs are paired."""
     blocks: int
+    """Runs of each; the fewer of the two where they aren't paired."""
 
     @property
     def call(self) -> Call:
@@ -108,6 +109,26 @@ def paired_ratio(first: str, second: str, figures: Mapping[str, Mapping[int, flo
     )
 
 
+def welch_ratio(first: str, second: str, mine: Sequence[float], theirs: Sequence[float]) -> Ratio | None:
+    """Ratio of two campaigns' runs, unpaired: Welch's t interval of the difference of mean logs. None without any.
+
+    Welch, The generalization of "Student's" problem when several different population variances are involved, 1947.
+    """
+    logs = [np.log([value for value in values if value > 0]) for values in (mine, theirs)]
+    runs = min(len(each) for each in logs)
+    if runs < 1:
+        return None
+    apart = float(logs[0].mean() - logs[1].mean())
+    if runs < 2:
+        return Ratio(first, second, math.exp(apart), None, None, None, None, None, runs)
+    if all(float(each.std()) == 0 for each in logs):  # no spread, no test: the runs are alike to the last digit
+        half, p = 0.0, 1.0 if apart == 0 else 0.0
+    else:
+        test = scipy_stats.ttest_ind(*logs, equal_var=False)
+        half, p = apart - float(test.confidence_interval(T.confidence).low), float(test.pvalue)
+    return Ratio(first, second, math.exp(apart), math.exp(apart - half), math.exp(apart + half), p, p, None, runs)
+
+
 def sign_flip(logs: Sequence[float]) -> float:
     """Two-sided p that the mean of paired log ratios is zero: how often random signs give one at least as far away."""
     observed = np.abs(np.asarray(logs, dtype=float))
@@ -128,14 +149,14 @@ def blocks_for_flips(comparisons: int) -> int:
 def compare_all(labels: Sequence[str], figures: Mapping[str, Mapping[int, float]]) -> tuple[Ratio, ...]:
     """Every pair of labels, with Holm's correction over the comparisons made."""
     pairs = [(first, second) for at, first in enumerate(labels) for second in labels[at + 1 :]]
-    ratios = [ratio for pair in pairs if (ratio := paired_ratio(*pair, figures)) is not None]
+    return corrected([ratio for pair in pairs if (ratio := paired_ratio(*pair, figures)) is not None])
+
+
+def corrected(ratios: Sequence[Ratio]) -> tuple[Ratio, ...]:
+    """The same ratios with Holm's correction over all of them that were tested."""
     tested = [ratio.p for ratio in ratios if ratio.p is not None]
-    corrected = iter(multipletests(tested, alpha=1 - T.confidence, method="holm")[1] if tested else ())
-    return tuple(_corrected(ratio, float(next(corrected))) if ratio.p is not None else ratio for ratio in ratios)
-
-
-def _corrected(ratio: Ratio, p_holm: float) -> Ratio:
-    return Ratio(**{**vars(ratio), "p_holm": p_holm})
+    holm = iter(multipletests(tested, alpha=1 - T.confidence, method="holm")[1] if tested else ())
+    return tuple(replace(ratio, p_holm=float(next(holm))) if ratio.p is not None else ratio for ratio in ratios)
 
 
 def tiers(labels: Sequence[str], ratios: Sequence[Ratio], more_is_better: bool) -> dict[str, int]:

@@ -96,9 +96,9 @@ def _repeatability(steps: pd.DataFrame, ranking: Ranking) -> pd.DataFrame:
 def _write(analysis: Analysis, figures: bool) -> tuple[Path, ...]:
     files = analysis.campaign.files
     texts = {
-        files.steps: _csv(analysis.steps),
-        files.checks: _csv(analysis.checks),
-        files.summary_csv: _csv(analysis.summary),
+        files.steps: csv_text(analysis.steps),
+        files.checks: csv_text(analysis.checks),
+        files.summary_csv: csv_text(analysis.summary),
         files.summary_md: analysis.text,
     }
     for path, text in texts.items():
@@ -123,7 +123,8 @@ def _show(analysis: Analysis, figures: bool) -> tuple[Path, ...]:
     return (*drawn, files.report)
 
 
-def _csv(frame: pd.DataFrame) -> str:
+def csv_text(frame: pd.DataFrame) -> str:
+    """A frame as a file: six significant digits, empty where nothing is known."""
     text = io.StringIO()
     frame.to_csv(text, index=False, float_format="%.6g")
     return text.getvalue()

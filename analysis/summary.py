@@ -22,6 +22,7 @@ from analysis.sections import (
     gap_lines,
     ratio_lines,
     reconcile_lines,
+    section,
     table,
     verdict_lines,
 )
@@ -131,15 +132,15 @@ def summary_text(
         sentence("Requests per second", ranking.goodput, " > ", _peak_figures(ranking)),
         sentence("Average response time", ranking.response, " < ", _mean_figures(ranking)),
         _table(summary, ranking),
-        _section("Why", [f"- {limit.model}: {limit.sentence}" for limit in why]),
-        _section("Beside the load", beside_lines(steps, campaign.labels)),
-        _section("Ratios", ratio_lines(ranking)),
-        _section("A/A control", control_lines(ranking, plan)),
-        _section("Verdicts", verdict_lines(steps, campaign.labels)),
-        _section("What failed", failed_checks(steps, checks, campaign.labels)),
-        _section("The generator", generator_lines(campaign)),
-        _section("Counts of the generator and of the server", reconcile_lines(results)),
-        _section("What is missing", gap_lines(results, gaps)),
+        section("Why", [f"- {limit.model}: {limit.sentence}" for limit in why]),
+        section("Beside the load", beside_lines(steps, campaign.labels)),
+        section("Ratios", ratio_lines(ranking)),
+        section("A/A control", control_lines(ranking, plan)),
+        section("Verdicts", verdict_lines(steps, campaign.labels)),
+        section("What failed", failed_checks(steps, checks, campaign.labels)),
+        section("The generator", generator_lines(campaign)),
+        section("Counts of the generator and of the server", reconcile_lines(results)),
+        section("What is missing", gap_lines(results, gaps)),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -235,7 +236,3 @@ def _cell(value: Any, prefix: str = "") -> str:
         if value >= 100
         else f"{prefix}{value:.3g}"
     )
-
-
-def _section(title: str, lines: Sequence[str]) -> str:
-    return f"## {title}\n\n" + "\n".join(lines) if lines else ""

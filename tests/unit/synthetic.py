@@ -305,5 +305,7 @@ def to_toml(asked: Plan) -> str:
     """The plan as a file again; JSON's scalars and lists are TOML's."""
     plain = asked.model_dump(mode="json", exclude={"work", "servers", "slo"})
     lines = [f"{key} = {json.dumps(value)}" for key, value in plain.items() if value is not None]
-    slo = [f"{key} = {json.dumps(value)}" for key, value in asked.slo.model_dump().items()]
-    return "\n".join([*lines, "[slo]", *slo]) + "\n"
+    for name in ("work", "slo"):
+        own = getattr(asked, name).model_dump(exclude_none=True)
+        lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in own.items())]
+    return "\n".join(lines) + "\n"
