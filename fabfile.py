@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from cluster import calibration, campaign, interrupts, preflight, show, study
 from cluster import deploy as deployment
 from cluster.errors import RunError, StudyError, UsageError
 from cluster.layout import CampaignFiles
+from cluster.progress import Progress
 from tests.lab import tasks as lab
 
 INTERRUPTED, NO_VALID_STEP, WORSE = 130, 3, 4
@@ -83,7 +84,7 @@ def run_campaign(c: Any, inventory: str | None = None, plan: str | None = None, 
         ready = study.prepare(chosen)
         preflight.stop_if_impossible(preflight.examine(ready.inventory, ready.plan, ready.facts))
         deployment.require(ready.hosts)
-        progress = show.Progress(console)
+        progress = Progress(console)
         progress.say(f"on {ready.inventory.source}")
         files = campaign.open_campaign(ready, progress, fresh)
         try:
@@ -106,7 +107,7 @@ def calibrate(c: Any, inventory: str | None = None, plan: str | None = None) -> 
         ready = study.prepare(chosen)
         preflight.stop_if_impossible(preflight.examine(ready.inventory, ready.plan, ready.facts))
         deployment.require(ready.hosts)
-        progress = show.Progress(console)
+        progress = Progress(console)
         with progress.shown(), tempfile.TemporaryDirectory(prefix="calibration-") as directory:
             calibrated(ready, CampaignFiles(Path(directory)), progress)
 
@@ -166,7 +167,7 @@ def clean(c: Any, inventory: str | None = None) -> None:
             console.print(f"removed {removed}", highlight=False)
 
 
-def calibrated(ready: campaign.Study, files: CampaignFiles, progress: show.Progress) -> None:
+def calibrated(ready: campaign.Study, files: CampaignFiles, progress: Progress) -> None:
     """Calibrate, and say what the generator holds against what the plan needs."""
     import analysis
 
@@ -177,11 +178,11 @@ def calibrated(ready: campaign.Study, files: CampaignFiles, progress: show.Progr
         progress.say(analysis.capacity_sentence(analysis.capacity(files.directory), need, ready.load_cores()))
 
 
-def judged(directory: Path, run: str) -> list[str]:
-    """A run's verdicts, a line a step, for the campaign to show."""
+def judged(directory: Path, run: str) -> Sequence[campaign.Judged]:
+    """A run's verdicts, one a step, for the campaign to show."""
     import analysis  # here: pandas takes a second, which `fab -l` needn't wait for
 
-    return [str(verdict) for verdict in analysis.judge(directory, run)]
+    return analysis.judge(directory, run)
 
 
 def summarise(directory: Path) -> bool:

@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -77,6 +77,19 @@ class Study:
         ]
 
 
+class Judged(Protocol):
+    """A step's verdict, as whoever judges gives it; as text it is one line."""
+
+    @property
+    def step(self) -> int: ...
+
+    @property
+    def verdict(self) -> str: ...
+
+    @property
+    def rps(self) -> float | None: ...
+
+
 class Show(Protocol):
     """What the person at the keyboard sees."""
 
@@ -86,11 +99,11 @@ class Show(Protocol):
 
     def live(self, figures: dict[str, Any]) -> None: ...
 
-    def ended(self, run: Run, state: str, lines: list[str]) -> None: ...
+    def ended(self, run: Run, state: str, found: Sequence[Judged]) -> None: ...
 
 
-Judge = Callable[[Path, str], list[str]]
-"""From a campaign's directory and a run's name to lines about it: the campaign itself draws no conclusions."""
+Judge = Callable[[Path, str], Sequence[Judged]]
+"""From a campaign's directory and a run's name to its steps' verdicts: the campaign itself draws no conclusions."""
 
 
 def missing_runs(plan: Plan, files: CampaignFiles) -> list[Run]:

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ import pandas as pd
 
 from analysis import analyze
 from cluster import campaign, commands, study, supervise
-from cluster.campaign import Study
+from cluster.campaign import Judged, Study
 from cluster.layout import RunFiles
 from cluster.plan import Plan, Run
 from tests.local.study import PROJECT, free_ports, live, until
@@ -117,7 +117,7 @@ class Quiet:
 
     def live(self, figures: dict[str, Any]) -> None: ...
 
-    def ended(self, run: Run, state: str, lines: list[str]) -> None: ...
+    def ended(self, run: Run, state: str, found: Sequence[Judged]) -> None: ...
 
 
 def run(directory: Path, shape: Shape, fault: Fault) -> Outcome:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cluster import campaign, manifest
-from cluster.campaign import Study, execute, missing_runs, open_campaign, run_campaign
+from cluster.campaign import Judged, Study, execute, missing_runs, open_campaign, run_campaign
 from cluster.errors import HostError, StoppedError
 from cluster.hosts import Completed, Ended, Handle, Host, Spawn
 from cluster.inventory import HostEntry, this_machine
@@ -84,7 +84,7 @@ class Silent:
 
     def live(self, figures: dict[str, Any]) -> None: ...
 
-    def ended(self, run: Run, state: str, lines: list[str]) -> None:
+    def ended(self, run: Run, state: str, found: Sequence[Judged]) -> None:
         self.said.append(f"{run.label} {state}")
 
 
