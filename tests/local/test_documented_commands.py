@@ -12,7 +12,7 @@ import pytest
 
 from tests.local.study import PROJECT, environment, fab
 
-RUN = ("fab -l", "fab plan", "fab compare --help", "python -m servers --list")
+RUN = ("fab -l", "fab plan", "fab --help", "python -m servers --list")
 """What these begin with is run; it starts nothing that lasts."""
 PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))]
 
