@@ -269,8 +269,20 @@ class LeanUser(Recorded):
         """
         seconds = self.wait_time()
         self._state = LOCUST_STATE_WAITING
-        sleep(seconds)
+        if seconds > 0:
+            sleep(seconds)
+        else:
+            self._let_others_run()
         self._state = LOCUST_STATE_RUNNING
+
+    def _let_others_run(self) -> None:
+        """gevent's `sleep(0)`, at half its cost."""
+        callback = self._hub.loop.run_callback(self._running.switch)
+        try:
+            self._hub.switch()
+        except BaseException:
+            callback.stop()  # ended meanwhile: nothing may wake the user out of another wait
+            raise
 
     def _close(self) -> None:
         if self._connection is not None:

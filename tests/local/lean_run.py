@@ -31,7 +31,8 @@ def main() -> None:
     Recorded.think = (asked["think"], asked["think"])
     Recorded.keep_alive = asked["keep_alive"]
     Recorded.timeout = asked["timeout"]
-    Recorded.body = asked["body"].encode()
+    Recorded.method, Recorded.path = "GET", "/"
+    Recorded.status, Recorded.body = 200, asked["body"].encode()
     LeanUser.prepare(asked["host"])
     ended: list[dict[str, Any]] = []
 

@@ -17,7 +17,8 @@ from cluster.sampler import HostCounters, Tree, accept_queue, ports_towards, ses
 # Burns CPU in children that are reaped at once, as a fork server does.
 FORKING = """
 import os, time
-while True:
+until = time.monotonic() + 60
+while time.monotonic() < until:
     if os.fork() == 0:
         end = time.process_time() + 0.02
         while time.process_time() < end:
