@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.lab.machines import Lab, missing
+from tests.lab.study import Control
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        item.add_marker(pytest.mark.lab)
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.lab)
 
 
 @pytest.fixture(scope="session")
-def network_lab() -> Iterator[Lab]:
+def session_lab() -> Iterator[Lab]:
     """Skipped where it can't be made, but not in CI: there a skipped lab is a failure."""
     if lacks := missing():
         if os.environ.get("CI"):
@@ -27,7 +30,13 @@ def network_lab() -> Iterator[Lab]:
 
 
 @pytest.fixture
-def lab(network_lab: Lab) -> Iterator[Lab]:
+def lab(session_lab: Lab) -> Iterator[Lab]:
     """The lab, whole again after the test."""
-    yield network_lab
-    network_lab.network.mend()
+    yield session_lab
+    session_lab.network.mend()
+
+
+@pytest.fixture
+def control(lab: Lab, tmp_path: Path) -> Control:
+    """The lab's control machine, with a working directory of the test's own, an inventory and a short plan in it."""
+    return Control(lab, tmp_path)
