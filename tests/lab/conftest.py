@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cluster.wheels import Platform, download
 
 from tests.lab.machines import Lab, missing
 from tests.lab.study import Control
@@ -40,3 +42,17 @@ def lab(session_lab: Lab) -> Iterator[Lab]:
 def control(lab: Lab, tmp_path: Path) -> Control:
     """The lab's control machine, with a working directory of the test's own, an inventory and a short plan in it."""
     return Control(lab, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def wheels() -> None:
+    """What `fab deploy --offline` needs, fetched while there is a way out: control in the lab has none."""
+    download(Platform.of(platform.machine(), platform.libc_ver(), platform.python_version()))
+
+
+@pytest.fixture
+def deployed(control: Control, wheels: None) -> Control:
+    """Control with this code on all hosts: what an earlier test deployed stays."""
+    done = control.fab("deploy", "--offline", timeout=110)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return control

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from tests.lab.machines import CONTROL, HOSTS, Lab
-from tests.local.study import FAB, environment, write_plan
+from tests.local.study import FAB, PROJECT, environment, write_plan
 
 INVENTORY, PLAN = "lab.ini", "short.toml"
 
@@ -36,12 +36,19 @@ class Control:
         )  # fmt: skip
 
     def left(self) -> dict[str, list[str]]:
-        """What runs or listens on any host, by its name; empty where nothing does."""
-        found = {host: [*self.lab.left(host), *self.lab.listening(host)] for host in HOSTS}
-        return {host: what for host, what in found.items() if what}
+        return left(self.lab)
 
     def _argv(self, arguments: tuple[str, ...]) -> list[str]:
         return self.lab.command(CONTROL, [*FAB, *arguments])
 
     def _environment(self) -> dict[str, str]:
         return environment(STUDY_INVENTORY=str(self.inventory), STUDY_PLAN=str(self.plan))
+
+
+def left(lab: Lab) -> dict[str, list[str]]:
+    """What runs or listens on any host, by its name; empty where nothing does."""
+    found = {host: [*lab.left(host), *lab.listening(host)] for host in HOSTS}
+    return {host: what for host, what in found.items() if what}
+
+
+__all__ = ["INVENTORY", "PLAN", "PROJECT", "Control", "left"]
