@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cluster.wheels import Platform, download
 
+from cluster.wheels import Platform, download
 from tests.lab.machines import Lab, missing
 from tests.lab.study import Control
 

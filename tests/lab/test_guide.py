@@ -1,4 +1,7 @@
-"""docs/several-machines.md, followed word for word: its commands in their order, its inventory, nothing else."""
+"""docs/several-machines.md, followed word for word: its commands in their order, its inventory, nothing else.
+
+Control can be called by nobody meanwhile: it takes nothing but answers from sshds.
+"""
 
 from __future__ import annotations
 
@@ -45,12 +48,14 @@ def followed(session_lab: Lab, wheels: None, tmp_path_factory: pytest.TempPathFa
     known_hosts = session_lab.home(CONTROL) / ".ssh" / "known_hosts"
     known_hosts.rename(known_hosts.with_name("kept"))
     guide = Followed(session_lab, checkout, {})
+    session_lab.network.only_ssh_out(CONTROL)  # nobody can call it: what comes back to it, comes back through SSH
     try:
         for block in re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
             if not block.startswith("fab clean"):
                 follow(guide, block)
         yield guide
     finally:
+        session_lab.network.mend()
         known_hosts.with_name("kept").rename(known_hosts)
 
 

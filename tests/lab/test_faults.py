@@ -1,0 +1,113 @@
+"""What goes wrong in the middle of a step, on real hosts: it is told, and no process and no port is left anywhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pandas as pd
+import pytest
+
+from cluster.hosts import STATE
+from tests.lab.machines import CONTROL, LOAD, TARGET
+from tests.lab.study import Control
+from tests.local.study import live, until
+
+RUN_S = 100.0
+
+# No think time: nothing to calibrate for. The server's wait keeps the rate low.
+PLAN = """
+name = "short"
+models = {models}
+users = [8]
+spawn_rate = 100
+think_time = [0, 0]
+settle = 1
+measure = {measure}
+timeout = 3
+return_step = false
+aa = false
+[work]
+wait_ms = 50
+"""
+
+
+@contextmanager
+def measuring(
+    control: Control, models: tuple[str, ...] = ("thread",), measure: int = 4
+) -> Iterator[subprocess.Popen[str]]:
+    """fab, in the measure window of its last model; waited for, and never left behind."""
+    control.plan.write_text(PLAN.format(models=json.dumps(models), measure=measure), encoding="utf-8")
+    process = control.begin("run-campaign")
+    run = f"1-{models[-1]}"
+
+    def measures() -> bool:
+        assert process.poll() is None, process.communicate()
+        return live(control.directory / "results" / "latest", run).get("phase") == "measure"
+
+    try:
+        until(measures, RUN_S, "the measure window")
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate(timeout=10)
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    out, err = process.communicate(timeout=RUN_S)
+    assert "Traceback" not in out + err, out + err
+    return process.returncode, out + err
+
+
+def sealed(control: Control, label: str = "thread") -> dict[str, object]:
+    path = control.directory / "results" / "latest" / "runs" / f"1-{label}" / "run.json"
+    found: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def pid_of(control: Control, host: str, name: str) -> int:
+    """PID of one of the study's processes on a host."""
+    where = STATE / host if host == CONTROL else control.lab.home(host) / ".load-study" / host
+    return int(json.loads((where / "processes" / f"{name}.json").read_text(encoding="utf-8"))["pid"])
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize(
+    ("host", "name", "reason"),
+    [(TARGET, "server", "the server thread ended"), (CONTROL, "master", "Locust's master ended early")],
+)
+def test_a_killed_server_or_master_fails_the_run(deployed: Control, host: str, name: str, reason: str) -> None:
+    with measuring(deployed) as process:
+        os.kill(pid_of(deployed, host, name), signal.SIGKILL)
+        status, said = ended(process)
+    assert status == 1, said
+    assert sealed(deployed)["state"] == "failed"
+    assert reason in str(sealed(deployed)["reason"])
+    assert deployed.left() == {}
+
+
+@pytest.mark.timeout(200)
+def test_a_killed_worker_is_told(deployed: Control) -> None:
+    with measuring(deployed) as process:
+        os.kill(pid_of(deployed, LOAD[0], f"{LOAD[0]}-1"), signal.SIGKILL)
+        ended(process)
+    steps = pd.read_csv(deployed.directory / "results" / "latest" / "steps.csv")
+    assert set(steps["verdict"]) <= {"worker-lost", "not-measured"} or sealed(deployed)["attempt"] == 2
+    assert deployed.left() == {}
+
+
+@pytest.mark.timeout(200)
+def test_a_slow_network_shows_in_the_response_times(deployed: Control) -> None:
+    deployed.lab.network.slow(TARGET, delay_s=0.05, loss=0.01)
+    with measuring(deployed) as process:
+        status, said = ended(process)
+    assert status in (0, 3), said
+    (step,) = pd.read_csv(deployed.directory / "results" / "latest" / "steps.csv").to_dict("records")
+    assert step["requests"] > 0
+    assert step["mean_ms"] > 50 + 2 * 50  # the server's wait, the way back of the handshake, that of the answer
+    assert deployed.left() == {}
