@@ -25,7 +25,7 @@ from cluster.inventory import DIRECT, LOOPBACK, Inventory
 from cluster.kernel import OPENED
 from cluster.layout import CampaignFiles, RunFiles, point_latest, read_json, write_json, write_whole
 from cluster.plan import Plan, Run
-from cluster.preflight import Facts, workers_of
+from cluster.preflight import Facts, given_cpus, sampler_cpus, server_cpus, workers_of
 from cluster.probe import NOT_READY
 from cluster.renewing import Renewing
 from cluster.serving import Server
@@ -65,8 +65,15 @@ class Study:
         return len(given)
 
     def cpus_of(self, host: Host) -> tuple[int, ...]:
-        """The cores that the inventory gives to a host, or all that it has."""
-        return host.entry.cpus or tuple(self.facts[host.entry.name]["cores"])
+        """The cores of the server, of a load host's workers, or of control."""
+        cpus = server_cpus if host is self.target else given_cpus
+        return cpus(host.entry, self.facts[host.entry.name])
+
+    def beside(self, host: Host) -> tuple[int, ...]:
+        """Where the sampler runs: not on the server's cores, if there are others."""
+        if host.is_here:
+            return self.control.entry.cpus or self.cpus_of(host)
+        return sampler_cpus(host.entry, self.facts[host.entry.name]) if host is self.target else self.cpus_of(host)
 
     def workers(self) -> list[tuple[Host, str]]:
         """Each worker's host and name, as in the ledger."""
@@ -123,7 +130,7 @@ def state_of(files: RunFiles) -> str:
 
 def open_campaign(study: Study, show: Show, fresh: bool) -> CampaignFiles:
     """The unfinished campaign of this plan, code and hosts where there is one, else a new one."""
-    asked = manifest.identity(study.plan_text, study.inventory)
+    asked = manifest.identity(study.plan_text, study.inventory, study.facts)
     newest = None if fresh else next(manifest.campaigns(study.results, study.plan.name), None)
     if newest is not None and missing_runs(study.plan, CampaignFiles(newest)):
         changed = manifest.changed(read_json(CampaignFiles(newest).manifest)["identity"], asked)
@@ -307,8 +314,7 @@ def _load(study: Study, files: CampaignFiles, run: Run, to: RunFiles, work: Path
         here = tuple(pids.get(host.entry.name, ()))
         samples = RunFiles(host.directory / work).samples(host.entry.name)
         argv = commands.sampler(host.python, plan, of, host.entry.name, samples, watched, here)
-        # Beside the load where both are one machine: never on the server's cores.
-        spawn(host, SAMPLER, argv, cpus=study.control.entry.cpus if host.is_here else ())
+        spawn(host, SAMPLER, argv, cpus=study.beside(host))
     _wait(study, to, run, show, lifetime)
     return None if before is None else {"accepted": _opened(target) - before, "counted_by": "kernel"}
 

@@ -169,16 +169,26 @@ class Host(ABC):
         }
 
 
+def tried(hosts: Sequence[Host], do: Callable[[Host], Result]) -> dict[str, Result | HostError]:
+    """Do the same on all hosts at the same time; by name, what came of it or why it could not be done."""
+
+    def attempt(host: Host) -> Result | HostError:
+        try:
+            return do(host)
+        except HostError as error:
+            return error
+
+    with ThreadPoolExecutor(max_workers=max(len(hosts), 1)) as pool:
+        doing = {host.entry.name: pool.submit(attempt, host) for host in hosts}
+    return {name: each.result() for name, each in doing.items()}
+
+
 def at_once(hosts: Sequence[Host], do: Callable[[Host], Result]) -> dict[str, Result]:
     """Do the same on all hosts at the same time; results by name. Raises HostError with all hosts that failed."""
-    with ThreadPoolExecutor(max_workers=max(len(hosts), 1)) as pool:
-        doing = {host.entry.name: pool.submit(do, host) for host in hosts}
-    failed = [error for each in doing.values() if (error := each.exception()) is not None]
-    if bugs := [error for error in failed if not isinstance(error, HostError)]:
-        raise bugs[0]
-    if failed:
-        raise HostError("\n".join(map(str, failed)))
-    return {name: each.result() for name, each in doing.items()}
+    came = tried(hosts, do)
+    if failed := [str(result) for result in came.values() if isinstance(result, HostError)]:
+        raise HostError("\n".join(failed))
+    return {name: result for name, result in came.items() if not isinstance(result, HostError)}
 
 
 class LocalHost(Host):

@@ -5,36 +5,43 @@ from __future__ import annotations
 import hashlib
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
+from cluster import release
 from cluster.hosts import PROJECT
 from cluster.inventory import Inventory
 from cluster.layout import CampaignFiles
 from cluster.plan import Plan
-from cluster.preflight import Facts
+from cluster.preflight import Facts, given_cpus, workers_of
 from servers.core import model
 
-LOCK = PROJECT / "requirements.lock"
+LOCKS = (PROJECT / "requirements.lock", release.LOCK)
 
 
-def identity(plan_text: str, inventory: Inventory) -> dict[str, str]:
-    """Digests by what they are of; where one changed, a campaign is another one."""
-    hosts = [(entry.name, entry.address, entry.cpus, entry.workers) for entry in inventory.hosts]
+def identity(plan_text: str, inventory: Inventory, facts: Mapping[str, Facts]) -> dict[str, str]:
+    """Digests by what they are of; where one changed, a campaign is another one.
+
+    Of a host: its part, name and address, and cores and workers as they were found. How SSH reaches it is not in it.
+    """
+    hosts = {}
+    for entry in inventory.hosts:
+        known, part = facts[entry.name], "target" if entry is inventory.target else "load"
+        hosts[f"the host {entry.name}"] = (part, entry.address, given_cpus(entry, known), workers_of(entry, known))
     return {
         "the plan": _digest(plan_text.encode()),
         "servers/": _digest(_code(PROJECT / "servers")),
         "cluster/": _digest(_code(PROJECT / "cluster")),
-        "requirements.lock": _digest(LOCK.read_bytes() if LOCK.exists() else b""),
-        "the hosts": _digest(repr(hosts).encode()),
+        **{lock.name: _digest(lock.read_bytes() if lock.exists() else b"") for lock in LOCKS},
+        **{what: _digest(repr(found).encode()) for what, found in hosts.items()},
     }
 
 
 def changed(before: dict[str, str], now: dict[str, str]) -> str:
     """What differs, in words; empty where nothing does."""
-    return " and ".join(what for what in now if before.get(what) != now[what])
+    return " and ".join(what for what in dict.fromkeys((*now, *before)) if before.get(what) != now.get(what))
 
 
 def describe(plan: Plan, asked: dict[str, str], facts: dict[str, Facts], load_cores: int) -> dict[str, Any]:

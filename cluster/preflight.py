@@ -5,7 +5,7 @@ Pure functions of the facts (cluster/facts.py) and the plan. Only what makes a s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -136,6 +136,8 @@ def _clock(name: str, least: float, most: float) -> Iterator[Finding]:
 
 def _target(entry: HostEntry, plan: Plan, facts: Facts) -> Iterator[Finding]:
     name, users = entry.name, max(plan.users) + plan.bystanders
+    if entry.connection != LOCAL:
+        yield _sampler(entry, facts)
     models = {plan.server(model).model for model in plan.models}
     yield _at_least(
         name, "descriptors", facts["fds_hard"], users + SPARE_FDS, _fd_limits(facts),
@@ -177,6 +179,16 @@ def _target(entry: HostEntry, plan: Plan, facts: Facts) -> Iterator[Finding]:
     )  # fmt: skip
     yield from _memory(name, plan, facts, plan.memory_floor_mb + 100)
     yield _port(name, entry.address, plan.port, "port", facts)
+
+
+def _sampler(entry: HostEntry, facts: Facts) -> Finding:
+    """Said also where nothing can be done about it: what it costs is in the samples (`sampler_cpu_cores`)."""
+    server, sampler = server_cpus(entry, facts), sampler_cpus(entry, facts)
+    if set(server) & set(sampler):
+        several = len(facts["cores"]) > 1
+        remedy = "leave it a core: set fewer in cpus" if several else "a target with two cores leaves the server one"
+        return Finding(entry.name, "warn", "sampler's core", f"{_listed(sampler)}, the server's too", remedy)
+    return Finding(entry.name, "ok", "sampler's core", f"{_listed(sampler)}; the server has {_listed(server)}")
 
 
 def _port(name: str, address: str, port: int, key: str, facts: Facts) -> Finding:
@@ -252,9 +264,29 @@ def _at_least(name: str, what: str, have: int, need: int, unit: str, remedy: str
     return Finding(name, "ok", what, value)
 
 
+def given_cpus(entry: HostEntry, facts: Facts) -> tuple[int, ...]:
+    """The cores that the inventory gives, or all that the host has."""
+    return entry.cpus or tuple(facts["cores"])
+
+
+def server_cpus(entry: HostEntry, facts: Facts) -> tuple[int, ...]:
+    """The server's cores: as the inventory says; else all, but for the last one where the target has several.
+
+    That one is left to the sampler and to sshd. On this machine the inventory has made the choice.
+    """
+    cpus = given_cpus(entry, facts)
+    return cpus[:-1] if not entry.cpus and entry.connection != LOCAL and len(cpus) > 1 else cpus
+
+
+def sampler_cpus(entry: HostEntry, facts: Facts) -> tuple[int, ...]:
+    """The target's cores that the server hasn't; where it has all, the sampler shares them."""
+    server = server_cpus(entry, facts)
+    return tuple(cpu for cpu in facts["cores"] if cpu not in server) or server
+
+
 def workers_of(entry: HostEntry, facts: Facts) -> int:
     """Workers on a load host: as the inventory says, or one for each core that it gives."""
-    return entry.workers or len(entry.cpus) or len(facts["cores"])
+    return entry.workers or len(given_cpus(entry, facts))
 
 
 def _fd_limits(facts: Facts) -> str:
@@ -262,5 +294,5 @@ def _fd_limits(facts: Facts) -> str:
     return f"soft {facts['fds_soft']}, hard {facts['fds_hard']}"
 
 
-def _listed(numbers: list[int]) -> str:
+def _listed(numbers: Sequence[int]) -> str:
     return ",".join(map(str, numbers))

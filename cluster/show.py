@@ -8,7 +8,8 @@ from rich.text import Text
 
 from cluster import calibration
 from cluster.campaign import Study
-from cluster.hosts import Host
+from cluster.errors import HostError
+from cluster.hosts import Host, tried
 from cluster.preflight import Finding
 from cluster.progress import duration
 
@@ -60,12 +61,22 @@ def show_plan(console: Console, study: Study) -> None:
 
 
 def show_processes(console: Console, hosts: tuple[Host, ...]) -> None:
-    """What of the study runs where; a process that has ended and was not collected yet is shown as such."""
+    """What of the study runs where; a process that has ended and was not collected yet is shown as such.
+
+    A host that can't be asked has a row that says so; raises HostError with all of them, once the others are shown.
+    """
     table = Table("host", "process", "state", show_edge=False, pad_edge=False)
-    for host in hosts:
-        for name, ended in host.listed().items():
-            table.add_row(host.entry.name, name, "running" if ended is None else f"{ended.how}, status {ended.status}")
+    silent = []
+    for host, known in tried(hosts, lambda host: host.listed()).items():
+        if isinstance(known, HostError):
+            silent.append(known)
+            table.add_row(host, "", Text("not known: can't be asked", style=STYLES["stop"]))
+            continue
+        for name, ended in known.items():
+            table.add_row(host, name, "running" if ended is None else f"{ended.how}, status {ended.status}")
     console.print(table if table.row_count else "nothing of the study runs")
+    if silent:
+        raise HostError("\n".join(map(str, silent)))
 
 
 def _seconds(planned: float | str) -> str:

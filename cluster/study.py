@@ -15,7 +15,7 @@ from pathlib import Path
 from cluster import models, preflight
 from cluster.campaign import Study
 from cluster.errors import HostError, StudyError, UsageError
-from cluster.hosts import PROJECT, STATE, Host, LocalHost, at_once
+from cluster.hosts import PROJECT, STATE, Host, LocalHost, tried
 from cluster.inventory import CONTROL, SSH, HostEntry, Inventory, load_inventory
 from cluster.plan import Plan, load_plan
 from cluster.preflight import Facts
@@ -84,7 +84,7 @@ def survey(chosen: Chosen) -> Survey:
     plan = chosen.read_plan()
     hosts = target, *_ = hosts_of(inventory)
     ports = {target.entry.name: plan.port, CONTROL: plan.master_port}
-    looked = at_once(hosts, lambda host: _looked_at(host, ports.get(host.entry.name)))
+    looked = tried(hosts, lambda host: look_at(host, ports.get(host.entry.name)))
     facts = {name: found for name, found in looked.items() if not isinstance(found, HostError)}
     unseen = {name: error for name, error in looked.items() if isinstance(error, HostError)}
     return Survey(plan, inventory, hosts, facts, unseen)
@@ -110,13 +110,6 @@ def make_host(entry: HostEntry) -> Host:
         return SshHost(entry, release())
     directory = Path(entry.remote_dir).expanduser() if entry.remote_dir else STATE
     return LocalHost(entry, entry.python or sys.executable, directory / entry.name)
-
-
-def _looked_at(host: Host, port: int | None) -> Facts | HostError:
-    try:
-        return look_at(host, port)
-    except HostError as error:
-        return error
 
 
 def look_at(host: Host, port: int | None) -> Facts:

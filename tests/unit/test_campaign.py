@@ -1,21 +1,26 @@
 """The order of a run, on a host that records what it is asked to do and does nothing: a stand-in for real hosts."""
 
+import io
 import json
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from cluster import campaign, manifest
 from cluster.campaign import Judged, Study, execute, missing_runs, open_campaign, run_campaign
-from cluster.errors import HostError, StoppedError
+from cluster.errors import HostError, StoppedError, UnreachableError
 from cluster.hosts import Completed, Ended, Handle, Host, Spawn
 from cluster.inventory import HostEntry, this_machine
 from cluster.layout import CampaignFiles, read_json
 from cluster.plan import Plan, Run, parse_plan
+from cluster.preflight import sampler_cpus, server_cpus
+from cluster.show import show_processes
 
 TEXT = 'name = "order"\nmodels = ["single", "thread"]\nusers = [10]\nsettle = 1\nmeasure = 1\naa = false\n'
 WHOLE_LEDGER = '{"record":"end"}\n'
@@ -214,8 +219,61 @@ def test_an_unfinished_campaign_is_taken_up_unless_something_changed(study: Stud
     changed = json.loads(files.manifest.read_text(encoding="utf-8"))
     changed["identity"]["servers/"] = "another"
     files.manifest.write_text(json.dumps(changed), encoding="utf-8")
-    asked = manifest.identity(study.plan_text, study.inventory)
+    asked = manifest.identity(study.plan_text, study.inventory, study.facts)
     assert manifest.changed(changed["identity"], asked) == "servers/"
+
+
+def test_a_host_that_has_other_cores_makes_another_campaign_and_is_named(study: Study) -> None:
+    inventory = replace(study.inventory, load=(replace(study.inventory.load[0], cpus=(), workers=0),))
+    before = manifest.identity(TEXT, inventory, {**study.facts, "load1": {"cores": [0, 1]}})
+    assert manifest.changed(before, before) == ""
+    more = {**study.facts, "load1": {"cores": [0, 1, 2]}}
+    assert manifest.changed(before, manifest.identity(TEXT, inventory, more)) == "the host load1"
+    renamed = replace(inventory, load=(replace(inventory.load[0], name="other"),))
+    facts = {**study.facts, "other": {"cores": [0, 1]}}
+    assert manifest.changed(before, manifest.identity(TEXT, renamed, facts)) == "the host other and the host load1"
+    reached = replace(inventory, load=(replace(inventory.load[0], port=2222, user="me", key="~/key"),))
+    assert manifest.changed(before, manifest.identity(TEXT, reached, {**study.facts, "load1": {"cores": [0, 1]}})) == ""
+
+
+def test_the_sampler_of_a_target_over_ssh_keeps_off_the_server_where_there_is_another_core() -> None:
+    entry = HostEntry("target", connection="ssh")
+    for cpus, cores, server, sampler in (
+        ((), [0, 1, 2, 3], (0, 1, 2), (3,)),
+        ((), [5], (5,), (5,)),
+        ((0, 1), [0, 1, 2, 3], (0, 1), (2, 3)),
+        ((0, 1), [0, 1], (0, 1), (0, 1)),
+    ):
+        given = replace(entry, cpus=cpus)
+        assert (server_cpus(given, {"cores": cores}), sampler_cpus(given, {"cores": cores})) == (server, sampler)
+
+
+def test_status_shows_every_host_that_answers_and_names_the_one_that_does_not(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_answer() -> dict[str, Ended | None]:
+        raise UnreachableError("load1: can't be reached")
+
+    recording(study.target).running.append("server")
+    monkeypatch.setattr(study.load[0], "listed", no_answer)
+    shown = io.StringIO()
+    with pytest.raises(HostError, match="load1: can't be reached"):
+        show_processes(Console(file=shown, width=100), study.hosts)
+    rows = [re.findall(r"[\w',: -]*\w", line) for line in shown.getvalue().splitlines()]
+    cells = [[cell.strip() for cell in row] for row in rows]
+    assert ["target", "server", "running"] in cells
+    assert ["load1", "not known: can't be asked"] in cells
+
+
+def test_leftovers_are_ended_on_all_hosts_that_answer(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_answer() -> dict[str, Ended | None]:
+        raise UnreachableError("target: can't be reached")
+
+    recording(study.load[0]).running.append("load1-1")
+    monkeypatch.setattr(study.target, "listed", no_answer)
+    with pytest.raises(HostError, match="target: can't be reached"):
+        campaign.end_leftovers(study.hosts)
+    assert recording(study.load[0]).running == []
 
 
 def test_the_manifest_carries_what_the_models_say_of_themselves(study: Study) -> None:
