@@ -14,7 +14,7 @@ from invoke.collection import Collection
 from rich.console import Console
 from rich.markdown import Markdown
 
-from cluster import calibration, campaign, interrupts, preflight, show, study
+from cluster import calibration, campaign, interrupts, preflight, recovery, show, study
 from cluster import deploy as deployment
 from cluster.errors import RunError, StudyError, UsageError
 from cluster.layout import CampaignFiles
@@ -90,7 +90,7 @@ def run_campaign(c: Any, inventory: str | None = None, plan: str | None = None, 
         try:
             with progress.shown():
                 calibrated(ready, files.calibration, progress)
-                failed = campaign.run_campaign(ready, files, progress, judged)
+                failed = recovery.run_campaign(ready, files, progress, judged)
         finally:
             any_valid = bool(campaign.sealed_runs(files)) and summarise(files.directory)
         if failed:

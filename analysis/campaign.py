@@ -10,7 +10,7 @@ Runs are read one at a time and only when asked for, so that a large campaign ne
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,8 @@ class RunData:
     probes: int = 0
     """Requests that the campaign itself sent to the server."""
     gaps: tuple[str, ...] = ()
+    lost: tuple[str, int | None] | None = None
+    """The host that was lost, and the step that it was lost in."""
 
     def ledger(self) -> Ledger:
         return read_ledger(self.files.ledger)
@@ -143,6 +145,7 @@ def read_run(files: CampaignFiles, run: Run) -> RunData:
         return RunData(run, run_files, "absent", "run.json is damaged", gaps=(f"{run.directory}/run.json: damaged",))
     state = read_json(run_files.state)
     server = state.get("server")
+    lost = state.get("lost")
     return RunData(
         run,
         run_files,
@@ -150,7 +153,17 @@ def read_run(files: CampaignFiles, run: Run) -> RunData:
         str(state.get("reason") or ""),
         server if isinstance(server, dict) else None,
         int(state.get("probes") or 0),
+        tuple(_notes(run, state)),
+        (str(lost["host"]), lost["step"]) if isinstance(lost, dict) else None,
     )
+
+
+def _notes(run: Run, state: Mapping[str, Any]) -> Iterator[str]:
+    """What makes the run unlike the others of its block."""
+    if without := state.get("without"):
+        yield f"{run.directory}: carried by {', '.join(state['load'])} alone, without {', '.join(without)}"
+    if rebooted := state.get("rebooted"):
+        yield f"{run.directory}: {', '.join(rebooted)} was started anew since an earlier run of block {run.block}"
 
 
 def _is_json(path: Path) -> bool:

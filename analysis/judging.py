@@ -127,6 +127,9 @@ def _without_records(data: RunData, ledger: Ledger, step: Step) -> StepResult:
     if lost:
         reason = f"no record came from {', '.join(lost)} (check 1, population)"
         return StepResult(data.run, step, None, Judged("worker-lost", (reason,), ()))
+    if data.lost is not None and data.lost[1] == step.number:
+        said = f"{data.lost[0]} was lost in this step, and its records with it (check 1, population)"
+        return StepResult(data.run, step, None, Judged("worker-lost", (said,), ()))
     failed = f"the run failed: {data.reason}"
     return _unmeasured(data.run, step, failed if data.state == "failed" else "its measure window is not in the ledger")
 

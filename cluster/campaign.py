@@ -13,7 +13,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -44,7 +44,10 @@ PROBES = 1  # requests of the campaign itself, which the server counts as well
 
 @dataclass(frozen=True)
 class Study:
-    """What a campaign needs to know: what is asked, and the hosts as they were found. `control` is where fab runs."""
+    """What a campaign needs to know: what is asked, and the hosts as they were found. `control` is where fab runs.
+
+    `without` names load hosts of the inventory that were lost and don't take part.
+    """
 
     plan: Plan
     plan_text: str
@@ -54,10 +57,17 @@ class Study:
     load: tuple[Host, ...]
     facts: dict[str, Facts]
     results: Path
+    without: tuple[str, ...] = ()
 
     @property
     def hosts(self) -> tuple[Host, ...]:
         return (self.target, *self.load, self.control)
+
+    def on(self, load: tuple[Host, ...]) -> Study:
+        """The same with those of its load hosts alone."""
+        inventory = replace(self.inventory, load=tuple(host.entry for host in load))
+        left_out = tuple(host.entry.name for host in self.load if host not in load)
+        return replace(self, load=load, inventory=inventory, without=(*self.without, *left_out))
 
     def load_cores(self) -> int:
         """Cores that the workers have, each counted once where several hosts of the inventory are one machine."""
@@ -152,32 +162,20 @@ def directory_name(plan: Plan) -> str:
     return f"{plan.name}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
-def run_campaign(study: Study, files: CampaignFiles, show: Show, judge: Judge) -> list[str]:
-    """Do every run that is missing. Returns the names of those that failed; goes on after a failed one."""
-    runs = missing_runs(study.plan, files)
-    failed = []
-    for number, run in enumerate(runs, start=1):
-        show.began(study.plan, run, number, len(runs))
-        state = execute(study, files, run, show)
-        if state == "failed":
-            failed.append(run.directory)
-        show.ended(run, state, judge(files.directory, run.directory))
-    return failed
-
-
 def end_leftovers(hosts: tuple[Host, ...]) -> list[str]:
     """End what an earlier fab left behind, on all hosts at once; returns the names of what was still running.
 
     Raises HostError with every host where that can't be done, once it is done on the others.
     """
+    return [name for left in at_once(hosts, end_what_runs).values() for name in left]
 
-    def end(host: Host) -> list[str]:
-        found = host.listed()
-        for name in found:
-            host.stop(name)
-        return [f"{host.entry.name}: {name}" for name, ended in found.items() if ended is None]
 
-    return [name for left in at_once(hosts, end).values() for name in left]
+def end_what_runs(host: Host) -> list[str]:
+    """End all that the study has on a host; returns the names of what was still running."""
+    found = host.listed()
+    for name in found:
+        host.stop(name)
+    return [f"{host.entry.name}: {name}" for name, ended in found.items() if ended is None]
 
 
 def clean(hosts: tuple[Host, ...]) -> list[str]:
@@ -202,6 +200,7 @@ def execute(study: Study, files: CampaignFiles, run: Run, show: Show) -> str:
     A run whose server needs what isn't installed on the target is skipped: sealed at once, with the reason.
     """
     to = files.run(run.directory)
+    earlier = [read_json(state) for state in files.runs.glob(f"{run.block}-*/{to.state.name}")]
     attempt = 1 + (int(read_json(to.state)["attempt"]) if to.state.exists() else 0)
     shutil.rmtree(to.directory, ignore_errors=True)
     to.logs.mkdir(parents=True)
@@ -209,19 +208,26 @@ def execute(study: Study, files: CampaignFiles, run: Run, show: Show) -> str:
     reasons: list[str] = []
     counted: dict[str, Any] | None = None
     lacking: list[str] = []
+    boots: dict[str, str] = {}
+    lost: LostHostError | None = None
     work = Path("work") / files.directory.name / run.directory
     with _on_cores(study.cpus_of(study.control)):
         try:
+            boots = at_once(study.hosts, lambda host: host.run(commands.BOOT_ID).out.strip())
             lacking = _lacking(study.plan.server(run.model), study.target)
             if not lacking:
                 counted = _load(study, files, run, to, work, show)
         except StoppedError:
             raise
+        except LostHostError as error:
+            lost = error
+            reasons.append(str(error))
         except StudyError as error:
             reasons.append(str(error))
         finally:
             with interrupts.held_back():
-                reasons += _stop_and_collect(study, to, work)
+                reasons += _stop_and_collect(study, to, work, lost.host if lost else "")
+    at_step = _step(to.live)
     to.live.unlink(missing_ok=True)
     if lacking and not reasons:
         reasons.append(f"not installed on {study.target.entry.name}: {', '.join(lacking)}")
@@ -232,6 +238,13 @@ def execute(study: Study, files: CampaignFiles, run: Run, show: Show) -> str:
         "label": run.label,
         "model": run.model,
         "attempt": attempt,
+        "load": [host.entry.name for host in study.load],
+        "without": list(study.without),
+        "lost": {"host": lost.host, "step": at_step} if lost and lost.host != study.target.entry.name else None,
+        "boot_ids": boots,
+        "rebooted": [
+            name for name, boot in boots.items() if any(one["boot_ids"].get(name, boot) != boot for one in earlier)
+        ],
         "started": started,
         "ended": _utc(),
         "server": counted or _counts(to.logs / f"{SERVER}.out"),
@@ -423,10 +436,13 @@ def _walked(ledger: Path) -> bool:
         return False
 
 
-def _stop_and_collect(study: Study, to: RunFiles, work: Path) -> list[str]:
-    """Workers first, the server last. Whatever goes wrong, all the rest is tried; returns what went wrong."""
+def _stop_and_collect(study: Study, to: RunFiles, work: Path, lost: str) -> list[str]:
+    """Workers first, the server last, after it a lost host, which takes long to say nothing.
+
+    Whatever goes wrong, all the rest is tried; returns what went wrong.
+    """
     problems: list[str] = []
-    for host in (*study.load, study.control, study.target):
+    for host in sorted((*study.load, study.control, study.target), key=lambda host: host.entry.name == lost):
         with _noted(problems):
             for name in list(host.listed()):
                 with _noted(problems):
@@ -450,6 +466,14 @@ def _collect(host: Host, logs: Path, to: RunFiles) -> None:
         host.run(["rm", "-rf", "--", str(logs)])
         for figures in (*to.logs.glob("samples-*.csv"), *to.logs.glob(to.bystanders.name)):
             figures.replace(to.directory / figures.name)
+
+
+def _step(live: Path) -> int | None:
+    """The step that the master was in when it last said so; None before the first."""
+    with contextlib.suppress(OSError, ValueError):
+        step = json.loads(live.read_text(encoding="utf-8")).get("step")
+        return None if step is None else int(step)
+    return None
 
 
 def _counts(out: Path) -> dict[str, Any] | None:

@@ -14,6 +14,7 @@ from servers.core.runner import BACKLOG
 LOCUSTFILE = "cluster/engine/locustfile.py"  # from where the code is, which is where every host runs commands
 USER_CLASSES = {"lean": "LeanUser", "fast": "FastQuickstartUser", "http": "QuickstartUser"}
 CONNECT_WAIT_S = 60
+BOOT_ID = ("cat", "/proc/sys/kernel/random/boot_id")  # another one after each start of a machine
 
 
 def server(python: str, plan: Plan, of: Server, target: HostEntry, cores: int, scratch: Path) -> tuple[str, ...]:

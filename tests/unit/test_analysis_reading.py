@@ -12,7 +12,7 @@ from analysis import analyze, judge, load
 from analysis.ledger import read_ledger
 from analysis.samples import read_samples
 from cluster.errors import FormatError, StudyError
-from cluster.layout import CampaignFiles
+from cluster.layout import CampaignFiles, read_json, write_json
 from tests.unit.synthetic import Load, plan, write_campaign
 
 SMALL = plan(users=[100, 200], models=["single", "thread"], aa=False, return_step=False)
@@ -147,6 +147,20 @@ def test_judging_one_run_before_its_state_is_written(campaign: CampaignFiles) ->
 def test_judging_a_run_that_the_plan_does_not_have(campaign: CampaignFiles) -> None:
     with pytest.raises(StudyError, match="its plan has no run '3-select'"):
         judge(campaign.directory, "3-select")
+
+
+def test_the_step_that_a_load_host_was_lost_in_and_what_sets_a_run_apart(tmp_path: Path) -> None:
+    asked = plan(users=[100, 200])
+    files = write_campaign(tmp_path / "lost", asked, failed={"1-thread": "load1 was lost: no answer"})
+    state = read_json(files.run("1-thread").state)
+    apart = {"load": ["load2"], "without": ["load1"], "rebooted": ["target"]}
+    write_json(files.run("1-thread").state, {**state, **apart, "lost": {"host": "load1", "step": 2}})
+    analysis = analyze(files.directory, figures=False)
+    found = analysis.steps[analysis.steps["model"] == "thread"]
+    assert found["verdict"].tolist()[1:] == ["worker-lost", "not-measured"]
+    assert found["rps"].notna().tolist() == [True, False, False]
+    assert "1-thread: carried by load2 alone, without load1" in analysis.text
+    assert "1-thread: target was started anew since an earlier run of block 1" in analysis.text
 
 
 def test_all_records_of_a_step_lost(tmp_path: Path) -> None:

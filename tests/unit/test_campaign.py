@@ -13,13 +13,14 @@ import pytest
 from rich.console import Console
 
 from cluster import campaign, manifest
-from cluster.campaign import Judged, Study, execute, missing_runs, open_campaign, run_campaign
+from cluster.campaign import Judged, Study, execute, missing_runs, open_campaign
 from cluster.errors import HostError, StoppedError, UnreachableError
 from cluster.hosts import Completed, Ended, Handle, Host, Spawn
 from cluster.inventory import HostEntry, this_machine
 from cluster.layout import CampaignFiles, read_json
 from cluster.plan import Plan, Run, parse_plan
 from cluster.preflight import sampler_cpus, server_cpus
+from cluster.recovery import run_campaign
 from cluster.show import show_processes
 
 TEXT = 'name = "order"\nmodels = ["single", "thread"]\nusers = [10]\nsettle = 1\nmeasure = 1\naa = false\n'
