@@ -14,7 +14,9 @@ campaign: $(READY) ## run the study on this machine: figures and a summary, in f
 	$(BIN)/fab deploy run-campaign
 
 test: $(READY) ## all tests that fit in eight minutes
-	$(BIN)/python -m pytest -m "not slow and not lab"
+	$(BIN)/python -m pytest -n 4 --dist worksteal -m "not slow" tests/unit tests/models
+	@# One after the other: campaigns pin cores and judge what else runs.
+	$(BIN)/python -m pytest -m "not slow" tests/local
 
 test-slow: $(READY) ## those that take longer
 	$(BIN)/python -m pytest -m "slow and not lab"

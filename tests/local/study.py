@@ -20,7 +20,7 @@ name = "short"
 models = {models}
 users = {users}
 spawn_rate = 200
-think_time = [0.05, 0.15]
+think_time = {think}
 settle = {settle}
 measure = {measure}
 timeout = 5
@@ -48,10 +48,14 @@ def write_plan(
     client: str = "lean",
     models: Sequence[str] = ("single", "thread"),
     users: Sequence[int] = (20, 40),
+    think: Sequence[float] = (0.05, 0.15),
     settle: float = 1,
     measure: float = 3,
 ) -> Path:
-    """A short plan on ports of its own: two models and two steps, where nothing else is asked."""
+    """A short plan on ports of its own: two models and two steps, where nothing else is asked.
+
+    Seconds. Without think time a campaign has no calibration, which takes longer than its run.
+    """
     port, master_port = free_ports(2)
     path = directory / "short.toml"
     path.write_text(
@@ -59,6 +63,7 @@ def write_plan(
             client=client,
             models=json.dumps(list(models)),
             users=list(users),
+            think=list(think),
             settle=settle,
             measure=measure,
             port=port,

@@ -71,18 +71,18 @@ def ask_together(server: Server, clients: int) -> list[bytes]:
 
 
 def test_silent_client(model: str, start: Start) -> None:
-    server = start(model, "--timeout", "1")
+    server = start(model, "--timeout", "2")
     with server.connect() as silent:
         began = time.monotonic()
         answer = server.ask()
         took = time.monotonic() - began
         assert body_of(answer) == echo(REQUEST)
         if server.slots == 1:  # one at a time: the silent one is first, and has its timeout
-            assert 0.8 < took < 5
+            assert 1.6 < took < 6
         else:
-            assert took < 0.8
+            assert took < 1.6
         assert silent.recv(100) == b""
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 6
     counts = server.stop()
     assert (counts["accepted"], counts["answered"], counts["timed_out"]) == (2, 1, 1)
 
@@ -120,13 +120,13 @@ def test_2000_clients_at_once(model: str, start: Start) -> None:
 
 
 def test_waiting_for_the_database(model: str, start: Start) -> None:
-    server = start(model, "--wait-ms", "100")
+    server = start(model, "--wait-ms", "300")
     began = time.monotonic()
     assert all(ask_together(server, 6))
     took = time.monotonic() - began
-    assert took >= 0.1 * math.ceil(6 / server.slots)
+    assert took >= 0.3 * math.ceil(6 / server.slots)
     if server.slots > 1:
-        assert took < 0.55
+        assert took < 1.65
 
 
 class Load:
