@@ -34,6 +34,7 @@ PermitRootLogin prohibit-password
 UsePAM no
 StrictModes no
 UseDNS no
+ClientAliveInterval 5
 Subsystem sftp internal-sftp
 SetEnv PATH={path}
 """

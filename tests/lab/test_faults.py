@@ -58,8 +58,8 @@ def measuring(
         process.communicate(timeout=10)
 
 
-def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
-    out, err = process.communicate(timeout=RUN_S)
+def ended(process: subprocess.Popen[str], within_s: float = RUN_S) -> tuple[int, str]:
+    out, err = process.communicate(timeout=within_s)
     assert "Traceback" not in out + err, out + err
     return process.returncode, out + err
 
@@ -111,3 +111,19 @@ def test_a_slow_network_shows_in_the_response_times(deployed: Control) -> None:
     assert step["requests"] > 0
     assert step["mean_ms"] > 50 + 2 * 50  # the server's wait, the way back of the handshake, that of the answer
     assert deployed.left() == {}
+
+
+@pytest.mark.timeout(250)
+def test_a_load_host_cut_off_in_a_step_is_done_without(deployed: Control) -> None:
+    with measuring(deployed, measure=30) as process:
+        deployed.lab.network.cut(LOAD[0])
+        status, said = ended(process, 200)
+    assert status in (0, 3), said
+    assert "worker-lost" in said, said
+    assert f"{LOAD[0]} can't be reached: on with {LOAD[1]}" in said
+    run = sealed(deployed)
+    assert (run["state"], run["attempt"], run["load"], run["without"]) == ("done", 2, [LOAD[1]], [LOAD[0]]), said
+    steps = pd.read_csv(deployed.directory / "results" / "latest" / "steps.csv")
+    assert steps["requests"].gt(0).all()
+    # There the leases end what ran, and sshd gives up the tunnel.
+    until(lambda: deployed.left() == {}, 40, "the lost host's own end of what ran and listened there")
