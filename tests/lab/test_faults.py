@@ -113,7 +113,7 @@ def test_a_slow_network_shows_in_the_response_times(deployed: Control) -> None:
     assert deployed.left() == {}
 
 
-@pytest.mark.timeout(250)
+@pytest.mark.timeout(400)
 def test_a_load_host_cut_off_in_a_step_is_done_without(deployed: Control) -> None:
     with measuring(deployed, measure=30) as process:
         deployed.lab.network.cut(LOAD[0])
