@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 from cluster import commands, interrupts, manifest, tunnel
 from cluster.errors import HostError, LostHostError, RunError, StoppedError, StudyError
-from cluster.hosts import Ended, Handle, Host, Spawn, at_once
+from cluster.hosts import LEASE_S, Ended, Handle, Host, Spawn, at_once
 from cluster.inventory import DIRECT, LOOPBACK, Inventory
 from cluster.kernel import OPENED
 from cluster.layout import CampaignFiles, RunFiles, point_latest, read_json, write_json, write_whole
@@ -30,7 +30,6 @@ from cluster.probe import NOT_READY
 from cluster.renewing import Renewing
 from cluster.serving import Server
 
-LEASE_S = 20.0
 RENEW_S = 2.0
 SERVER_READY_S = 15.0
 READY_TURN_S = 1.0  # between two looks whether a command that isn't ready still lives
@@ -354,8 +353,10 @@ def _way_to_master(study: Study, host: Host, work: Path, spawn: Callable[..., Ha
         return address, port
 
     def start(name: str, argv: tuple[str, ...]) -> Path:
+        log = study.control.directory / work / f"{name}.log"
+        log.unlink(missing_ok=True)  # of a fab that was killed: it names that tunnel's port
         spawn(study.control, name, argv)
-        return study.control.directory / work / f"{name}.log"
+        return log
 
     return LOOPBACK, tunnel.opened(study.control, host.entry, port, start)
 

@@ -23,6 +23,7 @@ from cluster.inventory import LOCAL, HostEntry
 Result = TypeVar("Result")
 
 COMMAND_S = 30.0
+LEASE_S = 20.0  # a host that control has not reached for so long ends what the study runs there
 PROJECT = Path(__file__).resolve().parent.parent
 STATE = PROJECT / ".study"  # what the study keeps on the machine where fab runs
 

@@ -21,7 +21,7 @@ from paramiko import Channel
 from cluster import openssh
 from cluster.connect import BROKEN, connect
 from cluster.errors import HostError, UnreachableError
-from cluster.hosts import COMMAND_S, PROJECT, Completed, Host
+from cluster.hosts import COMMAND_S, LEASE_S, PROJECT, Completed, Host
 from cluster.inventory import REMOTE_DIR, HostEntry
 from cluster.openssh import CONNECT_S
 from cluster.release import Release
@@ -210,7 +210,9 @@ class SshHost(Host):
 
     def _asked_to_renew(self) -> Any:
         if self._keeper is None:
-            line = shlex.join(self._python_with("supervise", ["keep", "--state", str(self.state)]))
+            line = shlex.join(
+                self._python_with("supervise", ["keep", "--state", str(self.state), "--lease", f"{LEASE_S:g}"])
+            )
             self._keeper = self._session()
             self._keeper.exec_command(f"exec {line}")
             self._keeper.sendall(_source("supervise"))

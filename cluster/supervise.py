@@ -35,7 +35,6 @@ LEASE = "lease"
 ENDINGS = ("exited", "stopped", "lease", "memory", "lifetime", "vanished")
 PR_SET_PDEATHSIG = 1
 LAST_LINES = 5
-KEEP_S = 60
 
 
 @dataclass(frozen=True)
@@ -347,14 +346,15 @@ def renew(state: Path) -> list[dict[str, Any]]:
     return [asdict(process) for process in listed(state)]
 
 
-def keep(state: Path) -> None:
+def keep(state: Path, lease_s: float) -> None:
     """Renew at each line read, and answer with a line: one process for a whole run, and none for each renewal.
 
-    Ends with its input, and after KEEP_S without a line: whoever asked is gone, and the connection doesn't know it.
+    Ends with its input, and where no line renews the lease in time, like what it keeps: whoever asked is gone, and the
+    connection may not know it. Zero switches that off.
     """
-    signal.alarm(KEEP_S)
+    signal.setitimer(signal.ITIMER_REAL, lease_s)
     for _ in sys.stdin:
-        signal.alarm(KEEP_S)
+        signal.setitimer(signal.ITIMER_REAL, lease_s)
         print(json.dumps(renew(state)), flush=True)
 
 
@@ -401,7 +401,7 @@ def main(arguments: list[str] | None = None) -> int:
     elif options.action == "stop":
         answer = stop(options.state, options.name)
     elif options.action == "keep":
-        keep(options.state)
+        keep(options.state, options.lease)
         return 0
     elif options.action == "renew":
         answer = renew(options.state)

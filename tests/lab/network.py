@@ -87,6 +87,10 @@ class Network:
             self._ip(BRIDGE, "link", "set", port, "master", bridge, "up")
         self._ip(BRIDGE, "link", "set", f"{host}-slow", "up")
 
+    def unroute(self, host: str, other: str) -> None:
+        """Nothing goes from the host to that other one: as if a router in between knew no way."""
+        self._ip(host, "route", "add", "blackhole", self.address(other))
+
     def only_ssh_out(self, host: str) -> None:
         """The host takes nothing but answers from sshds, as behind a home router: it can call, and not be called."""
         self._ip(host, "rule", "add", "pref", "1", "iif", PORT, "ipproto", "tcp", "sport", "22", "lookup", "local")
@@ -104,6 +108,7 @@ class Network:
         self._relays.clear()
         for host in self.addresses:
             self._ip(BRIDGE, "link", "set", host, "up")
+            self._ip(host, "route", "flush", "type", "blackhole")
             if "blackhole" in self._ip(host, "rule", "list"):
                 self._ip(host, "rule", "add", "pref", "0", "lookup", "local")
                 for preference in ("1", "2", "3"):

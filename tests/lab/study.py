@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.lab.machines import CONTROL, HOSTS, Lab
-from tests.local.study import FAB, PROJECT, environment, write_plan
+from tests.local.study import FAB, PROJECT, environment, until, write_plan
 
-INVENTORY, PLAN = "lab.ini", "short.toml"
+INVENTORY = "lab.ini"
+RUN_S = 100.0
+
+# No think time: nothing to calibrate for. The server's wait keeps the rate low.
+PLAN = """
+name = "short"
+models = {models}
+users = [8]
+spawn_rate = 100
+think_time = [0, 0]
+settle = 1
+measure = {measure}
+timeout = 3
+return_step = false
+aa = false
+[work]
+wait_ms = 50
+"""
 
 
 class Control:
@@ -35,6 +56,14 @@ class Control:
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
         )  # fmt: skip
 
+    def ask(self, models: Sequence[str] = ("thread",), measure: int = 4) -> None:
+        """Another plan: one step of so many seconds for each model."""
+        self.plan.write_text(PLAN.format(models=json.dumps(list(models)), measure=measure), encoding="utf-8")
+
+    @property
+    def campaign(self) -> Path:
+        return self.directory / "results" / "latest"
+
     def left(self) -> dict[str, list[str]]:
         return left(self.lab)
 
@@ -51,4 +80,40 @@ def left(lab: Lab) -> dict[str, list[str]]:
     return {host: what for host, what in found.items() if what}
 
 
-__all__ = ["INVENTORY", "PLAN", "PROJECT", "Control", "left"]
+@contextmanager
+def measuring(control: Control, sealed: int = 0) -> Iterator[subprocess.Popen[str]]:
+    """fab run-campaign, in the measure window of a run that has so many before it; waited for, never left behind."""
+    began = time.time()
+    process = control.begin("run-campaign")
+
+    def measures() -> bool:
+        assert process.poll() is None, process.communicate()
+        runs = control.campaign / "runs"
+        return len(list(runs.glob("*/run.json"))) == sealed and any(map(in_window, runs.glob("*/live.json")))
+
+    def in_window(live: Path) -> bool:
+        """Whether a master wrote it now, and not one that was killed before."""
+        try:
+            return (
+                live.stat().st_mtime > began and json.loads(live.read_text(encoding="utf-8")).get("phase") == "measure"
+            )
+        except (OSError, ValueError):  # just being replaced
+            return False
+
+    try:
+        until(measures, RUN_S, "the measure window")
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate(timeout=10)
+
+
+def ended(process: subprocess.Popen[str], within_s: float = RUN_S) -> tuple[int, str]:
+    """Wait for fab's end; returns its exit status and all that it said."""
+    out, err = process.communicate(timeout=within_s)
+    assert "Traceback" not in out + err, out + err
+    return process.returncode, out + err
+
+
+__all__ = ["INVENTORY", "PROJECT", "Control", "ended", "left", "measuring"]

@@ -5,63 +5,14 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pandas as pd
 import pytest
 
 from cluster.hosts import STATE
 from tests.lab.machines import CONTROL, LOAD, TARGET
-from tests.lab.study import Control
-from tests.local.study import live, until
-
-RUN_S = 100.0
-
-# No think time: nothing to calibrate for. The server's wait keeps the rate low.
-PLAN = """
-name = "short"
-models = {models}
-users = [8]
-spawn_rate = 100
-think_time = [0, 0]
-settle = 1
-measure = {measure}
-timeout = 3
-return_step = false
-aa = false
-[work]
-wait_ms = 50
-"""
-
-
-@contextmanager
-def measuring(
-    control: Control, models: tuple[str, ...] = ("thread",), measure: int = 4
-) -> Iterator[subprocess.Popen[str]]:
-    """fab, in the measure window of its last model; waited for, and never left behind."""
-    control.plan.write_text(PLAN.format(models=json.dumps(models), measure=measure), encoding="utf-8")
-    process = control.begin("run-campaign")
-    run = f"1-{models[-1]}"
-
-    def measures() -> bool:
-        assert process.poll() is None, process.communicate()
-        return live(control.directory / "results" / "latest", run).get("phase") == "measure"
-
-    try:
-        until(measures, RUN_S, "the measure window")
-        yield process
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.communicate(timeout=10)
-
-
-def ended(process: subprocess.Popen[str], within_s: float = RUN_S) -> tuple[int, str]:
-    out, err = process.communicate(timeout=within_s)
-    assert "Traceback" not in out + err, out + err
-    return process.returncode, out + err
+from tests.lab.study import Control, ended, measuring
+from tests.local.study import until
 
 
 def sealed(control: Control, label: str = "thread") -> dict[str, object]:
@@ -82,6 +33,7 @@ def pid_of(control: Control, host: str, name: str) -> int:
     [(TARGET, "server", "the server thread ended"), (CONTROL, "master", "Locust's master ended early")],
 )
 def test_a_killed_server_or_master_fails_the_run(deployed: Control, host: str, name: str, reason: str) -> None:
+    deployed.ask()
     with measuring(deployed) as process:
         os.kill(pid_of(deployed, host, name), signal.SIGKILL)
         status, said = ended(process)
@@ -93,6 +45,7 @@ def test_a_killed_server_or_master_fails_the_run(deployed: Control, host: str, n
 
 @pytest.mark.timeout(200)
 def test_a_killed_worker_is_told(deployed: Control) -> None:
+    deployed.ask()
     with measuring(deployed) as process:
         os.kill(pid_of(deployed, LOAD[0], f"{LOAD[0]}-1"), signal.SIGKILL)
         ended(process)
@@ -103,6 +56,7 @@ def test_a_killed_worker_is_told(deployed: Control) -> None:
 
 @pytest.mark.timeout(200)
 def test_a_slow_network_shows_in_the_response_times(deployed: Control) -> None:
+    deployed.ask()
     deployed.lab.network.slow(TARGET, delay_s=0.05, loss=0.01)
     with measuring(deployed) as process:
         status, said = ended(process)
@@ -115,7 +69,8 @@ def test_a_slow_network_shows_in_the_response_times(deployed: Control) -> None:
 
 @pytest.mark.timeout(400)
 def test_a_load_host_cut_off_in_a_step_is_done_without(deployed: Control) -> None:
-    with measuring(deployed, measure=30) as process:
+    deployed.ask(measure=30)
+    with measuring(deployed) as process:
         deployed.lab.network.cut(LOAD[0])
         status, said = ended(process, 200)
     assert status in (0, 3), said

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ import pytest
 
 from cluster import supervise
 from cluster.errors import HostError
-from cluster.hosts import Handle, LocalHost, Spawn
+from cluster.hosts import PROJECT, Handle, LocalHost, Spawn
 from cluster.inventory import HostEntry
 
 FOREVER = "import time; time.sleep(60)"
@@ -89,6 +90,13 @@ def test_a_renewed_lease_lets_it_live(host: LocalHost) -> None:
     while time.monotonic() < end:
         assert host.renew()["worker"] is None
         time.sleep(0.2)
+
+
+def test_what_renews_ends_when_nobody_asks_it_to_any_more(tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "cluster.supervise", "keep", "--state", str(tmp_path), "--lease", "0.5"]
+    with subprocess.Popen(argv, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as keeper:
+        assert keeper.stdin is not None  # stays open, as that of a connection whose other end is gone
+        assert keeper.wait(timeout=10) == -signal.SIGALRM
 
 
 def test_the_memory_guard_and_the_lifetime_end_it(host: LocalHost) -> None:
