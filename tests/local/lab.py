@@ -153,7 +153,7 @@ def replaced(directory: Path, shape: Shape, fault: Fault) -> dict[str, Any]:
 
     def worker(python: str, plan_file: Path, *asked: Any) -> tuple[str, ...]:
         own = plan_file
-        if fault.worker_think is not None and asked[-1] == WORKERS[1]:
+        if fault.worker_think is not None and WORKERS[1] in asked:
             own = directory / "other.toml"
             own.write_text(replace(shape, think=fault.worker_think).plan(), encoding="utf-8")
         return sound_worker(python, own, *asked)
