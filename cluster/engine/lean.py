@@ -130,6 +130,7 @@ class LeanUser(Recorded):
     def cycle(self) -> None:
         """Request and think until Locust says stop."""
         self._running = getcurrent()
+        self._wake = self._running.switch
         self._hub = get_hub()
         self._tell = self.environment.events.request.fire
         try:
@@ -223,13 +224,13 @@ class LeanUser(Recorded):
         return connection
 
     def _readable(self) -> None:
-        self._watcher.start(self._running.switch)
+        self._watcher.start(self._wake)
         self._hub.switch()
         self._watcher.stop()
 
     def _writable(self) -> None:
         self._watcher.events = WRITE
-        self._watcher.start(self._running.switch)
+        self._watcher.start(self._wake)
         try:
             self._hub.switch()
         finally:
@@ -257,9 +258,11 @@ class LeanUser(Recorded):
             if not answer.persistent:
                 self._parting.take(connection, self._watcher)
                 self._connection = self._watcher = None
+                return
         except OSError:
             pass
-        self._close()
+        connection.close()  # whose watcher was stopped when the answer came
+        self._connection = None
 
     def _think(self) -> None:
         """What Locust does between two tasks: wait, or without think time let the others run.
@@ -277,7 +280,7 @@ class LeanUser(Recorded):
 
     def _let_others_run(self) -> None:
         """gevent's `sleep(0)`, at half its cost."""
-        callback = self._hub.loop.run_callback(self._running.switch)
+        callback = self._hub.loop.run_callback(self._wake)
         try:
             self._hub.switch()
         except BaseException:
