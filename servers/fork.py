@@ -14,7 +14,7 @@ import time
 
 from servers.core.app import Handle
 from servers.core.children import Children
-from servers.core.conversation import converse
+from servers.core.conversation import converse, rehearse
 from servers.core.listener import Listener
 from servers.core.model import Model
 
@@ -23,6 +23,7 @@ MODEL = Model(name="fork", summary="a process for each connection (fork)")
 
 def serve(listener: Listener, handle: Handle, stop: int) -> None:
     """Give each client to a new child; reap each child as it ends, whether or not another client comes."""
+    rehearse(handle)
     children = Children(handle.counts)
 
     def give(client: socket.socket) -> None:

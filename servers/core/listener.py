@@ -37,6 +37,7 @@ class Listener:
         self._timeout = timeout
         self._backlog = backlog
         self._resume_at = 0.0
+        self.family = sock.family
         self.fileno = sock.fileno
         self.close = sock.close  # this process's descriptor; `shut` ends the listening of all that share it
 
