@@ -21,6 +21,7 @@ A refusal always ends the connection: nothing after it can be trusted to be a re
 
 from __future__ import annotations
 
+import functools
 import re
 import time
 from typing import NamedTuple
@@ -84,7 +85,13 @@ def parse(buffer: bytes) -> Request | None:
             raise Refusal(400, "a line must end in CRLF")
         return None
     size = end + 4
-    head = buffer if len(buffer) == size else buffer[:size]
+    return _read(buffer if len(buffer) == size else buffer[:size])
+
+
+@functools.lru_cache(64)  # clients repeat themselves; of at most MAX_HEAD bytes each
+def _read(head: bytes) -> Request:
+    """The request that a whole head is. The same bytes always mean the same, so that they are read once."""
+    size = len(head)
     match = _HEAD.fullmatch(head)
     if match is None:
         head = head.removeprefix(b"\r\n")
