@@ -92,9 +92,13 @@ class Network:
         self._ip(host, "route", "add", "blackhole", self.address(other))
 
     def only_ssh_out(self, host: str) -> None:
-        """The host takes nothing but answers from sshds, as behind a home router: it can call, and not be called."""
+        """The host takes nothing but answers from sshds, as behind a home router: it can call, and not be called.
+
+        A rule for every protocol would silence ARP too: a peer that has forgotten the host couldn't answer its call.
+        """
         self._ip(host, "rule", "add", "pref", "1", "iif", PORT, "ipproto", "tcp", "sport", "22", "lookup", "local")
-        self._ip(host, "rule", "add", "pref", "2", "iif", PORT, "blackhole")
+        for protocol in ("tcp", "udp"):
+            self._ip(host, "rule", "add", "pref", "2", "iif", PORT, "ipproto", protocol, "blackhole")
         self._ip(host, "rule", "add", "pref", "3", "lookup", "local")
         self._ip(host, "rule", "del", "pref", "0")
 
@@ -111,7 +115,7 @@ class Network:
             self._ip(host, "route", "flush", "type", "blackhole")
             if "blackhole" in self._ip(host, "rule", "list"):
                 self._ip(host, "rule", "add", "pref", "0", "lookup", "local")
-                for preference in ("1", "2", "3"):
+                for preference in ("1", "2", "2", "3"):
                     self._ip(host, "rule", "del", "pref", preference)
 
     def _ip(self, host: str, *arguments: str) -> str:

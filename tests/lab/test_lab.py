@@ -126,6 +126,8 @@ def test_control_takes_no_call_but_can_call(lab: Lab) -> None:
         lab.network.only_ssh_out(CONTROL)
         assert not connects(lab, LOAD[0], address, 5000)
         assert ssh(lab, LOAD[0], "true").returncode == 0
+        lab.ran(LOAD[0], "ip", "neigh", "flush", "all")  # as after a while out of reach: it has to ask for control again
+        assert ssh(lab, LOAD[0], "true").returncode == 0
 
 
 def test_what_runs_and_listens_on_a_host_is_told_and_ends_with_the_lab() -> None:
