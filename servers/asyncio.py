@@ -17,8 +17,35 @@ from servers.core.model import Model
 
 MODEL = Model(name="asyncio", summary="one thread, asyncio's own loop and protocols")
 
+_BATCH = 64  # clients accepted in a row before the others get their turn
+
 
 def serve(listener: Listener, handle: Handle, stop: int) -> None:
     """Protocols on the loop of the standard library."""
     with asyncio.Runner() as runner:
-        runner.run(protocol.serve(listener, handle, stop))
+        runner.run(protocol.serve(listener, handle, stop, accept))
+
+
+async def accept(listener: Listener, clients: protocol.Clients) -> None:
+    """Take clients in whenever the listening socket is readable, but for the rests that a shortage asks for."""
+    loop, door = asyncio.get_running_loop(), listener.fileno()
+    short = asyncio.Event()
+
+    def take() -> None:
+        for _ in range(_BATCH):
+            client = listener.accept()
+            if client is None:
+                break
+            clients.welcome(client)
+        if listener.resting():
+            loop.remove_reader(door)
+            short.set()
+
+    try:
+        while True:
+            loop.add_reader(door, take)
+            await short.wait()
+            short.clear()
+            await asyncio.sleep(listener.resting())
+    finally:
+        loop.remove_reader(door)

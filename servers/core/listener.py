@@ -35,9 +35,10 @@ class Listener:
         self._sock = sock
         self._counts = counts
         self._timeout = timeout
-        self._backlog = backlog
+        self.backlog = backlog
         self._resume_at = 0.0
         self.family = sock.family
+        self.dup = sock.dup
         self.fileno = sock.fileno
         self.close = sock.close  # this process's descriptor; `shut` ends the listening of all that share it
 
@@ -50,8 +51,8 @@ class Listener:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             sock.bind(self._sock.getsockname())
-            sock.listen(self._backlog)
-            found.append(Listener(sock, self._counts, self._timeout, self._backlog))
+            sock.listen(self.backlog)
+            found.append(Listener(sock, self._counts, self._timeout, self.backlog))
         return found
 
     def accept(self) -> socket.socket | None:

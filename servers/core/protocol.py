@@ -11,16 +11,17 @@ import asyncio
 import contextlib
 import socket
 import time
+from collections.abc import Callable, Coroutine
 from typing import cast
 
-from servers.core.app import Handle
+from servers.core.app import Handle, stop_reading
 from servers.core.channel import CLOSED, LINGERING, READING, WAITING, WRITING, Channel
 from servers.core.counts import Ending
 from servers.core.http import MAX_HEAD
 from servers.core.listener import Listener
 
-_BATCH = 64  # clients accepted in a row before the others get their turn
 _SWEEPS = 8  # looks at the deadlines within one timeout
+_BREATH = 0.005
 
 
 class HttpProtocol(Channel, asyncio.Protocol):
@@ -31,15 +32,24 @@ class HttpProtocol(Channel, asyncio.Protocol):
     _ended = False  # the client sends no more, and is owed an answer
     _held = False  # reading is paused
 
-    def __init__(self, client: socket.socket, handle: Handle, everybody: set[HttpProtocol]) -> None:
-        super().__init__(client, handle, time.monotonic())
+    def __init__(self, handle: Handle, everybody: set[HttpProtocol]) -> None:
+        self.handle = handle
+        self.deadline = time.monotonic() + handle.timeout
         self._everybody = everybody
-        everybody.add(self)
-        handle.waiting.add(client)  # stopping ends what it may receive; what has come is still answered
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         self.transport.set_write_buffer_limits(0)
+        self._everybody.add(self)
+        if self.handle.stopping:
+            self.stop_receiving()
+
+    def stop_receiving(self) -> None:
+        """What has come is still answered; then the end is read."""
+        if not self.transport.is_closing():
+            client = socket.socket(fileno=self.transport.get_extra_info("socket").fileno())
+            stop_reading(client)
+            client.detach()  # it stays the transport's
 
     def data_received(self, data: bytes) -> None:
         if self.phase in (READING, LINGERING):
@@ -107,67 +117,71 @@ class HttpProtocol(Channel, asyncio.Protocol):
 
     def _close(self) -> None:
         self._everybody.discard(self)
-        self.handle.waiting.discard(self.client)
         if self._paused:
             self.transport.abort()
         else:
             self.transport.close()
 
 
-async def serve(listener: Listener, handle: Handle, stop: int) -> None:
-    """Serve until told to stop, then until the last client is gone."""
-    loop = asyncio.get_running_loop()
-    everybody: set[HttpProtocol] = set()
-    stopped = asyncio.Event()
-    tasks: set[asyncio.Task[object]] = set()
+class Clients:
+    """All that are open on one loop."""
 
-    def welcome(client: socket.socket) -> None:
-        protocol = HttpProtocol(client, handle, everybody)
-        task = loop.create_task(connect(protocol))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
+    def __init__(self, handle: Handle) -> None:
+        self.handle = handle
+        self.open: set[HttpProtocol] = set()
+        self._coming: set[asyncio.Task[object]] = set()
 
-    async def connect(protocol: HttpProtocol) -> None:
+    def new(self) -> HttpProtocol:
+        """The protocol of another client."""
+        return HttpProtocol(self.handle, self.open)
+
+    def welcome(self, client: socket.socket) -> None:
+        """One that was accepted by us, not by the loop."""
+        client.setblocking(False)
+        task = asyncio.get_running_loop().create_task(self._connect(client))
+        self._coming.add(task)
+        task.add_done_callback(self._coming.discard)
+
+    async def _connect(self, client: socket.socket) -> None:
         try:
-            await loop.connect_accepted_socket(lambda: protocol, protocol.client)
+            await asyncio.get_running_loop().connect_accepted_socket(self.new, client)
         except OSError:  # the client is gone
-            everybody.discard(protocol)
-            handle.waiting.discard(protocol.client)
-            protocol.client.close()
-            handle.counts.closed(Ending.DROPPED)
+            client.close()
+            self.handle.counts.closed(Ending.DROPPED)
 
-    def accept() -> None:
-        for _ in range(_BATCH):
-            client = listener.accept()
-            if client is None:
-                break
-            client.setblocking(False)
-            welcome(client)
-        if rest := listener.resting():
-            loop.remove_reader(listener.fileno())
-            loop.call_later(rest, open_door)
-
-    def open_door() -> None:
-        if not stopped.is_set():
-            loop.add_reader(listener.fileno(), accept)
-
-    def sweep() -> None:
+    def sweep(self) -> None:
+        """End those whose time is over, now and from now on."""
         now = time.monotonic()
-        for protocol in list(everybody):
+        for protocol in list(self.open):
             if protocol.deadline <= now and protocol.phase != WAITING:
                 protocol.on_time(now)
-        loop.call_later(min(handle.timeout / _SWEEPS, 1.0), sweep)
+        asyncio.get_running_loop().call_later(min(self.handle.timeout / _SWEEPS, 1.0), self.sweep)
 
+    async def drain(self) -> None:
+        """Take nothing more from anybody, and answer what has come."""
+        for protocol in list(self.open):
+            protocol.stop_receiving()
+        while self.handle.counts.open:  # those too who are just being taken in
+            await asyncio.sleep(_BREATH)
+
+
+# Accepts until it is cancelled.
+Accept = Callable[[Listener, Clients], Coroutine[None, None, None]]
+
+
+async def serve(listener: Listener, handle: Handle, stop: int, accept: Accept) -> None:
+    """Serve until told to stop, then until the last client is gone."""
+    loop = asyncio.get_running_loop()
+    clients = Clients(handle)
+    stopped = asyncio.Event()
     loop.add_reader(stop, stopped.set)
-    open_door()
-    sweep()
-    await stopped.wait()
+    clients.sweep()
+    async with asyncio.TaskGroup() as group:
+        door = group.create_task(accept(listener, clients))
+        await stopped.wait()
+        door.cancel()
     loop.remove_reader(stop)
-    loop.remove_reader(listener.fileno())
     with contextlib.closing(listener):
         for client in listener.last_clients():
-            client.setblocking(False)
-            welcome(client)
-        handle.hang_up()
-        while everybody:
-            await asyncio.sleep(0.005)
+            clients.welcome(client)
+        await clients.drain()
