@@ -24,18 +24,9 @@ def serve(listener: Listener, handle: Handle, stop: int) -> None:
     import gevent
     from gevent import monkey, socket
 
-    class Client(socket.socket):  # type: ignore[misc]
-        """Ending what can be received wakes who receives; gevent's own shutdown would raise in that greenlet."""
-
-        __slots__ = ()  # a dictionary for each client would cost a twentieth of its request
-
-        def shutdown(self, how: int) -> None:
-            self._sock.shutdown(how)
-
     def welcome(client: socket.socket) -> None:
-        mine = Client(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, client.detach())
-        mine.timeout = handle.timeout
-        gevent.spawn_raw(converse, mine, handle)
+        client.timeout = handle.timeout
+        gevent.spawn_raw(converse, client, handle)
 
     def accept() -> None:
         while client := listener.accept():
@@ -45,7 +36,7 @@ def serve(listener: Listener, handle: Handle, stop: int) -> None:
             gevent.spawn_later(rest, lambda: handle.stopping or door.start(accept))
 
     monkey.patch_time()
-    family = listener.family
+    listener = listener.over(socket.socket)
     loop = gevent.get_hub().loop
     door = loop.io(listener.fileno(), READABLE)
     door.start(accept)
@@ -55,3 +46,4 @@ def serve(listener: Listener, handle: Handle, stop: int) -> None:
         welcome(client)
     while handle.counts.open:
         gevent.sleep(BREATH)
+    listener.close()

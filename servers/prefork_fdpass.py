@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
+import sys
 import time
 
 from servers.core.app import Handle
@@ -28,6 +29,8 @@ MODEL = Model(
 )
 
 CLIENT, FREE = b"c", b"f"  # the two messages
+DESCRIPTOR_SIZE = 4  # bytes of an int, as the kernel passes it
+DESCRIPTOR_SPACE = socket.CMSG_SPACE(DESCRIPTOR_SIZE)
 
 
 def serve(listener: Listener, handle: Handle, stop: int, processes: int) -> None:
@@ -77,8 +80,10 @@ class Pool:
 
     def _work(self, channel: socket.socket) -> None:
         self.listener.close()
-        while fds := socket.recv_fds(channel, 1, 1)[1]:
-            converse(socket.socket(socket.AF_INET, socket.SOCK_STREAM, fileno=fds[0]), self.handle)
+        family = self.listener.family
+        while control := channel.recvmsg(1, DESCRIPTOR_SPACE)[1]:
+            fd = int.from_bytes(control[0][2], sys.byteorder)
+            converse(socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, fd), self.handle)
             if self.handle.stopping:
                 return
             channel.send(FREE)
@@ -87,15 +92,17 @@ class Pool:
         """Hand a client over to one that is free."""
         pidfd = self.free.pop()
         self.children.owed[pidfd] = 1
-        with contextlib.suppress(OSError):  # it has ended, as will be heard: the client is counted as aborted then
-            socket.send_fds(self.channels[pidfd], [CLIENT], [client.fileno()])
+        passed = socket.SOL_SOCKET, socket.SCM_RIGHTS, client.fileno().to_bytes(DESCRIPTOR_SIZE, sys.byteorder)
+        try:  # noqa: SIM105 - for each client
+            self.channels[pidfd].sendmsg((CLIENT,), (passed,))
+        except OSError:  # it has ended, as will be heard: the client is counted as aborted then
+            pass
         client.close()
         return pidfd
 
     def hear(self, fd: int) -> None:
         """A process is free again, or has ended; then another takes its place."""
-        if fd in self.workers:
-            pidfd = self.workers[fd]
+        if pidfd := self.workers.get(fd):
             if self.channels[pidfd].recv(1):
                 self.children.settle(pidfd)
                 self.free.append(pidfd)

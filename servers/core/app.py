@@ -70,13 +70,20 @@ class Handle:
         """Stop waiting for requests: a blocked receive takes what has already come, then sees the end."""
         self.stopping = True
         for client in tuple(self.waiting):
-            stop_reading(client)
+            stop_reading(client.fileno())
 
 
-def stop_reading(client: socket.socket) -> None:
-    """Let every receive on this connection return at once. The client may be gone already."""
-    with contextlib.suppress(OSError):
-        client.shutdown(socket.SHUT_RD)
+def stop_reading(fd: int) -> None:
+    """Let every receive on this connection take what has come, then see the end. The client may be gone already.
+
+    By the descriptor, since libraries have notions of their own of what a shutdown means to those who wait.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        client = socket.socket(fileno=fd)
+        try:
+            client.shutdown(socket.SHUT_RD)
+        finally:
+            client.detach()
 
 
 def escape(head: bytes) -> bytes:

@@ -70,8 +70,8 @@ class Children:
             )  # the interpreter's farewell has nothing to save here, and would copy every page it touches
 
     def settle(self, pidfd: int) -> None:
-        """A child has finished all that it was given, and rests: what it counted becomes ours."""
-        self.counts.collect(self.living[pidfd][1])
+        """A child has finished all that it was given, and rests."""
+        self.counts.settle(self.living[pidfd][1])
         self.owed[pidfd] = 0
 
     def reap(self, pidfd: int) -> None:

@@ -63,7 +63,10 @@ class Conversation:
                 return self.end(Ending.ABORTED if handle.stopping else Ending.DROPPED)
             if reply.wait_ms:
                 time.sleep(reply.wait_ms / 1000)
-            self._send(reply.wire)
+            sent = self.client.send(reply.wire)
+            if sent < len(reply.wire):  # more than the kernel's buffer takes, or a client that doesn't read
+                self.client.settimeout(handle.timeout)
+                self.client.sendall(memoryview(reply.wire)[sent:])
         except (TimeoutError, BlockingIOError):  # from settimeout, or from the limit set on the listening socket
             return self.end(Ending.TIMED_OUT)
         except OSError:
@@ -72,7 +75,11 @@ class Conversation:
             self.answers += 1
             handle.counts.answered(reply.status)
             return True
-        return self._close(reply)
+        if reply.lingers:
+            linger(self.client)
+        self.client.close()
+        handle.counts.finished(reply.status)
+        return False
 
     def end(self, ending: Ending) -> bool:
         """Close without an answer. Always False, for a turn to return."""
@@ -94,7 +101,7 @@ class Conversation:
             deadline = 0.0
             handle.waiting.add(client)
             if handle.stopping:
-                stop_reading(client)
+                stop_reading(client.fileno())
             try:
                 while reply is None:
                     data = client.recv(MAX_HEAD)
@@ -110,20 +117,6 @@ class Conversation:
                 handle.waiting.discard(client)
         self.buffer = buffer[reply.size :]
         return reply
-
-    def _send(self, wire: bytes) -> None:
-        sent = self.client.send(wire)
-        if sent < len(wire):  # more than the kernel's buffer takes, or a client that doesn't read
-            self.client.settimeout(self.handle.timeout)
-            self.client.sendall(memoryview(wire)[sent:])
-
-    def _close(self, reply: Reply) -> bool:
-        """Close after the last answer. Always False, for a turn to return."""
-        if reply.lingers:
-            linger(self.client)
-        self.client.close()
-        self.handle.counts.finished(reply.status)
-        return False
 
 
 def linger(client: socket.socket) -> None:

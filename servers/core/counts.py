@@ -88,11 +88,19 @@ class Counts:
         self._row = self._table[number * _WIDTH : (number + 1) * _WIDTH]
         self._lock = _thread.allocate_lock()
 
-    def collect(self, number: int, owed: int = 0) -> None:
-        """In the parent, while nobody writes to a lent row: add it to our own.
+    def settle(self, number: int) -> None:
+        """In the parent, while a child has nothing in hand: what it ended is open no more, as our peak has to know."""
+        at = number * _WIDTH + _OPEN
+        if ended := self._table[at]:
+            self._table[at] = 0
+            with self._lock:
+                self._row[_OPEN] += ended
 
-        `owed` connections were given to the child. Those that it didn't end, and those that it accepted itself and
-        didn't end, were aborted by its own end.
+    def take_back(self, number: int, owed: int = 0) -> None:
+        """In the parent, after the child has ended: add its row to our own, and lend it again.
+
+        `owed` connections were given to the child and not settled. Those that it didn't end, and those that it
+        accepted itself and didn't end, were aborted by its own end.
         """
         lent = self._table[number * _WIDTH : (number + 1) * _WIDTH]
         left = max(owed + lent[_OPEN], 0)
@@ -102,10 +110,6 @@ class Counts:
             for place, value in enumerate(lent):
                 self._row[place] += value
                 lent[place] = 0
-
-    def take_back(self, number: int, owed: int = 0) -> None:
-        """In the parent, after the child has ended: collect its row, and lend it again."""
-        self.collect(number, owed)
         self._lent.discard(number)
         self._free.append(number)
 

@@ -75,6 +75,7 @@ class Refusal(Exception):
         self.why = why
 
 
+@functools.lru_cache(64)  # the same bytes always mean the same, and clients repeat themselves
 def parse(buffer: bytes) -> Request | None:
     """The first request in the buffer, or None while its head is not whole."""
     end = buffer.find(b"\r\n\r\n", 0, MAX_HEAD)
@@ -85,13 +86,7 @@ def parse(buffer: bytes) -> Request | None:
             raise Refusal(400, "a line must end in CRLF")
         return None
     size = end + 4
-    return _read(buffer if len(buffer) == size else buffer[:size])
-
-
-@functools.lru_cache(64)  # clients repeat themselves; of at most MAX_HEAD bytes each
-def _read(head: bytes) -> Request:
-    """The request that a whole head is. The same bytes always mean the same, so that they are read once."""
-    size = len(head)
+    head = buffer[:size]
     match = _HEAD.fullmatch(head)
     if match is None:
         head = head.removeprefix(b"\r\n")
@@ -144,33 +139,25 @@ def _announces_body(lengths: list[bytes], codings: list[bytes], method: bytes, m
     return length > 0
 
 
-class _Clock:
-    """The Date field, written anew once a second."""
-
-    def __init__(self) -> None:
-        self.second = 0
-        self.field = b""
-
-    def date(self) -> bytes:
-        now = int(time.time())
-        if now != self.second:
-            self.field = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(now)).encode()
-            self.second = now
-        return self.field
-
-
-_date = _Clock().date
-
-
 def encode(status: int, body: bytes, *, persistent: bool = False, head_only: bool = False) -> bytes:
     """An answer as it goes over the wire."""
+    return _encoded(status, body, persistent, head_only, int(time.time()))
+
+
+@functools.lru_cache(4)  # few, since a body may be large: within a second the same answer is the same bytes
+def _encoded(status: int, body: bytes, persistent: bool, head_only: bool, now: int) -> bytes:
     return _ANSWER % (
         REASONS[status],
-        _date(),
+        _date(now),
         len(body),
         b"Connection: keep-alive\r\n" if persistent else b"Connection: close\r\n",
         b"" if head_only else body,
     )
+
+
+@functools.lru_cache(1)
+def _date(now: int) -> bytes:
+    return time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(now)).encode()
 
 
 def encode_refusal(refusal: Refusal) -> bytes:

@@ -55,6 +55,11 @@ class Listener:
             found.append(Listener(sock, self._counts, self._timeout, self.backlog))
         return found
 
+    def over(self, kind: type[socket.socket]) -> Listener:
+        """The same listening socket in the hands of another library: its accept gives clients of that kind."""
+        sock = kind(self.family, socket.SOCK_STREAM, socket.IPPROTO_TCP, self._sock.detach())
+        return Listener(sock, self._counts, self._timeout, self.backlog)
+
     def accept(self) -> socket.socket | None:
         """The next client, or None where none waits or accepting has to rest. Never blocks."""
         try:

@@ -47,9 +47,7 @@ class HttpProtocol(Channel, asyncio.Protocol):
     def stop_receiving(self) -> None:
         """What has come is still answered; then the end is read."""
         if not self.transport.is_closing():
-            client = socket.socket(fileno=self.transport.get_extra_info("socket").fileno())
-            stop_reading(client)
-            client.detach()  # it stays the transport's
+            stop_reading(self.transport.get_extra_info("socket").fileno())
 
     def data_received(self, data: bytes) -> None:
         if self.phase in (READING, LINGERING):

@@ -19,6 +19,9 @@ class Reply(NamedTuple):
     size: int  # bytes of the buffer that are answered
 
 
+_new = tuple.__new__  # as Reply's own does, in Python
+
+
 def reply_to(buffer: bytes, handle: Handle) -> Reply | None:
     """The answer to the first request in the buffer, or None while its head is not whole. Burns its CPU time."""
     try:
@@ -33,4 +36,4 @@ def reply_to(buffer: bytes, handle: Handle) -> Reply | None:
     stays = handle.keeps(request)
     wire = encode(answer.status, answer.body, persistent=stays, head_only=request.method == b"HEAD")
     lingers = request.bodied or len(buffer) > request.size
-    return Reply(wire, answer.status, answer.wait_ms, stays, lingers, request.size)
+    return _new(Reply, (wire, answer.status, answer.wait_ms, stays, lingers, request.size))

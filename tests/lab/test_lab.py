@@ -126,7 +126,7 @@ def test_control_takes_no_call_but_can_call(lab: Lab) -> None:
         lab.network.only_ssh_out(CONTROL)
         assert not connects(lab, LOAD[0], address, 5000)
         assert ssh(lab, LOAD[0], "true").returncode == 0
-        lab.ran(LOAD[0], "ip", "neigh", "flush", "all")  # as after a while out of reach: it has to ask for control again
+        lab.ran(LOAD[0], "ip", "neigh", "flush", "all")  # as after a while out of reach
         assert ssh(lab, LOAD[0], "true").returncode == 0
 
 
