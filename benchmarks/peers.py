@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -44,10 +45,12 @@ def program(name: str) -> str | None:
 
 @contextlib.contextmanager
 def ended(*arguments: str, core: int, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process on one core that doesn't outlive the block."""
+    """A process on one core that doesn't outlive the block, nor does any child that it leaves."""
     with log.open("wb") as output:
-        command = ["taskset", "-c", str(core), *arguments]
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=PROJECT)
+        process = subprocess.Popen(
+            ["taskset", "-c", str(core), *arguments],
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=PROJECT, start_new_session=True,
+        )  # fmt: skip
     try:
         yield process
     finally:
@@ -57,6 +60,8 @@ def ended(*arguments: str, core: int, log: Path) -> Iterator[subprocess.Popen[by
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # a twin that forked a pool doesn't end it
 
 
 @contextlib.contextmanager
