@@ -80,7 +80,7 @@ def _called(ratio: Ratio) -> str:
 def control_lines(ranking: Ranking, plan: Plan) -> list[str]:
     """The A/A control: the same model under two names, so that its ratio shows what the study can't tell apart."""
     parts = (("peak goodput", ranking.goodput.control), ("mean response time", ranking.response.control))
-    lines = [f"- {name}: {ratio.sentence()}" for name, ratio in parts if ratio is not None]
+    lines = [f"- {name}: {_called(ratio)}" for name, ratio in parts if ratio is not None]
     if not lines and plan.aa:
         return ["- no valid step of both runs to compare"]
     return lines

@@ -70,6 +70,8 @@ def test_the_control_is_never_ranked(six: Analysis) -> None:
     assert "single-aa" not in analysis.summary["model"].tolist()
     assert all("single-aa" not in (ratio.first, ratio.second) for ratio in analysis.ranking.goodput.ratios)
     assert analysis.ranking.goodput.control is not None
+    section = analysis.text.partition("## A/A control")[2].partition("##")[0]
+    assert section.count(", tie (") + section.count(", undetermined (") == 2
 
 
 def test_figures_of_the_summary_are_medians_over_blocks_at_the_common_step(tmp_path: Path) -> None:
