@@ -30,6 +30,7 @@ from servers.core.model import Model, measured
 
 ROUNDS = 3
 BUSY = 0.9  # of the server's core; below it something else was the limit
+FILE_WIDTH = 120  # of the tables, where they go to a file
 CLOSE, KEEP = "close", "keep-alive"
 KEPT = ("asyncio", "uvloop", "epoll-loop")
 TWIN_GOAL = 0.8  # of its bare twin, each model, a connection for each request
@@ -63,7 +64,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="how often each is measured (%(default)s)")
     parser.add_argument("models", nargs="*", metavar="MODEL", help="these alone; all without")
     asked = parser.parse_args()
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else FILE_WIDTH)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         models = chosen(asked.models)

@@ -27,11 +27,7 @@ def serve(listener: Listener, handle: Handle, stop: int) -> None:
     children = Children(handle.counts)
 
     def give(client: socket.socket) -> None:
-        def child() -> None:
-            listener.close()  # or it would go on listening after the parent has stopped
-            converse(client, handle)
-
-        children.start(child, owed=1, meanwhile=children.reap_ended)
+        children.start(lambda: converse(client, handle), owed=1, meanwhile=children.reap_ended)
         client.close()
 
     children.poller.register(stop, select.EPOLLIN)

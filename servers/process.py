@@ -32,7 +32,7 @@ def serve(listener: Listener, handle: Handle, stop: int) -> None:
     """Give each client to a new child; reap each child as it ends, whether or not another client comes."""
     rehearse(handle)
     sys.stdin = None  # multiprocessing would open /dev/null in its place in every child
-    children = Children(handle, listener)
+    children = Children(handle)
     children.poller.register(stop, select.EPOLLIN)
     children.poller.register(listener.fileno(), select.EPOLLIN)
     stopped = False
@@ -54,8 +54,7 @@ def serve(listener: Listener, handle: Handle, stop: int) -> None:
     children.wait()
 
 
-def _child(client: socket.socket, handle: Handle, row: int, listener: Listener) -> NoReturn:
-    listener.close()  # or it would go on listening after the parent has stopped
+def _child(client: socket.socket, handle: Handle, row: int) -> NoReturn:
     handle.counts.use(row)
     converse(client, handle)
     os._exit(0)  # the interpreter's farewell has nothing to save here, and would copy every page that it touches
@@ -64,9 +63,8 @@ def _child(client: socket.socket, handle: Handle, row: int, listener: Listener) 
 class Children:
     """The living children, each known by the descriptor that becomes readable when it ends."""
 
-    def __init__(self, handle: Handle, listener: Listener) -> None:
+    def __init__(self, handle: Handle) -> None:
         self.handle = handle
-        self.listener = listener
         self.context = multiprocessing.get_context("fork")
         self.poller = select.epoll()
         self.by_fd: dict[int, tuple[BaseProcess, int]] = {}
@@ -81,7 +79,7 @@ class Children:
         # lowest free descriptors: rehearse which four these will be.
         pipes = rehearse_pipes()
         row = self.handle.counts.lend()
-        child = self.context.Process(target=_child, args=(client, self.handle, row, self.listener))
+        child = self.context.Process(target=_child, args=(client, self.handle, row))
         try:
             child.start()
         except OSError:

@@ -14,8 +14,6 @@ from servers.core.app import Handle
 from servers.core.counts import Counts
 from servers.core.listener import REST, persist
 
-_TELLING = {signal.SIGTERM, signal.SIGINT}
-
 
 class Children:
     """The living children of this process, known by their pidfds. `poller` wakes at the end of one."""
@@ -37,15 +35,12 @@ class Children:
         place = os.dup(self.poller.fileno())  # kept free for the pidfd: a shortage has to show before the fork
         try:
             row = self.counts.lend()
-            # Python forgets in the child what signals came before it was up: so none may come before that.
-            signal.pthread_sigmask(signal.SIG_BLOCK, _TELLING)
+            bytes(4096)  # a large request makes malloc tidy its small free chunks: here, or in every child
             try:
                 pid = os.fork()
             except OSError:
                 self.counts.take_back(row)
                 raise
-            finally:
-                signal.pthread_sigmask(signal.SIG_UNBLOCK, _TELLING)
         finally:
             os.close(place)
         if pid == 0:

@@ -13,6 +13,7 @@ import contextlib
 import ctypes
 import gc
 import json
+import mmap
 import os
 import resource
 import signal
@@ -125,6 +126,7 @@ class Stopper:
         self.pid = os.getpid()
         self.writing = -1
         self.prctl = ctypes.CDLL(None).prctl
+        self.told = mmap.mmap(-1, 1)  # shared with the children
 
     def install(self) -> int:
         """Take the signals over. Returns the reading end of the stop pipe."""
@@ -143,6 +145,7 @@ class Stopper:
             self.handle.hang_up()
         elif not self.handle.stopping:
             signal.setitimer(signal.ITIMER_REAL, max(self.drain, 1e-3))
+            self.told[0] = 1
             self.handle.hang_up()
             os.write(self.writing, b"s")  # an event loop may have put a descriptor of its own in the place of ours
         else:
@@ -163,3 +166,5 @@ class Stopper:
         self.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != self.pid:
             os._exit(1)
+        if self.told[0]:  # a child forgets what signals came before it was up
+            self.handle.hang_up()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -14,7 +16,7 @@ import pytest
 from servers.core import listener as listening
 from servers.core.app import Handle, Work, burn, escape
 from servers.core.counts import Counts, Ending
-from servers.core.listener import Listener, persist
+from servers.core.listener import persist
 from servers.core.model import load, measured, names
 from servers.process import Children
 
@@ -53,7 +55,7 @@ def test_persist_lets_other_errors_through() -> None:
 def test_fork_that_fails_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
     """multiprocessing leaves two pipes open there; without care a shortage of processes becomes one of descriptors."""
     handle = Handle(Work(), timeout=1, keep_alive=False)
-    children = Children(handle, Listener(socket.create_server(("127.0.0.1", 0)), handle.counts, 1, 16))
+    children = Children(handle)
     ours, theirs = socket.socketpair()
     before = os.listdir("/proc/self/fd")
     tries = []
@@ -115,6 +117,27 @@ def test_rows_lent_to_children_add_up_and_come_back() -> None:
     report = counts.report()
     assert (report["accepted"], report["answered"], report["dropped"]) == (12, 9, 3)
     assert report["peak_connections"] == 4
+
+
+def test_a_child_that_comes_up_while_its_parent_is_told_to_stop_knows_it() -> None:
+    """Signals that reach a child before Python is up in it are lost, so that it has to look for itself."""
+    script = """
+import os, signal
+from servers.core.app import Handle, Work
+from servers.core.runner import Stopper
+
+reading, writing = os.pipe()
+os.register_at_fork(after_in_child=lambda: os.read(reading, 1))  # comes before the Stopper's own
+handle = Handle(Work(), timeout=1, keep_alive=False)
+stopper = Stopper(handle, 60)
+stopper.install()
+if child := os.fork():
+    stopper.on_signal(signal.SIGTERM, None)
+    os.write(writing, b"x")
+    os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+os._exit(0 if handle.stopping else 9)
+"""
+    assert subprocess.run([sys.executable, "-c", script], timeout=30, check=False).returncode == 0
 
 
 def test_what_is_open_at_the_end_is_aborted() -> None:
