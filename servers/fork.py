@@ -15,6 +15,7 @@ import time
 from servers.core.app import Handle
 from servers.core.children import Children
 from servers.core.conversation import converse, rehearse
+from servers.core.http import warm_date
 from servers.core.listener import Listener
 from servers.core.model import Model
 
@@ -27,6 +28,7 @@ def serve(listener: Listener, handle: Handle, stop: int) -> None:
     children = Children(handle.counts)
 
     def give(client: socket.socket) -> None:
+        warm_date()
         children.start(lambda: converse(client, handle), owed=1, meanwhile=children.reap_ended)
         client.close()
 

@@ -22,6 +22,7 @@ from typing import NoReturn
 from servers.core.app import Handle
 from servers.core.conversation import converse, rehearse
 from servers.core.counts import Ending
+from servers.core.http import warm_date
 from servers.core.listener import Listener, persist
 from servers.core.model import Model
 
@@ -71,6 +72,7 @@ class Children:
 
     def start(self, client: socket.socket) -> None:
         """Fork a child for this client. The parent's copy of the connection is closed; the child's lives on."""
+        warm_date()
         persist(lambda: self._fork(client), meanwhile=self.reap_ended)
         client.close()
 

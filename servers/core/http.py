@@ -155,6 +155,11 @@ def _encoded(status: int, body: bytes, persistent: bool, head_only: bool, now: i
     )
 
 
+def warm_date() -> None:
+    """Before forking for a client: the Date of this second is made once here, and not again in each child."""
+    _date(int(time.time()))
+
+
 @functools.lru_cache(1)
 def _date(now: int) -> bytes:
     return time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(now)).encode()
