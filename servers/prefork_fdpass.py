@@ -17,7 +17,7 @@ import time
 from servers.core.app import Handle
 from servers.core.children import Children
 from servers.core.conversation import converse
-from servers.core.listener import REST, Listener
+from servers.core.listener import GLANCE, REST, Listener
 from servers.core.model import Model
 from servers.prefork import PROCESSES
 
@@ -124,7 +124,8 @@ class Pool:
             self.children.hang_up(*busy)
         for client in self.listener.last_clients():
             while not self.free:
-                self.hear(self.children.poller.poll(maxevents=1)[0][0])
+                for fd, _ in self.children.poller.poll(GLANCE, maxevents=1):
+                    self.hear(fd)
             self.children.hang_up(self.give(client))
         for fd, pidfd in self.workers.items():
             with contextlib.suppress(OSError):

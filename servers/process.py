@@ -23,7 +23,7 @@ from servers.core.app import Handle
 from servers.core.conversation import converse, rehearse
 from servers.core.counts import Ending
 from servers.core.http import warm_date
-from servers.core.listener import Listener, persist
+from servers.core.listener import GLANCE, Listener, persist
 from servers.core.model import Model
 
 MODEL = Model(name="process", summary="a process for each connection (multiprocessing, fork)")
@@ -117,7 +117,7 @@ class Children:
     def wait(self) -> None:
         """Until the last child is reaped; the runner's deadline bounds it."""
         while self.by_fd:
-            for fd, _ in self.poller.poll():
+            for fd, _ in self.poller.poll(GLANCE):
                 self.reap(fd)
 
 

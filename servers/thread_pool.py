@@ -12,7 +12,7 @@ from threading import Thread
 
 from servers.core.app import Handle
 from servers.core.conversation import converse
-from servers.core.listener import Listener, persist
+from servers.core.listener import GLANCE, Listener, persist
 from servers.core.model import Model, Option, at_least_one, cores
 
 THREADS = Option(
@@ -33,4 +33,5 @@ def serve(listener: Listener, handle: Handle, stop: int, threads: int) -> None:
     for thread in pool:
         persist(thread.start)
     for thread in pool:
-        thread.join()
+        while thread.is_alive():
+            thread.join(GLANCE)

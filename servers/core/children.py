@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from servers.core.app import Handle
 from servers.core.counts import Counts
-from servers.core.listener import REST, persist
+from servers.core.listener import GLANCE, REST, persist
 
 
 class Children:
@@ -91,7 +91,7 @@ class Children:
     def wait(self) -> None:
         """Until the last one is reaped; the runner's deadline bounds it."""
         while self.living:
-            for pidfd, _ in self.poller.poll(maxevents=1):
+            for pidfd, _ in self.poller.poll(GLANCE, maxevents=1):
                 self.reap(pidfd)
 
 

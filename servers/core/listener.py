@@ -16,6 +16,7 @@ from servers.core.counts import Counts, Ending
 from servers.core.http import encode
 
 REST = 0.05  # seconds without accepting once a resource ran out: the queue waits, the CPU doesn't spin
+GLANCE = 1.0  # seconds that a wait lasts in one go: a signal that came just before it has its say then
 
 _BATCH = 16  # clients accepted in a row before a look at the stop pipe
 _SHORTAGES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN}

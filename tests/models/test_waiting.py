@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import resource
+import select
 import selectors
 import signal
 import socket
@@ -12,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,9 @@ from tests.models.serving import (
 )
 
 Start = Callable[..., Server]
+
+FORKS = ("fork", "process")  # a process for each connection
+POOLS = ("prefork", "prefork-fdpass", "epoll-reuseport")  # of processes
 
 
 @pytest.fixture(autouse=True)
@@ -117,6 +122,57 @@ def test_2000_clients_at_once(model: str, start: Start) -> None:
     assert {body_of(answer) for answer in answers if status_of(answer) == 200} == {echo(REQUEST)}
     counts = server.stop()
     assert (counts["accepted"], counts["answered"], counts["refused"]) == (2000, 2000 - refused, refused)
+
+
+def test_more_clients_than_the_queue_holds(model: str, start: Start) -> None:
+    """Those whom the kernel turned away while nobody accepted come again by themselves, and all are answered."""
+    backlog = 24
+    server = start(model, "--backlog", str(backlog))
+    wait_for(lambda: answers(server))
+    with contextlib.ExitStack() as clients:
+        with standing_still(server):
+            socks = [clients.enter_context(socket.socket()) for _ in range(2 * (backlog + 1) * len(queues(server)))]
+            for sock in socks:
+                sock.setblocking(False)
+                sock.connect_ex(("127.0.0.1", server.port))
+            wait_for(lambda: max(queues(server)) > backlog)
+        for sock in socks:
+            wait_for(lambda: connected(sock))  # noqa: B023 - called at once
+            sock.settimeout(PATIENCE)
+            sock.sendall(REQUEST)
+        assert {status_of(receive_all(sock)) for sock in socks} == {200}
+    assert server.stop()["answered"] == 1 + len(socks)
+
+
+@contextlib.contextmanager
+def standing_still(server: Server) -> Iterator[None]:
+    """The server first, which then forks no more."""
+    stopped = []
+
+    def stop(pid: int) -> None:
+        os.kill(pid, signal.SIGSTOP)
+        stopped.append(pid)
+
+    try:
+        stop(server.pid)
+        for pid in server.children():
+            stop(pid)
+        yield
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+
+
+def queues(server: Server) -> list[int]:
+    """Lengths of the accept queues of all sockets that listen on its port."""
+    fields = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return [
+        int(at[4].partition(":")[2], 16) for at in fields if at[1].endswith(f":{server.port:04X}") and at[3] == "0A"
+    ]
+
+
+def connected(sock: socket.socket) -> bool:
+    return bool(select.select([], [sock], [], 0)[1])
 
 
 def test_waiting_for_the_database(model: str, start: Start) -> None:
@@ -236,8 +292,9 @@ def test_second_signal_ends_at_once(model: str, start: Start) -> None:
     wait_for(lambda: not any(alive(pid) for pid in children), 3)
 
 
-def test_killed_server_leaves_no_child(start: Start) -> None:
-    server = start("process", "--wait-ms", "60000")
+@pytest.mark.parametrize("name", [*FORKS, *POOLS])
+def test_killed_server_leaves_no_child(name: str, start: Start) -> None:
+    server = start(name, "--wait-ms", "60000")
     with server.connect() as client:
         client.sendall(REQUEST)
         wait_for(server.children)
@@ -345,21 +402,28 @@ def ended(client: socket.socket) -> bool:
         client.settimeout(PATIENCE)
 
 
-def test_no_zombie(start: Start) -> None:
-    server = start("process")
+@pytest.mark.parametrize("name", FORKS)
+def test_no_zombie(name: str, start: Start) -> None:
+    server = start(name)
     ask_together(server, 20)
     wait_for(lambda: not server.children())  # nobody connects meanwhile
 
 
-def test_a_child_that_is_killed_is_counted(start: Start) -> None:
-    server = start("process")
+@pytest.mark.parametrize("name", [*FORKS, *POOLS])
+def test_a_child_that_is_killed_is_counted_and_replaced(name: str, start: Start) -> None:
+    server = start(name)
     with server.connect() as client:
-        wait_for(server.children)
-        os.kill(server.children()[0], signal.SIGKILL)
-        wait_for(lambda: not server.children())
-        client.close()
+        client.sendall(b"GET")
+        wait_for(lambda: server.children() and busy(server))
+        killed = server.children()
+        for pid in killed:
+            os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ConnectionResetError):
+            assert client.recv(100) == b""
+    wait_for(lambda: not set(killed) & set(server.children()))
+    assert body_of(server.ask()) == echo(REQUEST)
     counts = server.stop()
-    assert (counts["accepted"], counts["aborted"]) == (1, 1)
+    assert (counts["accepted"], counts["answered"], counts["aborted"]) == (2, 1, 1)
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
