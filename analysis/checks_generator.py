@@ -85,7 +85,7 @@ def ports(window: Window) -> Check:
     value = window.generator.ports_share
     if value is None:
         return Check(
-            4, "ports used", None, T.ports_used, "not available", "local ports were not recorded on the load hosts"
+            4, "ports used", None, T.ports_used, "not available", "no count of the local ports fell into this window"
         )
     detail = f"{value:.0%} of a load host's local ports towards the target in use"
     return Check(4, "ports used", value, T.ports_used, "pass" if value <= T.ports_used else "fail", detail)
