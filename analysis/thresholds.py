@@ -67,10 +67,9 @@ class Thresholds:
     slow_ms: float = 5.0
     """R is well above R1 where it is more than twice as long, and by more than this."""
     target_cpu: float = 0.90
-    queue_least: float = 2.0
+    queue_least: float = 1.0
     queue_share: float = 0.20
-    """The accept queue is evidence where its median holds at least so many, and this share of the requests in flight:
-    one that waits is found at servers that are half idle."""
+    """The accept queue is evidence where its median holds at least this share of the requests in flight."""
     target_descriptors: float = 0.95
     busy_worker: float = 0.50
     busy_host: float = 0.70

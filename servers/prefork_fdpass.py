@@ -103,7 +103,7 @@ class Pool:
     def hear(self, fd: int) -> None:
         """A process is free again, or has ended; then another takes its place."""
         if pidfd := self.workers.get(fd):
-            if self.channels[pidfd].recv(1):
+            if self._is_free(pidfd):
                 self.children.settle(pidfd)
                 self.free.append(pidfd)
             else:  # its end is told by the pidfd as well
@@ -111,12 +111,20 @@ class Pool:
         else:
             channel = self.channels.pop(fd)
             del self.workers[channel.fileno()]
+            with contextlib.suppress(FileNotFoundError):
+                self.children.poller.unregister(channel)  # closing would not do: others have inherited our end
             channel.close()
             if fd in self.free:
                 self.free.remove(fd)
                 time.sleep(REST)  # should it end at once again, the CPU is not spent on that
             self.children.reap(fd)
             self.hire()
+
+    def _is_free(self, pidfd: int) -> bool:
+        try:
+            return self.channels[pidfd].recv(1) == FREE
+        except ConnectionResetError:  # it was killed with a client unread
+            return False
 
     def finish(self) -> None:
         """Those at work answer and end; the rest of the queue is dealt out likewise."""

@@ -115,10 +115,16 @@ class Children:
             child.terminate()
 
     def wait(self) -> None:
-        """Until the last child is reaped; the runner's deadline bounds it."""
+        """Until the last child is reaped; the runner's deadline bounds it.
+
+        Who was told just before it began to wait for a client is told again.
+        """
         while self.by_fd:
-            for fd, _ in self.poller.poll(GLANCE):
+            ended = self.poller.poll(GLANCE)
+            for fd, _ in ended:
                 self.reap(fd)
+            if not ended:
+                self.hang_up()
 
 
 def rehearse_pipes() -> list[int]:

@@ -89,10 +89,16 @@ class Children:
             signal.pidfd_send_signal(pidfd, signal.SIGTERM)
 
     def wait(self) -> None:
-        """Until the last one is reaped; the runner's deadline bounds it."""
+        """Until the last one is reaped; the runner's deadline bounds it.
+
+        Who was told just before it began to wait for a client is told again.
+        """
         while self.living:
-            for pidfd, _ in self.poller.poll(GLANCE, maxevents=1):
+            ended = self.poller.poll(GLANCE, maxevents=1)
+            for pidfd, _ in ended:
                 self.reap(pidfd)
+            if not ended:
+                self.hang_up()
 
 
 def keep_pool(works: Sequence[Callable[[int], object]], handle: Handle, stop: int) -> None:

@@ -152,6 +152,7 @@ def standing_still(server: Server) -> Iterator[None]:
     def stop(pid: int) -> None:
         os.kill(pid, signal.SIGSTOP)
         stopped.append(pid)
+        wait_for(lambda: state(pid) in "TZ")  # a fork that is under way ends first
 
     try:
         stop(server.pid)
@@ -159,7 +160,7 @@ def standing_still(server: Server) -> Iterator[None]:
             stop(pid)
         yield
     finally:
-        for pid in stopped:
+        for pid in reversed(stopped):  # the parent last: none of them is reaped before
             os.kill(pid, signal.SIGCONT)
 
 
@@ -172,7 +173,9 @@ def queues(server: Server) -> list[int]:
 
 
 def connected(sock: socket.socket) -> bool:
-    return bool(select.select([], [sock], [], 0)[1])
+    poller = select.poll()
+    poller.register(sock, select.POLLOUT)
+    return bool(poller.poll(0))
 
 
 def test_waiting_for_the_database(model: str, start: Start) -> None:
@@ -328,10 +331,15 @@ def ended_by_signal(server: Server) -> bool:
 
 
 def alive(pid: int) -> bool:
+    return state(pid) not in "ZX"
+
+
+def state(pid: int) -> str:
+    """The letter that proc(5) has for it; X where it is gone."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
-        return False
+        return "X"
 
 
 def test_few_descriptors(model: str, start: Start) -> None:
@@ -424,6 +432,40 @@ def test_a_child_that_is_killed_is_counted_and_replaced(name: str, start: Start)
     assert body_of(server.ask()) == echo(REQUEST)
     counts = server.stop()
     assert (counts["accepted"], counts["answered"], counts["aborted"]) == (2, 1, 1)
+
+
+def test_a_child_killed_with_a_client_that_it_has_not_taken(start: Start) -> None:
+    server = start("prefork-fdpass", "--processes", "1")
+    wait_for(server.children)
+    (child,) = server.children()
+    os.kill(child, signal.SIGSTOP)
+    with server.connect() as client:
+        client.sendall(REQUEST)
+        wait_for(lambda: queues(server) == [0])
+        os.kill(child, signal.SIGKILL)
+        with contextlib.suppress(ConnectionResetError):
+            assert client.recv(100) == b""
+    assert body_of(server.ask()) == echo(REQUEST)
+    counts = server.stop()
+    assert (counts["accepted"], counts["answered"], counts["aborted"]) == (2, 1, 1)
+
+
+def test_a_child_killed_when_it_has_just_said_that_it_is_free(start: Start) -> None:
+    server = start("prefork-fdpass", "--processes", "2", "--wait-ms", "200")
+    wait_for(lambda: len(server.children()) == 2)
+    with server.connect() as client:
+        client.sendall(REQUEST)
+        wait_for(lambda: busy(server))
+        os.kill(server.pid, signal.SIGSTOP)
+        assert body_of(receive_all(client)) == echo(REQUEST)
+    wait_for(lambda: all(state(pid) == "S" for pid in server.children()))  # the word is said
+    for pid in server.children():
+        os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: all(state(pid) == "Z" for pid in server.children()))
+    os.kill(server.pid, signal.SIGCONT)
+    assert body_of(server.ask()) == echo(REQUEST)
+    counts = server.stop()
+    assert (counts["accepted"], counts["answered"], counts["aborted"]) == (2, 2, 0)
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
