@@ -131,7 +131,7 @@ def test_more_clients_than_the_queue_holds(model: str, start: Start) -> None:
     wait_for(lambda: answers(server))
     with contextlib.ExitStack() as clients:
         with standing_still(server):
-            socks = [clients.enter_context(socket.socket()) for _ in range(2 * (backlog + 1) * len(queues(server)))]
+            socks = [clients.enter_context(socket.socket()) for _ in range((backlog + 9) * len(queues(server)))]
             for sock in socks:
                 sock.setblocking(False)
                 sock.connect_ex(("127.0.0.1", server.port))
