@@ -14,12 +14,16 @@ from invoke.collection import Collection
 from rich.console import Console
 from rich.markdown import Markdown
 
-from cluster import calibration, campaign, interrupts, preflight, recovery, show, study
-from cluster import deploy as deployment
-from cluster.errors import RunError, StudyError, UsageError
-from cluster.layout import CampaignFiles
-from cluster.progress import Progress
-from tests.lab import tasks as lab
+from cluster.campaign import calibration, interrupts, preflight
+from cluster.campaign import loop as recovery
+from cluster.campaign import prepare as study
+from cluster.campaign import run as campaign
+from cluster.deploy import deployment
+from cluster.lab import tasks as lab
+from cluster.show import tables as show
+from cluster.show.progress import Progress
+from study.errors import RunError, StudyError, UsageError
+from study.layout import CampaignFiles
 
 INTERRUPTED, NO_VALID_STEP, WORSE = 130, 3, 4
 INVENTORY = {"inventory": "inventory file (default: inventory.ini; STUDY_INVENTORY sets it too)"}
@@ -182,7 +186,7 @@ def judged(directory: Path, run: str) -> Sequence[campaign.Judged]:
     """A run's verdicts, one a step, for the campaign to show."""
     import analysis  # here: pandas takes a second, which `fab -l` needn't wait for
 
-    return analysis.judge(directory, run)
+    return analysis.verdicts_of(directory, run)
 
 
 def summarise(directory: Path) -> bool:

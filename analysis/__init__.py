@@ -3,11 +3,11 @@
 Reads files and starts nothing; works on a directory copied from elsewhere and on an unfinished campaign.
 """
 
-from analysis.campaign import Campaign, load
-from analysis.capacity import Capacity, capacity, capacity_sentence
-from analysis.compare import Comparison, compare
-from analysis.judging import StepVerdict, judge
-from analysis.study import Analysis, analyze
+from analysis.judge.judging import StepVerdict, verdicts_of
+from analysis.pipeline import Analysis, analyze
+from analysis.rank.capacity import Capacity, capacity, capacity_sentence
+from analysis.rank.comparison import Comparison, compare
+from analysis.read.results import Campaign, load
 
 __all__ = [
     "Analysis",
@@ -19,6 +19,6 @@ __all__ = [
     "capacity",
     "capacity_sentence",
     "compare",
-    "judge",
     "load",
+    "verdicts_of",
 ]

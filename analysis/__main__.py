@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from cluster.errors import StudyError, UsageError
+from study.errors import StudyError, UsageError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     named = [_named(given) for given in options.directories]
-    from analysis.locust_csv import is_locust  # after the arguments: --help needs no pandas
+    from analysis.read.locust_csv import is_locust  # after the arguments: --help needs no pandas
 
     try:
         if len(named) == 1 and not is_locust(named[0][1]):
@@ -52,7 +52,7 @@ def _named(given: str) -> tuple[str, Path]:
 
 
 def _campaign(directory: Path, figures: bool) -> int:
-    from analysis.study import analyze
+    from analysis.pipeline import analyze
 
     found = analyze(directory, figures=figures)
     _say(found.text, found.gaps, found.paths)
@@ -63,7 +63,7 @@ def _campaign(directory: Path, figures: bool) -> int:
 
 
 def _locust(named: Sequence[tuple[str, Path]], out: Path | None, figures: bool) -> int:
-    from analysis.locust_summary import analyze_locust
+    from analysis.tell.locust_summary import analyze_locust
 
     found = analyze_locust(named, out or named[0][1] / "analysis", figures)
     _say(found.text, found.gaps, found.paths)

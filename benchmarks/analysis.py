@@ -19,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from cluster.plan import Plan, Run, Step
+from study.plan import Plan, Run, Step
 from tests.unit.synthetic import Load, plan, write_campaign
 
 MODELS = tuple(f"model-{number:02d}" for number in range(1, 16))

@@ -22,10 +22,10 @@ from rich.table import Table
 
 from benchmarks import peers
 from benchmarks.peers import BODY, CONNECTIONS, Trouble, ended, free_port, nginx, wait_until, wrk
-from cluster import commands
-from cluster.inventory import HostEntry
-from cluster.layout import RunFiles
-from cluster.plan import load_plan
+from cluster.campaign import commands
+from cluster.hosts.inventory import HostEntry
+from study.layout import RunFiles
+from study.plan import load_plan
 
 ROUNDS = 3
 SETTLE_S = 1.0

@@ -10,7 +10,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from cluster.inventory import SSH, HostEntry
+from cluster.hosts.inventory import SSH, HostEntry
 
 PROGRAM = "/usr/sbin/sshd"
 READY_S = 10.0

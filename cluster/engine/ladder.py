@@ -19,8 +19,8 @@ from locust import LoadTestShape
 from locust.env import Environment
 
 from cluster.engine.recorder import Phase, now
-from cluster.layout import FORMAT, RunFiles, made_by, write_json
-from cluster.plan import AUTO_MEASURE_S, AUTO_MOST_S, AUTO_SETTLE_S, Plan, Step
+from study.layout import FORMAT, RunFiles, made_by, write_json
+from study.plan import AUTO_MEASURE_S, AUTO_MOST_S, AUTO_SETTLE_S, Plan, Step
 
 ENTER, FINISH, RECORD = (
     "study_enter",

@@ -30,10 +30,9 @@ from locust import task
 from locust.exception import StopUser
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
 
-from cluster.engine.http_reply import Answer, Reply
 from cluster.engine.recorder import now
 from cluster.engine.users import Recorded
-from cluster.request import request_bytes
+from cluster.remote.http_message import Answer, Reply, request_bytes
 
 SWEEP_S = 0.05
 PART_S = 1.0  # how long the server may take to close first

@@ -19,9 +19,9 @@ from cluster.engine.ladder import Ladder, Ledger
 from cluster.engine.lean import LeanUser
 from cluster.engine.recorder import Phase, Recorder, now
 from cluster.engine.users import FastQuickstartUser, QuickstartUser, Recorded
-from cluster.layout import RunFiles
-from cluster.plan import Plan, load_plan
 from servers.core.app import escape
+from study.layout import RunFiles
+from study.plan import Plan, load_plan
 
 __all__ = ["FastQuickstartUser", "Ladder", "LeanUser", "QuickstartUser"]  # what Locust picks from
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from cluster.wheels import Platform, download
-from tests.lab.machines import Lab, missing
-from tests.lab.study import Control
+from cluster.deploy.wheels import Platform, download
+from cluster.lab.machines import Lab, missing
+from tests.lab.control import Control
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

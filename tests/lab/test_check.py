@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.machines import CONTROL, LOAD, TARGET, Lab
-from tests.lab.study import Control
+from cluster.lab.machines import CONTROL, LOAD, TARGET, Lab
+from tests.lab.control import Control
 
 
 def rows(shown: str, host: str) -> dict[str, tuple[str, str]]:

@@ -9,8 +9,8 @@ import re
 import time
 from pathlib import Path
 
-from tests.lab.machines import CONTROL, LOAD, TARGET
-from tests.lab.study import Control
+from cluster.lab.machines import CONTROL, LOAD, TARGET
+from tests.lab.control import Control
 
 ALL = (TARGET, *LOAD)
 
@@ -60,7 +60,7 @@ def test_a_second_deploy_sends_nothing_and_takes_no_time(control: Control) -> No
 
 
 def test_one_file_gone_on_one_host_is_put_back_there_and_only_there(control: Control) -> None:
-    for what in ("cluster/sampler.py", "gevent/__init__.py"):
+    for what in ("cluster/remote/sampler.py", "gevent/__init__.py"):
         (gone,) = [path for path in files(control, LOAD[0]) if str(path).endswith(what)]
         gone.unlink()
         refused = control.fab("run-campaign")

@@ -9,10 +9,10 @@ import signal
 import pandas as pd
 import pytest
 
-from cluster.hosts import STATE
-from tests.lab.machines import CONTROL, LOAD, TARGET
-from tests.lab.study import Control, ended, measuring
-from tests.local.study import until
+from cluster.hosts.host import STATE
+from cluster.lab.machines import CONTROL, LOAD, TARGET
+from tests.lab.control import Control, ended, measuring
+from tests.local.running import until
 
 
 def sealed(control: Control, label: str = "thread") -> dict[str, object]:

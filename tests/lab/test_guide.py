@@ -14,8 +14,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.lab.machines import CONTROL, LOAD, TARGET, Lab
-from tests.lab.study import PROJECT, left
+from cluster.lab.machines import CONTROL, LOAD, TARGET, Lab
+from tests.lab.control import PROJECT, left
 
 GUIDE = PROJECT / "docs" / "several-machines.md"
 OWN = {"results", ".git", ".study"}  # what a checkout makes for itself

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.machines import CONTROL, GATEWAY, LOAD, TARGET
-from tests.lab.study import Control, ended, measuring
+from cluster.lab.machines import CONTROL, GATEWAY, LOAD, TARGET
+from tests.lab.control import Control, ended, measuring
 
 NEAR, BEHIND = LOAD
 

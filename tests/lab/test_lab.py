@@ -10,8 +10,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.lab.machines import CONTROL, HOSTS, LOAD, TARGET, Lab, core, remove_abandoned
-from tests.lab.network import tags
+from cluster.lab.machines import CONTROL, HOSTS, LOAD, TARGET, Lab, core, remove_abandoned
+from cluster.lab.network import tags
 
 ABANDONED = "999999999"  # the tag of a session whose PID nobody has
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.local.study import PROJECT, environment, fab, listening, ours, write_plan
+from tests.local.running import PROJECT, environment, fab, listening, ours, write_plan
 
 FINISHED = (0, 3)  # 3: no step was valid, which a busy machine may cause
 RUN_FILES = (

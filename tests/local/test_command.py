@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.local.study import fab, listening, ours, write_plan
+from tests.local.running import fab, listening, ours, write_plan
 
 APP = """
 import sys

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.local.faulty import LEFT_HANGING, SLOW_MS
-from tests.local.lab import WORKERS, Fault, Outcome, Running, Shape, run, starve
+from tests.local.one_run import WORKERS, Fault, Outcome, Running, Shape, run, starve
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.local.study import begin, fab, listening, live, ours, until, write_plan
+from tests.local.running import begin, fab, listening, live, ours, until, write_plan
 
 NO_THINK = (0, 0)
 LEASE_AND_GRACE_S = 40.0  # the promise is a minute

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from analysis.__main__ import main
-from analysis.locust_csv import read_run
-from analysis.locust_figures import held, timeline
-from tests.local.study import PROJECT, environment, free_ports, until
+from analysis.draw.locust_figures import held, timeline
+from analysis.read.locust_csv import read_run
+from tests.local.running import PROJECT, environment, free_ports, until
 
 LOCUSTFILE = """
 from locust import HttpUser, constant, task

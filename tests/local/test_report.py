@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from analysis import analyze
-from cluster.plan import Run, Step
+from study.plan import Run, Step
 from tests.local import chromium
 from tests.unit.synthetic import Load, plan, write_campaign
 

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from hdrh.histogram import HdrHistogram
 
-from cluster.layout import CampaignFiles, RunFiles, write_json, write_whole
-from cluster.plan import Plan, Run, Step, parse_plan
+from study.layout import CampaignFiles, RunFiles, write_json, write_whole
+from study.plan import Plan, Run, Step, parse_plan
 
 EPOCH = 1_800_000_000.0
 WORKERS = ("load1-1", "load1-2")

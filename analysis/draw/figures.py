@@ -1,0 +1,324 @@
+"""The figures, one function each, callable on a tidy frame alone: that of steps.csv, or one of analysis/draw/points.py.
+
+Lines are medians over runs and bars their interval; a point whose step isn't valid in most runs is hollow, and one of
+which only a lower bound is known has an arrow upwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from analysis.draw.points import failures_at_worst, knees, ladder_of, points
+from analysis.draw.style import (
+    GRID,
+    INK,
+    PANEL_IN,
+    PAPER,
+    QUIET,
+    WIDE,
+    Dash,
+    Style,
+    canvas,
+    legend,
+    line_of,
+    log_axis,
+    plain_ticks,
+    sign,
+    styles,
+    users_axis,
+)
+from analysis.judge.thresholds import THRESHOLDS as T
+
+PERCENTILES = {"p50_ms": "p50 (median)", "p95_ms": "p95", "p99_ms": "p99"}
+COSTS = {"server_cpu_ms": "CPU a request in ms", "server_pss_mb": "memory (PSS) in MiB"}
+TIMES: Mapping[str, Dash] = {"p50_ms": (0, ()), "p99_ms": (0, (2, 1.5))}
+KNEE = "knee N* = (R1 + Z) Xmax"
+ROW_IN = 0.27  # of a figure with a row for each pair
+LONG_PAIR = 32  # letters: beyond it the two names stand one below the other
+SHADES = tuple(sns.color_palette("cividis", 8).as_hex())
+HATCHES = ("", "//", "..", "\\\\", "xx", "--", "oo", "||")
+
+
+def rps_against_users(steps: pd.DataFrame, labels: Sequence[str] | None = None, think_s: float | None = None) -> Figure:
+    """Goodput against users, with the bound N / Z, which no closed system can pass, and the knee of each full model."""
+    figure, (axes,) = canvas(PANEL_IN)
+    looks = _looks(steps, labels)
+    shown = points(steps, "rps", looks)
+    _curves(axes, shown, looks)
+    signs = _bound(axes, shown, think_s)
+    if think_s:
+        bends = knees(steps, looks, think_s)
+        for knee in bends.to_dict("records"):
+            axes.scatter(
+                [knee["users"]], [knee["rps"]], marker="x", s=70, lw=2.2, zorder=4, color=looks[knee["model"]].colour,
+                label=f"_knee of {knee['model']}",
+            )  # fmt: skip
+        signs += [sign(KNEE, "x")] if len(bends) else []
+    axes.set_ylabel("successful requests per second")
+    _entries(figure, axes, shown, looks, signs)
+    return figure
+
+
+def response_against_users(steps: pd.DataFrame, labels: Sequence[str] | None = None) -> Figure:
+    """p50, p95 and p99 of response time against users, on one log scale."""
+    figure, panels = canvas(*[2.0] * len(PERCENTILES))
+    looks = _looks(steps, labels)
+    every = []
+    for axes, (column, name) in zip(panels, PERCENTILES.items(), strict=True):
+        shown = points(steps, column, looks)
+        every.append(shown[shown["low"] > 0])
+        _curves(axes, every[-1], looks)
+        users_axis(axes, ladder_of(steps), label=axes is panels[-1])
+        axes.set_ylabel(f"{name} in ms")
+        if every[-1].empty:
+            _note(axes, "no step has enough samples for it")
+    together = pd.concat(every)
+    if len(together):
+        for axes in panels:
+            log_axis(axes, "y", together["low"].min(), together["high"].max())
+    _entries(figure, None, together, looks)
+    return figure
+
+
+def response_against_rps(steps: pd.DataFrame, labels: Sequence[str] | None = None) -> Figure:
+    """Mean response time against goodput, in the order of the ladder: the hockey stick."""
+    figure, (axes,) = canvas(PANEL_IN)
+    looks = _looks(steps, labels)
+    rps, mean = points(steps, "rps", looks), points(steps, "mean_ms", looks)
+    shown = mean.merge(rps[["model", "users", "value"]].rename(columns={"value": "rps"}), on=["model", "users"])
+    shown = shown[(shown["low"] > 0) & (shown["rps"] > 0)]
+    _curves(axes, shown, looks, x="rps")
+    if len(shown):
+        log_axis(axes, "y", shown["low"].min(), shown["high"].max())
+    if len(shown) and shown["rps"].max() > WIDE * shown["rps"].min():
+        log_axis(axes, "x", shown["rps"].min(), shown["rps"].max())
+    else:
+        plain_ticks(axes.xaxis)
+    axes.set(xlabel="successful requests per second", ylabel="mean response time in ms")
+    _entries(figure, axes, shown, looks)
+    return figure
+
+
+def tails(slower: pd.DataFrame, labels: Sequence[str] | None = None) -> Figure:
+    """Share of requests slower than a time, both on log scales, from histograms (`points.tails_frame`)."""
+    figure, (axes,) = canvas(PANEL_IN)
+    looks = _looks(slower, labels)
+    for at, (model, look) in enumerate(looks.items()):
+        mine = slower[slower["model"] == model]
+        apart = max(1, len(mine) // 6)
+        axes.plot(
+            mine["ms"], mine["share"], color=look.colour, ls=look.dash, lw=1.6, marker=look.marker, ms=5,
+            markevery=(at % apart, apart), label=model,
+        )  # fmt: skip
+    if len(slower):
+        log_axis(axes, "x", slower["ms"].min(), slower["ms"].max())
+        log_axis(axes, "y", slower["share"].min(), 1.0)
+    axes.set(xlabel="response time in ms", ylabel="share of requests that took longer")
+    _entries(figure, axes, slower.assign(valid=True), looks)
+    return figure
+
+
+def cost_of_a_request(steps: pd.DataFrame, labels: Sequence[str] | None = None) -> Figure:
+    """What a request costs the server in CPU time, and how much memory its process tree holds, against users."""
+    figure, panels = canvas(*[2.5] * len(COSTS))
+    looks = _looks(steps, labels)
+    every = []
+    for axes, (column, name) in zip(panels, COSTS.items(), strict=True):
+        shown = points(steps, column, looks)
+        every.append(shown[shown["low"] > 0])
+        _curves(axes, every[-1], looks)
+        users_axis(axes, ladder_of(steps), label=axes is panels[-1])
+        axes.set_ylabel(name)
+        if len(every[-1]):
+            log_axis(axes, "y", every[-1]["low"].min(), every[-1]["high"].max())
+        else:
+            _note(axes, "it was not recorded")
+    _entries(figure, None, pd.concat(every), looks)
+    return figure
+
+
+def ratio_forest(ratios: pd.DataFrame) -> Figure:
+    """Ratios of pairs of models with their intervals, and the band in which they tie (`points.ratios_frame`)."""
+    if ratios["pair"].str.len().max() > LONG_PAIR:
+        ratios = ratios.assign(pair=ratios["pair"].str.replace(" / ", "\n/ "))
+    row_in = ROW_IN * (1 + ratios["pair"].str.contains("\n").any() / 2)
+    groups = [(str(name), rows) for name, rows in ratios.groupby("figure", sort=False)] or [("two models", ratios)]
+    figure, panels = canvas(*(0.8 + row_in * max(1, len(rows)) for _, rows in groups), share_x=False)
+    for axes, (name, rows) in zip(panels, groups, strict=True):
+        _forest(axes, rows)
+        axes.set_xlabel(f"ratio of {name}", loc="right")
+    legend(
+        figure,
+        [
+            Patch(color=GRID, label=f"within {T.tie:.0%}: a tie"),
+            sign("a tie, or a difference that holds", "o"),
+            sign("undetermined", "o", hollow=True),
+        ],
+    )
+    return figure
+
+
+def _forest(axes: Axes, rows: pd.DataFrame) -> None:
+    axes.axvspan(1 - T.tie, 1 + T.tie, color=GRID, zorder=0)
+    axes.axvline(1, color=QUIET, lw=1, zorder=1)
+    for at, row in enumerate(rows.to_dict("records")):
+        axes.plot([row["low"], row["high"]], [at, at], color=INK, lw=1.4, zorder=2, label=f"_{row['pair']}")
+        face = PAPER if row["call"] == "undetermined" else INK
+        axes.scatter([row["value"]], [at], s=36, zorder=3, edgecolor=INK, facecolor=face, lw=1.3)
+    axes.set_yticks(range(len(rows)), list(rows["pair"]))
+    axes.set_ylim(max(1, len(rows)) - 0.4, -0.6)
+    axes.grid(False, axis="y")
+    if rows.empty:
+        _note(axes, "there is no pair of models to compare")
+    else:
+        ends = rows[["value", "low", "high"]].to_numpy(dtype=float)
+        log_axis(axes, "x", min(1.0, np.nanmin(ends)), max(1.0, np.nanmax(ends)))
+
+
+def failures_by_kind(steps: pd.DataFrame, labels: Sequence[str] | None = None) -> Figure:
+    """Failed requests in percent, by kind, at the step at which each model failed most."""
+    worst = failures_at_worst(steps, _looks(steps, labels))
+    rows = list(dict.fromkeys(zip(worst["model"], worst["users"], strict=True)))
+    figure, (axes,) = canvas(0.9 + 0.4 * max(2, len(rows)))
+    if worst.empty:
+        _note(axes, "no request failed")
+        axes.set(xticks=[], yticks=[])
+        return figure
+    kinds = sorted(worst["kind"].unique())
+    shades = dict(zip(kinds, zip(SHADES, HATCHES, strict=True), strict=False))
+    left = dict.fromkeys(rows, 0.0)
+    for kind, (shade, hatch) in shades.items():
+        for row in worst[worst["kind"] == kind].to_dict("records"):
+            key = (row["model"], row["users"])
+            axes.barh(
+                rows.index(key), row["percent"], left=left[key], height=0.62, color=shade, hatch=hatch, edgecolor=PAPER
+            )
+            left[key] += row["percent"]
+    axes.set_yticks(range(len(rows)), [f"{model}\n{users:,} users" for model, users in rows])
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.grid(False, axis="y")
+    axes.set_xlabel("failed requests in %")
+    legend(figure, [Patch(fc=shade, hatch=hatch, ec=PAPER, label=kind) for kind, (shade, hatch) in shades.items()])
+    return figure
+
+
+def one_model(
+    steps: pd.DataFrame, model: str, labels: Sequence[str] | None = None, think_s: float | None = None
+) -> Figure:
+    """One model's goodput and response times against users, the others' goodput pale behind it."""
+    figure, (above, below) = canvas(2.4, 2.4)
+    looks = _looks(steps, labels)
+    everyone = points(steps, "rps", looks)
+    others = everyone[everyone["model"] != model]
+    for other, rows in others.groupby("model"):
+        above.plot(rows["users"], rows["value"], color=GRID, lw=1.4, zorder=1, label=f"_{other}")
+    mine, look = everyone[everyone["model"] == model], {model: looks[model]}
+    _curves(above, mine, look)
+    signs = _bound(above, everyone, think_s)
+    above.set(ylabel="requests per second", xlabel="")
+    times = []
+    for column, dash in TIMES.items():
+        times.append(points(steps, column, look).query("low > 0"))
+        _curves(below, times[-1], {model: replace(looks[model], dash=dash)})
+    users_axis(below, ladder_of(steps))
+    below.set_ylabel("p50 and p99 in ms")
+    shown = pd.concat(times)
+    if len(shown):
+        log_axis(below, "y", shown["low"].min(), shown["high"].max())
+    else:
+        _note(below, "no step has enough samples")
+    entries = [Line2D([], [], color=GRID, lw=1.4, label="the other models")] if len(others) else []
+    _entries(
+        figure, above, mine, look, [*entries, *signs, Line2D([], [], color=QUIET, ls=TIMES["p99_ms"], label="p99")]
+    )
+    return figure
+
+
+def drawings(
+    steps: pd.DataFrame, slower: pd.DataFrame, ratios: pd.DataFrame, models: Sequence[str], think_s: float | None
+) -> Iterator[tuple[str, Figure]]:
+    """Every figure of a campaign by the name of its file, one at a time."""
+    yield "rps", rps_against_users(steps, models, think_s)
+    yield "response-time", response_against_users(steps, models)
+    yield "response-rps", response_against_rps(steps, models)
+    yield "tails", tails(slower, models)
+    yield "cost", cost_of_a_request(steps, models)
+    yield "ratios", ratio_forest(ratios)
+    yield "failures", failures_by_kind(steps, models)
+    for model in models:
+        yield f"model-{model}", one_model(steps, model, models, think_s)
+
+
+def _looks(frame: pd.DataFrame, labels: Sequence[str] | None) -> dict[str, Style]:
+    """The style of each label, in their order; of those in the frame where none are given."""
+    return styles(list(frame["model"].unique()) if labels is None else labels)
+
+
+def _curves(axes: Axes, shown: pd.DataFrame, looks: Mapping[str, Style], x: str = "users") -> None:
+    for model, look in looks.items():
+        mine = shown[shown["model"] == model].sort_values("users")
+        if mine.empty:
+            continue
+        axes.plot(mine[x], mine["value"], color=look.colour, ls=look.dash, lw=1.6, label=model)
+        axes.vlines(mine[x], mine["low"], mine["high"], color=look.colour, lw=1.1, zorder=2)
+        for valid, face in ((True, look.colour), (False, PAPER)):
+            dots = mine[mine["valid"] == valid]
+            axes.scatter(
+                dots[x], dots["value"], marker=look.marker, s=38, facecolor=face, edgecolor=look.colour, lw=1.4,
+                zorder=3, label=f"_{model} {'valid' if valid else 'not valid'}",
+            )  # fmt: skip
+        bounds = mine[mine["at_least"]]
+        axes.scatter(
+            bounds[x],
+            bounds["value"] * 1.15,
+            marker=r"$\uparrow$",
+            s=46,
+            color=look.colour,
+            zorder=3,
+            label="_at least",
+        )
+
+
+def _bound(axes: Axes, shown: pd.DataFrame, think_s: float | None) -> list[Line2D]:
+    """N / Z as a line, and the scale of both axes; returns its entry in the legend."""
+    users = sorted({int(each) for each in shown["users"]})
+    users_axis(axes, users)
+    if shown.empty:
+        return []
+    low, high = float(shown["low"].min()), float(shown["high"].max())
+    if axes.get_xscale() == "log" and low > 0:
+        log_axis(axes, "y", low, high)
+    else:
+        axes.set_ylim(0, 1.12 * high if high else 1.0)
+        plain_ticks(axes.yaxis)
+    if not think_s:
+        return []
+    name = f"bound N / Z, Z = {think_s:g} s"
+    bound = [each / think_s for each in users]
+    return axes.plot(users, bound, color=QUIET, lw=1.2, ls=(0, (6, 3)), zorder=1, label=name)
+
+
+def _entries(
+    figure: Figure, axes: Axes | None, shown: pd.DataFrame, looks: Mapping[str, Style], extra: Sequence[Line2D] = ()
+) -> None:
+    """The legend: who is shown, and the signs that occur; a note in the axes where nobody is."""
+    if shown.empty and axes is not None:
+        _note(axes, "no step was measured")
+    present = [line_of(model, look) for model, look in looks.items() if (shown["model"] == model).any()]
+    signs = [sign("a check failed: not valid", "o", hollow=True)] if not shown["valid"].astype(bool).all() else []
+    if "at_least" in shown and shown["at_least"].astype(bool).any():
+        signs.append(sign("at least", r"$\uparrow$"))
+    legend(figure, [*present, *signs, *extra])
+
+
+def _note(axes: Axes, text: str) -> None:
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=QUIET)

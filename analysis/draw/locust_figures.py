@@ -1,0 +1,113 @@
+"""The figures that the history of plain Locust runs allows, one function each, callable on the frame of `timeline`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.draw.style import PANEL_IN, QUIET, canvas, legend, line_of, log_axis, plain_ticks, save, styles
+from analysis.read.locust_csv import LocustRun
+
+PERCENTILES = {"p50_ms": "p50 (median)", "p95_ms": "p95", "p99_ms": "p99"}
+WINDOW_S = 12.0  # a row's requests/s are those of ten seconds that ended two seconds before
+
+
+def timeline(runs: Sequence[LocustRun]) -> pd.DataFrame:
+    """All requests together, a row a second: the run's name beside the columns of its history."""
+    frames = [run.of().assign(run=run.name) for run in runs if not run.history.empty]
+    return pd.concat(frames, ignore_index=True) if frames else runs[0].history.assign(run="")
+
+
+def rps_over_time(rows: pd.DataFrame) -> Figure:
+    """Requests/s of the last ten seconds, failures included, and below it the users that ran."""
+    figure, panels = canvas(2.6, 1.7)
+    for axes, column, name in zip(panels, ("rps", "users"), ("requests per second", "users"), strict=True):
+        _lines(axes, rows, column)
+        axes.set(ylabel=name, xlabel="seconds since the first row" if axes is panels[-1] else "")
+        axes.set_ylim(bottom=0)
+        plain_ticks(axes.yaxis)
+    _entries(figure, rows)
+    return figure
+
+
+def response_over_time(rows: pd.DataFrame) -> Figure:
+    """p50, p95 and p99 over time on one log scale; what Locust rounded to 0 ms has no place on it."""
+    figure, panels = canvas(*[2.0] * len(PERCENTILES))
+    columns = list(PERCENTILES)
+    above = rows[columns].where(rows[columns] > 0)
+    for axes, column in zip(panels, columns, strict=True):
+        _lines(axes, rows.assign(**{column: above[column]}), column)
+        axes.set(
+            ylabel=f"{PERCENTILES[column]} in ms", xlabel="seconds since the first row" if axes is panels[-1] else ""
+        )
+        if above[column].isna().all():
+            _note(axes, "0 ms throughout" if rows[column].notna().any() else "not in these files")
+    if above.notna().to_numpy().any():
+        for axes in panels:
+            log_axis(axes, "y", above.min().min(), above.max().max())
+    _entries(figure, rows)
+    return figure
+
+
+def rps_against_users(rows: pd.DataFrame) -> Figure:
+    """Requests/s against users, of those rows alone whose ten seconds had as many users throughout."""
+    figure, (axes,) = canvas(PANEL_IN)
+    steady = held(rows)
+    for name, look in styles(list(rows["run"].unique())).items():
+        mine = steady[steady["run"] == name]
+        axes.scatter(mine["users"], mine["rps"], marker=look.marker, s=36, facecolor="none", edgecolor=look.colour,
+                     linewidth=1.3, label=name)  # fmt: skip
+    if steady.empty:
+        _note(axes, f"no number of users was held for {WINDOW_S:g} s")
+    axes.set(xlabel="users", ylabel="requests per second")
+    axes.set_ylim(bottom=0)
+    axes.set_xlim(left=0)
+    for axis in (axes.xaxis, axes.yaxis):
+        plain_ticks(axis)
+    _entries(figure, rows)
+    return figure
+
+
+def held(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows before which the users had not changed for as long as the row's rate looks back."""
+    changed = (rows["users"] != rows["users"].shift()) | (rows["run"] != rows["run"].shift())
+    since = rows["seconds"].where(changed).ffill()
+    return rows[(rows["seconds"] - since >= WINDOW_S) & (rows["users"] > 0)]
+
+
+FIGURES: Mapping[str, Callable[[pd.DataFrame], Figure]] = {
+    "rps-over-time": rps_over_time,
+    "response-over-time": response_over_time,
+    "rps-against-users": rps_against_users,
+}
+
+
+def draw_all(runs: Sequence[LocustRun], directory: Path) -> tuple[Path, ...]:
+    """Every figure as PNG and SVG; none where no run has a history."""
+    rows = timeline(runs)
+    if rows.empty:
+        return ()
+    return tuple(path for name, draw in FIGURES.items() for path in save(draw(rows), directory, name))
+
+
+def _lines(axes: Axes, rows: pd.DataFrame, column: str) -> None:
+    for name, look in styles(list(rows["run"].unique())).items():
+        mine = rows[rows["run"] == name]
+        sns.lineplot(x=mine["seconds"], y=mine[column], color=look.colour, linestyle=look.dash, linewidth=1.6,
+                     errorbar=None, ax=axes, label=name, legend=False)  # fmt: skip
+
+
+def _entries(figure: Figure, rows: pd.DataFrame) -> None:
+    entries = [line_of(name, look) for name, look in styles(list(rows["run"].unique())).items()]
+    for entry in entries:
+        entry.set_marker("" if len(figure.axes) > 1 else entry.get_marker())
+    legend(figure, entries)
+
+
+def _note(axes: Axes, text: str) -> None:
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=QUIET)

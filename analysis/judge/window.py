@@ -1,0 +1,221 @@
+"""One step's measure window as plain frozen values: all that the checks and steps.csv are made of.
+
+Counts are taken over each worker's own phase length and then added; histograms are added bin by bin.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.read.background import Beside, Bystanders
+from analysis.read.histograms import Histogram, merge
+from analysis.read.ledger import Ledger, Record, Ticks
+from analysis.read.samples import Generator, Samples, Target, generator_of, target_of
+from study.plan import Step
+
+NOT_WATCHED = Generator()
+SHORTEST_TICK_S = 0.5  # a shorter one, as the last of a phase, is added to the one before
+
+
+@dataclass(frozen=True)
+class Worker:
+    """What one worker says of itself in the window."""
+
+    name: str
+    attempts: int
+    users_wanted: int
+    users_right: float
+    users_min: int
+    users_mean: float
+    lag_p99_ms: float | None
+    loop_lag_p99_ms: float | None
+    cpu_p95: float | None
+    """Cores, the 95th percentile of the window's seconds."""
+    fds_used: int
+    fds_limit: int
+
+
+@dataclass(frozen=True)
+class Second:
+    """One tick of the window, all workers together."""
+
+    start: float
+    """Seconds since the window began."""
+    seconds: float
+    successes: float
+    response_s: float
+    in_flight_s: float
+
+
+@dataclass(frozen=True)
+class Window:
+    """A step's measure window. Rates per second, times as named."""
+
+    step: Step
+    workers: tuple[Worker, ...]
+    missing: tuple[str, ...]
+    """Workers whose record didn't come."""
+    seconds: float
+    """Mean length of the window over the workers."""
+    attempts: int
+    successes: int
+    failures: Mapping[str, int]
+    bytes: int
+    goodput: float
+    """Successes per second."""
+    throughput: float
+    """X of the laws: attempts that ended, per second; a failed request ends a user's cycle too."""
+    response: Histogram
+    """Times of the successes."""
+    response_s: float
+    """Their exact sum."""
+    failed_s: float
+    """Sum of the failures' times."""
+    in_flight: float
+    """L of Little's law: mean number of requests in flight."""
+    in_flight_end: int
+    ages: Histogram
+    """Ages of those in flight at the window's end."""
+    draws: int
+    draws_s: float
+    think_count: int
+    think_drawn_s: float
+    think_passed_s: float
+    ticks: tuple[Second, ...]
+    target: Target | None = None
+    generator: Generator = NOT_WATCHED
+    beside: tuple[Beside, ...] = ()
+    """The clients beside the load, by kind."""
+    wait_s: float = 0.0
+    """How long the plan makes each request wait in the server."""
+
+    @property
+    def waited_for(self) -> float:
+        """Requests whose wait is going on, on average."""
+        return self.throughput * self.wait_s
+
+    @property
+    def failed(self) -> int:
+        return self.attempts - self.successes
+
+    @property
+    def failed_share(self) -> float:
+        return self.failed / self.attempts if self.attempts else 0.0
+
+    @property
+    def mean_ms(self) -> float | None:
+        """Mean response time of the successes, from the exact sum."""
+        return 1000 * self.response_s / self.successes if self.successes else None
+
+    @property
+    def cycle_response_s(self) -> float | None:
+        """R of the laws: mean time of all attempts, failed ones included."""
+        return (self.response_s + self.failed_s) / self.attempts if self.attempts else None
+
+    @property
+    def think_s(self) -> float | None:
+        """Z of the laws: mean think time that really passed."""
+        return self.think_passed_s / self.think_count if self.think_count else None
+
+
+def window_of(
+    ledger: Ledger, step: Step, samples: Samples, bystanders: Bystanders | None = None, wait_s: float = 0.0
+) -> Window | None:
+    """The measure window of a step; None where no worker sent a record of it."""
+    records = ledger.phase(step.number, "measure")
+    if not records:
+        return None
+    failures: Counter[str] = Counter()
+    for record in records:
+        failures.update(record.failures)
+    ticks = [_joined(record.ticks) for record in records]
+    start = max(record.started for record in records)
+    end = min(record.started + record.seconds for record in records)
+    rows = samples.window(start, end)
+    return Window(
+        step=step,
+        workers=tuple(_worker(record, tick) for record, tick in zip(records, ticks, strict=True)),
+        missing=ledger.missing(step.number, "measure"),
+        seconds=sum(record.seconds for record in records) / len(records),
+        attempts=sum(record.attempts for record in records),
+        successes=sum(record.successes for record in records),
+        failures=dict(failures),
+        bytes=sum(record.bytes for record in records),
+        goodput=sum(record.successes / record.seconds for record in records),
+        throughput=sum(record.attempts / record.seconds for record in records),
+        response=merge(record.histogram("response_us") for record in records),
+        response_s=sum(_response_sum(record) for record in records),
+        failed_s=merge(record.histogram("failed_us") for record in records).sum_s,
+        in_flight=sum(record.in_flight_s / record.seconds for record in records),
+        in_flight_end=sum(record.in_flight_end for record in records),
+        ages=merge(record.histogram("in_flight_age_us") for record in records),
+        draws=sum(record.draws for record in records),
+        draws_s=sum(record.draws_s for record in records),
+        think_count=sum(record.think_count for record in records),
+        think_drawn_s=sum(record.think_drawn_s for record in records),
+        think_passed_s=sum(record.think_passed_s for record in records),
+        ticks=_pooled(ticks),
+        target=target_of(rows),
+        generator=generator_of(rows),
+        wait_s=wait_s,
+        beside=bystanders.window(start, end) if bystanders is not None else (),
+    )
+
+
+def _response_sum(record: Record) -> float:
+    """The exact sum where the ticks carry it, else the histogram's."""
+    return record.ticks.response_s[-1] if record.ticks.at else record.histogram("response_us").sum_s
+
+
+def _worker(record: Record, ticks: Ticks) -> Worker:
+    spent, took = np.diff(ticks.cpu_s, prepend=0.0), np.diff(ticks.at, prepend=0.0)
+    return Worker(
+        name=record.worker,
+        attempts=record.attempts,
+        users_wanted=record.users_wanted,
+        users_right=record.users_right,
+        users_min=record.users_min,
+        users_mean=record.users_mean,
+        lag_p99_ms=record.histogram("lag_us").quantile_ms(0.99),
+        loop_lag_p99_ms=record.histogram("loop_lag_us").quantile_ms(0.99),
+        cpu_p95=float(np.quantile(spent / took, 0.95)) if len(took) else None,
+        fds_used=record.fds_used,
+        fds_limit=record.fds_limit,
+    )
+
+
+def _joined(ticks: Ticks) -> Ticks:
+    """Without very short ticks, whose rates are noise: the counts run on, so to leave one out joins it to the next."""
+    kept: list[int] = []
+    last = len(ticks.at) - 1
+    for position, at in enumerate(ticks.at):
+        if kept and at - ticks.at[kept[-1]] < SHORTEST_TICK_S:
+            if position == last:
+                kept[-1] = position
+        elif at > 0:
+            kept.append(position)
+    return Ticks(**{name: tuple(values[position] for position in kept) for name, values in vars(ticks).items()})
+
+
+def _pooled(ticks: Sequence[Ticks]) -> tuple[Second, ...]:
+    """All workers' ticks on the ticks of the first, the others' counts interpolated between theirs.
+
+    Only the length of a phase is each worker's own; ticks serve drift, stalls and batch means, not the rates.
+    """
+    if not all(each.at for each in ticks):
+        return ()
+    grid = np.asarray(ticks[0].at)
+    grid = grid[grid <= min(each.at[-1] for each in ticks) + SHORTEST_TICK_S]
+
+    def total(name: str) -> list[float]:
+        sums = sum(np.interp(grid, (0.0, *each.at), (0.0, *getattr(each, name))) for each in ticks)
+        return [float(value) for value in np.diff(sums, prepend=0.0)]
+
+    starts = (0.0, *(float(at) for at in grid[:-1]))
+    lengths = [float(length) for length in np.diff(grid, prepend=0.0)]
+    columns = zip(starts, lengths, total("successes"), total("response_s"), total("in_flight_s"), strict=False)
+    return tuple(Second(*row) for row in columns)

@@ -1,0 +1,72 @@
+"""What a page is made of, as plain values: tables whose cells may link, and pictures with what they show in words."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from analysis.draw.style import DARK
+
+
+@dataclass(frozen=True)
+class Cell:
+    """`note` stands small below the text, as an interval does."""
+
+    text: str
+    href: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """The first cell of each row names the row."""
+
+    caption: str
+    heads: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+    @property
+    def words(self) -> frozenset[int]:
+        """The columns that hold words and not numbers."""
+        return frozenset(at for row in self.rows for at, cell in enumerate(row) if cell.text[:1].isalpha())
+
+
+@dataclass(frozen=True)
+class Picture:
+    """`finding` is what one sees in it, for those who can't; `behind` are the tables it was drawn from."""
+
+    source: str
+    title: str
+    finding: str
+    behind: tuple[Table, ...] = ()
+
+
+def cells(*texts: str) -> tuple[Cell, ...]:
+    return tuple(Cell(text) for text in texts)
+
+
+def inlined(svg: Path) -> str:
+    """A figure as a data URI, its colours changed where the reader's page is dark."""
+    text = svg.read_text(encoding="utf-8")
+    variables = {colour: f"--c{at}" for at, colour in enumerate(DARK)}
+    for colour, name in variables.items():
+        text = text.replace(colour, f"var({name})")
+    style = f"<style>:root{{{_declared(variables, {c: c for c in DARK})}}}"
+    style += f"@media (prefers-color-scheme: dark){{:root{{{_declared(variables, DARK)}}}}}</style>"
+    text = text.replace("<defs>", f"<defs>{style}", 1)
+    return "data:image/svg+xml;base64," + base64.b64encode(text.encode()).decode("ascii")
+
+
+def _declared(variables: Mapping[str, str], colours: Mapping[str, str]) -> str:
+    return "".join(f"{name}:{colours[colour]};" for colour, name in variables.items())
+
+
+def number(value: float | None, prefix: str = "") -> str:
+    """Three digits that count, or all before the point; empty where it isn't known."""
+    if value is None or value != value:
+        return ""
+    if value == 0 or abs(value) >= 100:
+        return f"{prefix}{value:,.0f}"
+    return f"{prefix}{value:.3g}"

@@ -1,0 +1,113 @@
+"""Where a campaign ran, by its manifest, and what it therefore does not show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from analysis.judge.thresholds import THRESHOLDS as T
+from analysis.rank.ranking import Ranking
+from analysis.tell.page import Cell, Table, cells
+from study.plan import Plan
+
+HEADS = ("host", "machine", "processor", "cores", "memory", "kernel", "Python", "Locust")
+
+
+def hosts_of(manifest: Mapping[str, Any] | None) -> Mapping[str, Mapping[str, Any]]:
+    """Facts by the host's name; none where the manifest has no such thing."""
+    hosts = (manifest or {}).get("hosts")
+    return {name: facts for name, facts in hosts.items() if isinstance(facts, dict)} if isinstance(hosts, dict) else {}
+
+
+def where_table(manifest: Mapping[str, Any] | None) -> Table | None:
+    """A row for each host; None where nothing is known of any."""
+    rows = tuple(
+        (
+            Cell(name),
+            *cells(
+                str(facts.get("hostname", "")),
+                str(facts.get("cpu", "")),
+                _cores(facts),
+                f"{facts['memory_mb'] / 1024:.0f} GiB" if facts.get("memory_mb") else "",
+                str(facts.get("kernel", "")),
+                str(facts.get("python", "")),
+                str((facts.get("packages") or {}).get("locust") or ""),
+            ),
+        )
+        for name, facts in hosts_of(manifest).items()
+    )
+    return Table("Hosts of the campaign", HEADS, rows) if rows else None
+
+
+def _cores(facts: Mapping[str, Any]) -> str:
+    cores = facts.get("cores")
+    return str(len(cores)) if isinstance(cores, list) else ""
+
+
+def origin(manifest: Mapping[str, Any] | None) -> str:
+    """When, by which code."""
+    if manifest is None:
+        return "The manifest is missing: where and when it ran isn't known."
+    parts = [f"Made by {manifest.get('made_by', 'an unknown program')}"]
+    if commit := manifest.get("commit"):
+        changed = " with uncommitted changes" if manifest.get("uncommitted_changes") else ""
+        parts.append(f"commit {str(commit)[:12]}{changed}")
+    if created := manifest.get("created"):
+        parts.append(f"begun {created}")
+    return ", ".join(parts) + "."
+
+
+def not_shown(plan: Plan, manifest: Mapping[str, Any] | None, steps: pd.DataFrame, ranking: Ranking) -> list[str]:
+    """The limits of the study itself, from what was asked and what was found."""
+    return [*_of_the_result(plan, steps, ranking), *_of_the_set_up(plan, manifest)]
+
+
+def _of_the_result(plan: Plan, steps: pd.DataFrame, ranking: Ranking) -> Iterator[str]:
+    if ranking.blocks < T.least_blocks:
+        seen = {0: "no block was", 1: "one block was"}.get(ranking.blocks, f"{ranking.blocks} blocks were")
+        yield f"How much the figures vary from run to run: {seen} measured, and a ranking needs {T.least_blocks}."
+    unreached = [model for model in ranking.goodput.medians if model not in ranking.reached]
+    if unreached:
+        most = f"{plan.users[-1]:,} users"
+        yield f"The limit of {_some(unreached)}: {'it was' if len(unreached) == 1 else 'they were'} not full at {most}."
+    ladder = steps[steps["kind"] == "ladder"]
+    bad = ladder[~ladder["verdict"].isin(["valid", "overload"])]
+    if len(bad):
+        kinds = ", ".join(f"{count} {verdict}" for verdict, count in bad["verdict"].value_counts().items())
+        yield f"What the server did at {len(bad)} of {len(ladder)} steps, whose figures are not trusted: {kinds}."
+    if not isinstance(plan.measure, str):
+        yield f"What happens less often than once in {plan.measure:g} s: so long is each window of measurement."
+
+
+def _of_the_set_up(plan: Plan, manifest: Mapping[str, Any] | None) -> Iterator[str]:
+    machines = {facts.get("boot_id") for facts in hosts_of(manifest).values()}
+    if len(machines) == 1:
+        yield "What a network does: server and load ran on one machine, and shared its memory and caches."
+    low, high = plan.think_time
+    yield (
+        f"Clients that come whatever the server does: its {plan.users[-1]:,} users at most wait for each answer and"
+        f" then think {low:g}-{high:g} s, so that a slow server is asked less."
+    )
+    beside = [
+        f"{count:,} {who}"
+        for count, who in ((plan.idle_connections, "idle connections"), (plan.slow_clients, "slow clients"))
+        if count
+    ]
+    if beside:
+        yield f"The server without others: {' and '.join(beside)} were held beside the load throughout."
+    if plan.connection == "close":
+        yield "Connections that are kept: each request opened one of its own."
+    else:
+        yield "Clients that connect anew each time: connections were kept."
+    work = plan.work
+    does = [f"burn {work.cpu_ms:g} ms of CPU"] if work.cpu_ms else []
+    does += [f"wait {work.wait_ms:g} ms"] if work.wait_ms else []
+    does += [f"send {work.bytes:,} bytes"] if work.bytes else ["echo the request"]
+    yield f"An application: a request made the server {' and '.join(does)}, and nothing else."
+    yield "TLS, HTTP/2, proxies, bodies sent by clients, and other machines, kernels and versions of Python."
+
+
+def _some(models: Sequence[str]) -> str:
+    return ", ".join(models) if len(models) <= 5 else f"{', '.join(models[:4])} and {len(models) - 4} more"

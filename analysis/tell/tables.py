@@ -1,0 +1,221 @@
+"""The report's tables: the summary in the class report's form, the scoreboard of checks, and each model's own.
+
+A number links to its run's files where one run gave it, and to the model's table of runs where it is a median of
+several.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from analysis.draw.points import ladder_of, points
+from analysis.rank.limits import Limit
+from analysis.rank.ranking import Ranking
+from analysis.read.results import Campaign
+from analysis.tell.page import Cell, Table, number
+from study.plan import Run
+
+OUTCOMES = ("pass", "flag", "fail", "not available")
+LONGEST = 4  # places of a failure that are named, before they are only counted
+STEP_COLUMNS = {
+    "requests": "requests",
+    "rps": "requests/s",
+    "mean_ms": "mean ms",
+    "p50_ms": "p50 ms",
+    "p99_ms": "p99 ms",
+    "failures": "failures",
+}
+COST_COLUMNS = {
+    "server_cpu_cores": "CPU cores",
+    "server_cpu_ms": "CPU ms a request",
+    "server_kernel_share": "kernel's share",
+    "server_ended_share": "ended children's share",
+    "server_pss_mb": "PSS MiB",
+    "server_processes": "processes",
+    "server_threads": "threads",
+    "server_fds": "descriptors",
+    "server_switches": "switches a request",
+    "accept_queue": "accept queue",
+    "listen_overflows": "overflows",
+    "retransmits": "retransmits",
+}
+"""What a model's two tables show, by the columns of steps.csv."""
+
+
+def run_link(run: Run) -> str:
+    """The directory of a run's files, relative to the report."""
+    return f"runs/{run.directory}/"
+
+
+def link(campaign: Campaign, label: str) -> str:
+    """To the one run of a label, or to its table of runs."""
+    runs = [data.run for data in campaign.runs if data.run.label == label and data.state != "absent"]
+    return run_link(runs[0]) if len(runs) == 1 else f"#runs-{label}" if runs else ""
+
+
+def summary_table(campaign: Campaign, summary: pd.DataFrame, ranking: Ranking, why: Sequence[Limit]) -> Table:
+    """The class report's form - requests, requests/s, average response time - and then what its peak and limit were."""
+    kinds = {limit.model: limit for limit in why}
+    rows = []
+    for row in summary.to_dict("records"):
+        model, bounds = str(row["model"]), str(row["at_least"]).split()
+        to = link(campaign, model)
+
+        def cell(name: str, rank: str = "", row: Any = row, bounds: Sequence[str] = bounds, to: str = to) -> Cell:
+            text = number(_number(row[name]), "≥ " if name in bounds else "")
+            place = number(_number(row[rank])) if rank else ""
+            notes = (interval(row.get(f"{name}_low"), row.get(f"{name}_high")), f"rank {place}" if place else "")
+            return Cell(text, to if text else "", "; ".join(filter(None, notes)))
+
+        limit = kinds[model]
+        where = f"from {limit.users:,} users on" if limit.users is not None else ""
+        rows.append(
+            (
+                Cell(model, f"#model-{model}"),
+                cell("requests"),
+                cell("rps"),
+                cell("mean_ms", "rank_mean_ms"),
+                cell("p50_ms"),
+                cell("p99_ms"),
+                cell("peak_rps", "rank_rps"),
+                cell("peak_users"),
+                cell("sustained_users"),
+                Cell(limit.kind, f"#model-{model}", where),
+                Cell(str(row["verdict"])),
+            )
+        )
+    users = "no common step" if ranking.common_users is None else f"{ranking.common_users:,} users"
+    heads = (
+        "model", "requests", "requests/s", "average response ms", "p50 ms", "p99 ms", "peak requests/s",
+        "peak at users", "sustained users", "limit", "verdict",
+    )  # fmt: skip
+    return Table(
+        f"Requests to p99 at {users}; medians over blocks, below them their interval and rank", heads, tuple(rows)
+    )
+
+
+def interval(low: Any, high: Any) -> str:
+    """Of a median over several blocks; empty of one."""
+    ends = [number(_number(low)), number(_number(high))]
+    return f"{ends[0]} to {ends[1]}" if all(ends) and ends[0] != ends[1] else ""
+
+
+def scoreboard(checks: pd.DataFrame, steps: pd.DataFrame) -> Table:
+    """Each check: how often it passed and failed, and where it failed."""
+    users = steps.drop_duplicates("step").set_index("step")["users"].to_dict()
+    rows = []
+    for (check, name), group in checks.groupby(["check", "name"], sort=True):
+        outcomes = group["outcome"].value_counts()
+        failed = group[group["outcome"] == "fail"]
+        places = dict.fromkeys(_place(row, users) for row in failed.to_dict("records"))
+        named = ", ".join(list(places)[:LONGEST]) + (
+            f" and {len(places) - LONGEST} more" if len(places) > LONGEST else ""
+        )
+        rows.append((Cell(f"{check} {name}"), *(Cell(str(outcomes.get(o, 0))) for o in OUTCOMES), Cell(named)))
+    return Table("How often each check passed, over all runs and steps", ("check", *OUTCOMES, "failed at"), tuple(rows))
+
+
+def _place(row: Any, users: dict[Any, Any]) -> str:
+    return str(row["model"]) + ("" if pd.isna(row["step"]) else f" at {users.get(row['step'], 0):,}")
+
+
+def verdict_table(campaign: Campaign, steps: pd.DataFrame) -> Table:
+    """Each model and step: the verdict of most blocks."""
+    ladder = steps[steps["kind"] == "ladder"]
+    across = ladder_of(steps)
+    rows = []
+    for label in campaign.labels:
+        mine = ladder[ladder["model"] == label]
+        row = []
+        for users in across:
+            verdicts = mine.loc[mine["users"] == users, "verdict"].value_counts()
+            split = f"in {verdicts.iloc[0]} of {verdicts.sum()}" if len(verdicts) > 1 else ""
+            row.append(Cell(str(verdicts.index[0]), link(campaign, label), split) if len(verdicts) else Cell(""))
+        rows.append((Cell(label), *row))
+    heads = ("model", *(f"{users:,} users" for users in across))
+    return Table("Verdict of each model and step", heads, tuple(rows))
+
+
+def step_table(campaign: Campaign, steps: pd.DataFrame, model: str) -> Table:
+    """One model's ladder: what its users got."""
+    return _by_step(campaign, steps, model, STEP_COLUMNS, f"{model}: what its users got", verdicts=True)
+
+
+def cost_table(campaign: Campaign, steps: pd.DataFrame, model: str) -> Table:
+    """One model's ladder: what it used of the target."""
+    return _by_step(campaign, steps, model, COST_COLUMNS, f"{model}: what it used of the target", verdicts=False)
+
+
+def _by_step(
+    campaign: Campaign, steps: pd.DataFrame, model: str, columns: dict[str, str], caption: str, verdicts: bool
+) -> Table:
+    mine = steps[(steps["model"] == model) & (steps["kind"] == "ladder")]
+    to = link(campaign, model)
+    shown = {name: head for name, head in columns.items() if mine[name].notna().any()}
+    figures = {name: {row["users"]: row for row in points(mine, name, [model]).to_dict("records")} for name in shown}
+    rows = []
+    for users, group in mine.groupby("users"):
+        made = [Cell(f"{users:,}")]
+        for name in shown:
+            found = figures[name].get(users)
+            if found is None:
+                made.append(Cell(""))
+            else:
+                text = number(found["value"], "≥ " if found["at_least"] else "")
+                made.append(Cell(text, to, interval(found["low"], found["high"])))
+        if verdicts:
+            counted = group["verdict"].value_counts()
+            full = "saturated" if (group["saturated"] == "yes").mean() > 0.5 else ""
+            made.append(Cell(str(counted.index[0]), note=full))
+        rows.append(tuple(made))
+    return Table(caption, ("users", *shown.values(), *(["verdict"] if verdicts else [])), tuple(rows))
+
+
+def runs_table(campaign: Campaign, steps: pd.DataFrame, label: str) -> Table:
+    """A label's runs, each with a link to its files, and its requests/s at every step, the return step last."""
+    mine = steps[steps["model"] == label].set_index(["block", "step"])["rps"]
+    asked = campaign.plan.steps()
+    rows = []
+    for data in campaign.runs:
+        if data.run.label != label:
+            continue
+        to = run_link(data.run) if data.state != "absent" else ""
+        figures = [mine.get((data.run.block, step.number)) for step in asked]
+        rows.append(
+            (
+                Cell(data.run.directory, to, data.reason),
+                Cell(data.state),
+                *(Cell(text, to if text else "") for text in (number(_number(value)) for value in figures)),
+            )
+        )
+    heads = ("run", "state", *(f"{s.users:,}{' (return)' if s.kind == 'return' else ''}" for s in asked))
+    return Table(f"Runs of {label}: requests/s by users", heads, tuple(rows))
+
+
+def generator_table(steps: pd.DataFrame) -> Table:
+    """The generator at each step of the ladder, the worst over all runs."""
+    columns = {
+        "generator_lag_p99_ms": "think-time lag p99, ms",
+        "loop_lag_p99_ms": "event-loop lag p99, ms",
+        "generator_cpu_max": "busiest worker, cores",
+    }
+    ladder = steps[steps["kind"] == "ladder"]
+    rows = []
+    for users, group in ladder.groupby("users"):
+        made = [Cell(f"{users:,}")]
+        for name in columns:
+            known = group[group[name].notna()]
+            if known.empty:
+                made.append(Cell(""))
+            else:
+                worst = known.sort_values(name).iloc[-1]
+                made.append(Cell(number(float(worst[name])), note=f"{worst['model']}, block {worst['block']}"))
+        rows.append(tuple(made))
+    return Table("The generator's own lag and load, the worst of all runs", ("users", *columns.values()), tuple(rows))
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None or pd.isna(value) else float(value)

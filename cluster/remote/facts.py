@@ -1,0 +1,123 @@
+"""What a host is and allows: `python -m cluster.remote.facts` prints it as JSON. Changes nothing.
+
+Standard library only, and in words that older Pythons understand, so that a host without the code can be looked at and
+a host with an old Python can say so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import shutil
+import socket
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("locust", "gevent", "geventhttpclient", "pyzmq", "hdrhistogram", "psutil")
+
+
+def facts(address: str, ports: tuple[int, ...], directory: Path) -> dict[str, Any]:
+    """Everything that the preflight looks at and that the manifest keeps. Memory and disk in MiB."""
+    existing = _existing(directory)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return {
+        "hostname": socket.gethostname(),
+        "system": platform.system(),
+        "kernel": platform.release(),
+        "boot_id": _text("/proc/sys/kernel/random/boot_id"),
+        "machine": platform.machine(),
+        "cpu": _field("/proc/cpuinfo", "model name"),
+        "cores": sorted(os.sched_getaffinity(0)),
+        "governor": _text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        "load_1min": os.getloadavg()[0],
+        "memory_mb": _meminfo("MemTotal"),
+        "memory_available_mb": _meminfo("MemAvailable"),
+        "disk_free_mb": shutil.disk_usage(existing).free // 2**20,
+        "directory": str(existing),
+        "writable": os.access(existing, os.W_OK | os.X_OK),
+        "python": platform.python_version(),
+        "executable": sys.executable,
+        "packages": {name: _version(name) for name in PACKAGES},
+        "fds_soft": soft,
+        "fds_hard": hard,
+        "processes_hard": resource.getrlimit(resource.RLIMIT_NPROC)[1],
+        "file_max": _number("/proc/sys/fs/file-max"),
+        "threads_max": _number("/proc/sys/kernel/threads-max"),
+        "pid_max": _number("/proc/sys/kernel/pid_max"),
+        "max_map_count": _number("/proc/sys/vm/max_map_count"),
+        "somaxconn": _number("/proc/sys/net/core/somaxconn"),
+        "tcp_tw_reuse": _number("/proc/sys/net/ipv4/tcp_tw_reuse"),
+        "ephemeral_ports": [int(word) for word in _text("/proc/sys/net/ipv4/ip_local_port_range").split()],
+        "ports": {str(port): _obstacle(address, port) for port in ports},
+        "clock": time.time(),
+    }
+
+
+def _existing(directory: Path) -> Path:
+    """Where the directory is, or would be made: the nearest one above it that exists."""
+    directory = directory.expanduser().absolute()
+    return next(path for path in (directory, *directory.parents) if path.is_dir())
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
+
+
+def _number(path: str) -> int | None:
+    text = _text(path)
+    return int(text) if text.isdigit() else None
+
+
+def _field(path: str, name: str) -> str:
+    for line in _text(path).splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() == name:
+            return value.strip()
+    return ""
+
+
+def _meminfo(name: str) -> int:
+    words = _field("/proc/meminfo", name).split()
+    return int(words[0]) // 1024 if words else 0
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _obstacle(address: str, port: int) -> str:
+    """Why nobody can listen there; empty where somebody can."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+            probe.listen(1)
+        except OSError as error:
+            return error.strerror or str(error)
+    return ""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m cluster.remote.facts", description=__doc__)
+    parser.add_argument("--address", default="127.0.0.1", help="where the ports would be bound")
+    parser.add_argument("--port", type=int, action="append", default=[], help="a port that must be free")
+    parser.add_argument("--directory", type=Path, default=Path(), help="where files will be written")
+    asked = parser.parse_args()
+    print(json.dumps(facts(asked.address, tuple(asked.port), asked.directory)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,112 @@
+"""One request to a server and a look at its answer, before anything is measured: `python -m cluster.remote.probe`.
+
+Standard library only: it runs on a load host. The answer must be what the plan says, or the run would measure errors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import socket
+import sys
+import time
+from typing import NamedTuple
+
+from cluster.remote.http_message import request_bytes
+from servers.core.app import escape
+
+POLL_S = 0.05
+NOT_READY = 2  # exit status; 1 is that of a wrong answer
+
+
+class Wanted(NamedTuple):
+    """What a good answer is. `body` None: any, of `size` bytes where that is known; `echo`: the request, escaped."""
+
+    status: int = 200
+    body: bytes | None = None
+    size: int | None = None
+    echo: bool = False
+
+
+def problem(
+    address: tuple[str, int], timeout: float, wanted: Wanted, method: str, path: str, keep_alive: bool
+) -> str | None:
+    """What is wrong with the answer to one request, None where nothing is."""
+    host, port = address
+    connection = http.client.HTTPConnection(host, port, timeout=timeout)
+    head = request_bytes(host, port, keep_alive, method, path)
+    try:
+        connection.connect()
+        connection.sock.sendall(head)
+        response = http.client.HTTPResponse(connection.sock, method=method)
+        response.begin()
+        body = response.read()
+    except (OSError, http.client.HTTPException) as error:
+        return f"no answer: {type(error).__name__}: {error}"
+    finally:
+        connection.close()
+    length = response.getheader("Content-Length")
+    if response.status != wanted.status:
+        return f"status {response.status} instead of {wanted.status}"
+    if method != "HEAD" and length is not None and int(length) != len(body):
+        return f"Content-Length {length}, {len(body)} bytes of body"
+    if wanted.echo and body != escape(head):
+        return "the body is not the request, escaped"
+    if wanted.size is not None and len(body) != wanted.size:
+        return f"{len(body)} bytes of body instead of {wanted.size}"
+    if wanted.body is not None and body != wanted.body:
+        return f"the body is {body[:60]!r} instead of {wanted.body[:60]!r}"
+    return None
+
+
+def wait_until_ready(address: tuple[str, int], path: str | None, seconds: float) -> str | None:
+    """Until the port accepts, or until GET of `path` is answered with 200. What was wrong to the last, else None."""
+    until = time.monotonic() + seconds
+    while True:
+        if path is not None:
+            wrong = problem(address, max(until - time.monotonic(), POLL_S), Wanted(), "GET", path, keep_alive=False)
+        else:
+            wrong = _refusal(address)
+        if wrong is None or time.monotonic() > until:
+            return wrong
+        time.sleep(POLL_S)
+
+
+def _refusal(address: tuple[str, int]) -> str | None:
+    try:
+        socket.create_connection(address, timeout=1).close()
+    except OSError as error:
+        return f"nobody accepts on {address[0]} port {address[1]}: {error.strerror or error}"
+    return None
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m cluster.remote.probe", description=__doc__)
+    parser.add_argument("--host", required=True)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--timeout", type=float, required=True)
+    parser.add_argument("--connection", choices=("close", "keep-alive"), default="close")
+    parser.add_argument("--method", default="GET")
+    parser.add_argument("--path", default="/")
+    parser.add_argument("--wait", type=float, help="seconds within which the server must become ready")
+    parser.add_argument("--ready", help="it is ready when this path is answered with 200, not when its port accepts")
+    parser.add_argument("--status", type=int, default=200)
+    parser.add_argument("--echo", action="store_true", help="the body must be the request, escaped")
+    parser.add_argument("--bytes", type=int, help="the body must be so long")
+    parser.add_argument("--body", help="the body must be this text")
+    asked = parser.parse_args()
+    address = (asked.host, asked.port)
+    body = None if asked.body is None else asked.body.encode()
+    wanted = Wanted(asked.status, body, asked.bytes, asked.echo)
+    if asked.wait is not None and (late := wait_until_ready(address, asked.ready, asked.wait)):
+        print(late, file=sys.stderr)
+        return NOT_READY
+    keep_alive = asked.connection == "keep-alive"
+    wrong = problem(address, asked.timeout, wanted, asked.method, asked.path, keep_alive)
+    if wrong:
+        print(wrong, file=sys.stderr)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,150 @@
+"""The campaign as it goes: a table of models and steps that fills on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from cluster.campaign.run import Judged
+from study.plan import Plan, Run, Step
+
+PLAIN_EVERY_S = 10.0
+MARKS = {
+    "valid": ("✓", "+", "green"),
+    "overload": ("▲", "^", "yellow"),
+    "not-measured": ("–", "-", "dim"),
+}
+"""A verdict's sign, its sign where the terminal has ASCII only, its colour; any other is its first letter, in red."""
+
+
+def duration(seconds: float) -> str:
+    """Minutes and seconds, or hours and minutes."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min {rest:02d} s"
+
+
+class Progress:
+    """The campaign's Show. Use `with progress.shown()` around the campaign."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live: Live | None = None
+        self._plan: Plan | None = None
+        self._run: Run | None = None
+        self._title = ""
+        self._remaining_runs = 0
+        self._run_began = 0.0
+        self._last: tuple[object, object] = (None, None)
+        self._last_at = 0.0
+        self._rates: dict[tuple[str, int], float] = {}
+        self._verdicts: dict[tuple[str, int], list[str]] = {}
+
+    @contextmanager
+    def shown(self) -> Iterator[Progress]:
+        if not self._console.is_terminal:
+            yield self
+            return
+        with Live(Text("starting"), console=self._console, transient=True, refresh_per_second=2) as self._live:
+            try:
+                yield self
+            finally:
+                self._live = None
+
+    def say(self, text: str) -> None:
+        self._console.print(text, highlight=False, soft_wrap=True)
+
+    def began(self, plan: Plan, run: Run, number: int, of: int) -> None:
+        if plan != self._plan:
+            self._rates, self._verdicts = {}, {}
+        self._plan, self._run = plan, run
+        self._title = f"run {number} of {of}: block {run.block}, {run.label}"
+        self._remaining_runs = of - number
+        self._run_began = time.monotonic()
+        self._last = (None, None)
+        if self._live is None:
+            self.say(self._title)
+        else:
+            self._live.update(Group(Text(self._title, style="bold"), self._table(0)))
+
+    def live(self, figures: dict[str, Any]) -> None:
+        """Called about every two seconds with the master's live.json."""
+        assert self._run is not None
+        where = (figures.get("step"), figures.get("phase"))
+        said = ", ".join(f"{name} {value}" for name, value in self._now(figures))
+        if self._live is not None:
+            step = int(figures.get("step", 0))
+            if figures.get("phase") in ("settle", "measure"):
+                self._rates[self._run.label, step] = figures["rps"]
+            self._live.update(Group(Text(self._title, style="bold"), Text(said), self._table(step)))
+        elif where != self._last or time.monotonic() - self._last_at >= PLAIN_EVERY_S:
+            self._last, self._last_at = where, time.monotonic()
+            self.say(f"  {said}")
+
+    def ended(self, run: Run, state: str, found: Sequence[Judged]) -> None:
+        took = duration(time.monotonic() - self._run_began)
+        self.say(f"block {run.block}, {run.label}: {state} after {took}")
+        for step in found:
+            self.say(f"  {step}")
+            self._verdicts.setdefault((run.label, step.step), []).append(step.verdict)
+            if step.rps is not None:
+                self._rates[run.label, step.step] = step.rps
+        if self._live is not None:
+            self._live.update(Group(Text(self._title, style="bold"), self._table(0)))
+
+    def _now(self, figures: dict[str, Any]) -> list[tuple[str, str]]:
+        steps = len(self._plan.steps()) if self._plan is not None else 0
+        return [
+            ("step", f"{figures.get('step', '-')} of {steps}"),
+            ("phase", str(figures.get("phase", "start"))),
+            ("users", f"{figures['running']} of {figures.get('users', '-')}"),
+            ("requests/s", f"{figures['rps']:.0f}"),
+            ("failures", str(figures["failures"])),
+            ("time left", "about " + duration(self._left())),
+        ]
+
+    def _left(self) -> float:
+        each = self._plan.run_seconds()[0] if self._plan is not None else 0.0
+        return each * self._remaining_runs + max(each - (time.monotonic() - self._run_began), 0.0)
+
+    def _table(self, current: int) -> Group:
+        """Requests a second and, a sign for each block's verdict; as many steps as fit, the current one among them."""
+        if self._plan is None:
+            return Group()
+        labels = list(dict.fromkeys(run.label for run in self._plan.runs()))
+        steps = self._fitting(self._plan, labels, current)
+        table = Table(show_edge=False, pad_edge=False)
+        table.add_column("users")
+        for step in steps:
+            table.add_column(f"{step.users}{' again' if step.kind == 'return' else ''}", justify="right", no_wrap=True)
+        for label in labels:
+            running = self._run is not None and label == self._run.label
+            cells = [self._cell(label, step.number, running and step.number == current) for step in steps]
+            table.add_row(Text(label, style="bold" if running else ""), *cells)
+        fallen = dict.fromkeys(verdict for verdicts in self._verdicts.values() for verdict in verdicts)
+        legend = Text("  ").join(Text.assemble(self._mark(verdict), f" {verdict}") for verdict in fallen)
+        return Group(table, legend)
+
+    def _fitting(self, plan: Plan, labels: Sequence[str], current: int) -> tuple[Step, ...]:
+        steps = plan.steps()
+        column = max(9 + plan.blocks, *(len(str(step.users)) + 6 for step in steps)) + 2
+        fit = max(1, (self._console.width - max(map(len, labels)) - 2) // column)
+        first = min(max(0, current - fit + 1), max(0, len(steps) - fit))
+        return steps[first : first + fit]
+
+    def _cell(self, label: str, step: int, running: bool) -> Text:
+        rate = self._rates.get((label, step))
+        text = Text("" if rate is None else f"{rate:,.0f}/s", style="reverse" if running else "")
+        for verdict in self._verdicts.get((label, step), ()):
+            text = Text.assemble(text, " " if not text.plain or text.plain[-1] == "s" else "", self._mark(verdict))
+        return text
+
+    def _mark(self, verdict: str) -> tuple[str, str]:
+        sign, plain, colour = MARKS.get(verdict, (verdict[:1].upper(), verdict[:1].upper(), "bold red"))
+        return (plain if self._console.options.ascii_only else sign), colour

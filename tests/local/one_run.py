@@ -1,0 +1,198 @@
+"""One run by the campaign's own code, with room for a fault: in the server, in a worker's command, or in the window.
+
+Nothing in the product knows of faults. What a fault replaces is replaced here, for the time of one run.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pandas as pd
+
+from analysis import analyze
+from cluster.campaign import commands
+from cluster.campaign import prepare as study
+from cluster.campaign import run as campaign
+from cluster.campaign.run import Judged, Study
+from cluster.remote import supervise
+from study.layout import RunFiles
+from study.plan import Plan, Run
+from tests.local.running import PROJECT, free_ports, live, until
+
+INVENTORY = PROJECT / "inventory.ini"
+WORKERS = ("load1-1", "load1-2")
+MODEL = "thread"  # a slow or hanging answer of it holds up nobody else's
+
+PLAN = """
+name = "lab"
+models = ["{model}"]
+users = [{users}]
+spawn_rate = 200
+think_time = [{think[0]}, {think[1]}]
+settle = {settle}
+measure = {measure}
+timeout = {timeout}
+return_step = false
+aa = false
+client = "{client}"
+port = {port}
+master_port = {master_port}
+"""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What is asked of a run, faulted or not. Seconds."""
+
+    client: str = "lean"
+    users: int = 60
+    think: tuple[float, float] = (0.05, 0.15)
+    settle: float = 1
+    measure: float = 6
+    timeout: float = 2
+
+    def plan(self) -> str:
+        port, master_port = free_ports(2)
+        return PLAN.format(model=MODEL, port=port, master_port=master_port, **vars(self))
+
+
+@dataclass
+class Running:
+    """A run while it measures, for a fault to lay hands on."""
+
+    ready: Study
+    files: RunFiles
+
+    def pid(self, worker: str) -> int:
+        found = supervise.read(self.ready.load[0].state, worker)
+        assert found is not None
+        assert not found.ended
+        return found.pid
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What goes wrong: all of it None or empty in a control."""
+
+    server: str = ""
+    """The fault of tests/local/faulty.py that the server has."""
+    worker_think: tuple[float, float] | None = None
+    """Think time of the second worker, by a plan of its own."""
+    measuring: Callable[[Running], None] | None = None
+    """Called within the first seconds of the measure window, beside the run."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the study says of the one step, and the counts behind it."""
+
+    step: dict[str, Any]
+    checks: pd.DataFrame
+    ledger: str = field(repr=False)
+
+    @property
+    def verdict(self) -> str:
+        return str(self.step["verdict"])
+
+    @property
+    def reasons(self) -> str:
+        return str(self.step["reasons"])
+
+    def __str__(self) -> str:
+        return f"{self.verdict}: {self.reasons}"
+
+
+class Quiet:
+    """Nobody watches."""
+
+    def say(self, text: str) -> None: ...
+
+    def began(self, plan: Plan, run: Run, number: int, of: int) -> None: ...
+
+    def live(self, figures: dict[str, Any]) -> None: ...
+
+    def ended(self, run: Run, state: str, found: Sequence[Judged]) -> None: ...
+
+
+def run(directory: Path, shape: Shape, fault: Fault) -> Outcome:
+    """One campaign of one run and one step, from its plan to its verdict."""
+    directory.mkdir(parents=True)
+    plan_file = directory / "lab.toml"
+    plan_file.write_text(shape.plan(), encoding="utf-8")
+    with study.alone(), mock.patch.multiple(commands, **replaced(directory, shape, fault)):
+        ready = replace(study.prepare(study.Chosen(INVENTORY, plan_file)), results=directory / "results")
+        campaign.end_leftovers(ready.hosts)
+        files = campaign.open_campaign(ready, Quiet(), fresh=True)
+        (one,) = ready.plan.runs()
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            done = beside.submit(while_measuring, Running(ready, files.run(one.directory)), fault.measuring)
+            state = campaign.execute(ready, files, one, Quiet())
+            done.result()
+    assert state == "done", files.run(one.directory).state.read_text(encoding="utf-8")
+    found = analyze(files.directory, figures=False)
+    (step,) = found.steps.to_dict("records")
+    ledger = files.run(one.directory).ledger.read_text(encoding="utf-8")
+    return Outcome({str(name): value for name, value in step.items()}, found.checks, ledger)
+
+
+def replaced(directory: Path, shape: Shape, fault: Fault) -> dict[str, Any]:
+    """The commands that a fault may change, by name."""
+    sound_server, sound_worker = commands.server, commands.worker
+
+    def server(*asked: Any) -> tuple[str, ...]:
+        if not fault.server:
+            return sound_server(*asked)
+        python, _, _, *rest = sound_server(*asked)
+        return (python, "-m", "tests.local.faulty", fault.server, *rest, "--drain", "1")
+
+    def worker(python: str, plan_file: Path, *asked: Any) -> tuple[str, ...]:
+        own = plan_file
+        if fault.worker_think is not None and WORKERS[1] in asked:
+            own = directory / "other.toml"
+            own.write_text(replace(shape, think=fault.worker_think).plan(), encoding="utf-8")
+        return sound_worker(python, own, *asked)
+
+    return {"server": server, "worker": worker}
+
+
+def while_measuring(running: Running, fault: Callable[[Running], None] | None) -> None:
+    """Wait for the measure window, then let the fault happen."""
+    if fault is None:
+        return
+    campaign_directory, run_name = running.files.directory.parents[1], running.files.directory.name
+    until(lambda: live(campaign_directory, run_name).get("phase") == "measure", 40, "the measure window")
+    fault(running)
+
+
+def starve(pid: int, seconds: float) -> None:
+    """Take the CPU away from a process: busy loops on each of its cores, and it comes after them.
+
+    SCHED_IDLE needs no privilege. Where each session is scheduled as a group of its own, the group has to come last as
+    well; the loops have sessions of their own, so that they count for more than one.
+    """
+    cores = os.sched_getaffinity(pid)
+    os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))
+    group = Path(f"/proc/{pid}/autogroup")
+    if group.exists():
+        group.write_text("19")
+    loop = "import os, sys; os.sched_setaffinity(0, {int(sys.argv[1])})\nwhile True: pass"
+    hogs = [
+        subprocess.Popen([sys.executable, "-c", loop, str(core)], start_new_session=True)
+        for core in cores
+        for _ in range(2)
+    ]
+    try:
+        time.sleep(seconds)
+    finally:
+        for hog in hogs:
+            hog.kill()
+            hog.wait()

@@ -1,0 +1,168 @@
+"""report.html is one file that needs no network, answers first, links its numbers, and can be read without seeing."""
+
+from __future__ import annotations
+
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from analysis import Analysis, analyze
+from analysis.tell.class_report import REPORTED, effective_users, same_set_up
+from analysis.tell.page import number
+from analysis.tell.report import markdown
+from study.layout import read_json, write_json
+from study.plan import Run, Step
+from tests.unit.synthetic import Load, plan, write_campaign
+
+ASKED = plan(models=["single", "process"], users=[100, 400], blocks=2)
+VOID = {"meta", "link", "img", "br", "hr", "input"}
+
+
+class Page(HTMLParser):
+    """What a page refers to and says, and whether its tags are closed in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.attributes: list[tuple[str, dict[str, str]]] = []
+        self.headings: list[int] = []
+        self.words = ""
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes.append((tag, {name: value or "" for name, value in attrs}))
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag in ("h1", "h2", "h3", "h4"):
+            self.headings.append(int(tag[1]))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag, self.getpos()
+
+    def handle_data(self, data: str) -> None:
+        if not self.open or self.open[-1] != "style":
+            self.words += data
+
+    def all(self, tag: str) -> list[dict[str, str]]:
+        return [found for name, found in self.attributes if name == tag]
+
+
+def full_process(run: Run, step: Step) -> Load:
+    """`process` is full at 400 users."""
+    if run.model == "process" and step.users == 400:
+        return Load(rate=90.0, response=400 / 90 - 3, spread=0.1, seconds=60.0, server_cpu=0.99, ended_share=0.8)
+    return Load()
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Analysis, Page]:
+    directory = tmp_path_factory.mktemp("campaign")
+    files = write_campaign(directory, ASKED, full_process)
+    about = {"model": "process", "summary": "a process each", "docstring": "Forks.\n\nWaits: in\nreceive."}
+    write_json(files.manifest, {"models": {"process": about}, "hosts": {"target": {"cpu": "A <fast> one"}}})
+    found = analyze(directory)
+    return found, Page(files.report.read_text(encoding="utf-8"))
+
+
+def test_nothing_is_fetched(made: tuple[Analysis, Page]) -> None:
+    page = made[1]
+    assert [image["src"][:24] for image in page.all("img")] == ["data:image/svg+xml;base6"] * 9
+    assert not page.all("script")
+    assert all(link["href"] == "data:," for link in page.all("link"))
+    assert not any("://" in anchor["href"] for anchor in page.all("a"))
+
+
+def test_every_link_leads_somewhere(made: tuple[Analysis, Page]) -> None:
+    found, page = made
+    names = [values["id"] for _, values in page.attributes if "id" in values]
+    assert len(names) == len(set(names))
+    inside = {anchor["href"][1:] for anchor in page.all("a") if anchor["href"].startswith("#")}
+    assert inside <= set(names)
+    outside = {anchor["href"] for anchor in page.all("a") if not anchor["href"].startswith("#")}
+    assert {f"runs/{run.directory}/" for run in ASKED.runs()} <= outside
+    assert all((found.campaign.files.directory / href).exists() for href in outside)
+
+
+def test_it_can_be_read_without_seeing(made: tuple[Analysis, Page]) -> None:
+    page = made[1]
+    assert page.all("html")[0]["lang"] == "en"
+    assert page.headings[:2] == [1, 2]
+    assert all(after <= before + 1 for before, after in zip(page.headings, page.headings[1:], strict=False))
+    assert all(
+        any(sign.isdigit() for sign in image["alt"]) or "No request failed" in image["alt"] for image in page.all("img")
+    )
+    assert all(head.get("scope") in ("col", "row") for head in page.all("th"))
+    assert len(page.all("caption")) == len(page.all("table"))
+    scrolled = [box for box in page.all("div") if box.get("class") == "wide"]
+    assert len(scrolled) == len(page.all("table"))
+    assert all(box["tabindex"] == "0" and box["role"] == "region" and box["aria-label"] for box in scrolled)
+
+
+def test_the_answer_comes_first_and_says_how_sure_it_is(made: tuple[Analysis, Page]) -> None:
+    found, page = made
+    peak = found.summary.set_index("model")["peak_rps"]
+    first = page.words[page.words.index("At their peak") :]
+    assert first.startswith(
+        f"At their peak, single answered most requests a second, at least {number(peak['single'])}/s"
+    )
+    assert "an order seen in 2 blocks and no ranking, which needs 5" in first
+    assert "At 100 users, the largest step that is valid for all models" in first
+
+
+def test_each_model_has_its_limit_its_docstring_and_its_runs(made: tuple[Analysis, Page]) -> None:
+    found, page = made
+    for limit in found.limits:
+        assert limit.sentence in page.words
+    assert "Waits: in receive." in page.words
+    for run in ASKED.runs():
+        assert run.directory in page.words
+
+
+def test_texts_from_files_are_text(made: tuple[Analysis, Page]) -> None:
+    assert "A <fast> one" in made[1].words
+    assert "<script>" not in markdown("a <script>alert(1)</script> b")
+
+
+def test_what_it_does_not_show_is_said(made: tuple[Analysis, Page]) -> None:
+    rest = made[1].words[made[1].words.rindex("What this does not show") :]
+    assert "2 blocks were measured" in rest
+    assert "The limit of single: it was not full at 400 users" in rest
+    assert "TLS" in rest
+
+
+def test_the_class_reports_table_stands_beside_ours_where_the_set_up_is_the_same(tmp_path: Path) -> None:
+    same = plan(models=["thread"], users=[100, 10_000], spawn_rate=1000.0, think_time=[1.0, 5.0], aa=False)
+    assert same_set_up(same)
+    assert not same_set_up(ASKED)
+    write_campaign(tmp_path, same)
+    found = analyze(tmp_path, figures=False)
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    top = found.steps.query("kind == 'ladder' and users == 10_000").iloc[0]
+    ours = effective_users(float(top["rps"]), float(top["mean_ms"]), 3.0)
+    assert ours == pytest.approx(10_000, rel=0.03)
+    assert f"{ours:,.0f}" in page.words
+    accounted = {model: effective_users(row.rps, row.mean_ms, 3.0) for model, row in REPORTED.items()}
+    assert {model: round(users) for model, users in accounted.items()} == {
+        "single": 641, "process": 316, "thread": 989, "select": 877,
+    }  # fmt: skip
+    assert all(f"{users:,.0f}" in page.words for users in accounted.values())
+
+
+def test_an_unfinished_campaign_has_a_report_too(tmp_path: Path) -> None:
+    write_campaign(tmp_path, ASKED, skip=[run.directory for run in ASKED.runs()])
+    (tmp_path / "manifest.json").unlink()
+    analyze(tmp_path, figures=False)
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert "Of requests per second nothing can be said" in page.words
+    assert "the manifest is missing" in page.words.lower()
+    assert page.words.count("not there") >= len(ASKED.runs())
+
+
+def test_a_manifest_of_before_is_enough(tmp_path: Path) -> None:
+    files = write_campaign(tmp_path, ASKED)
+    assert "models" not in json.loads(json.dumps(read_json(files.manifest)))
+    analyze(tmp_path, figures=False)
+    assert files.report.stat().st_size > 5000

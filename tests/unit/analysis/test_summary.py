@@ -1,0 +1,199 @@
+"""What summary.csv and summary.md say, and what they refuse to say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from analysis import Analysis, analyze
+from analysis.__main__ import main
+from analysis.rank.ranking import Comparison
+from analysis.tell.summary import sentence
+from study.plan import Run, Step
+from tests.unit.synthetic import Load, plan, write_campaign
+
+ASKED = plan(models=["single", "process", "thread", "select"], users=[50, 100, 200, 400])
+
+
+def served(run: Run, step: Step, capacity: Mapping[str, float], swing: float = 0.01) -> Load:
+    """A server of this capacity in requests/s: below it the law, at it the queue."""
+    limit = capacity[run.model] * (1 + swing * ((3 * run.block + len(run.label)) % 3 - 1))
+    free = 0.004
+    rate = min(step.users / (3 + free), limit)
+    response = max(free, step.users / rate - 3)
+    return Load(rate=rate, response=response, spread=0.05, server_cpu=min(1.0, rate / limit), seconds=40.0)
+
+
+CAPACITY = {"single": 100.0, "process": 20.0, "thread": 120.0, "select": 118.5}
+
+
+def study(tmp_path: Path, blocks: int, capacity: Mapping[str, float] = CAPACITY) -> Analysis:
+    asked = plan(**{**ASKED.model_dump(), "blocks": blocks})
+    files = write_campaign(tmp_path / "study", asked, lambda run, step: served(run, step, capacity))
+    return analyze(files.directory, figures=False)
+
+
+@pytest.fixture(scope="module")
+def six(tmp_path_factory: pytest.TempPathFactory) -> Analysis:
+    return study(tmp_path_factory.mktemp("six"), 6)
+
+
+def test_one_block_gives_an_order_and_no_ranking(tmp_path: Path) -> None:
+    analysis = study(tmp_path, 1)
+    assert "order seen in one block, not a ranking (a ranking needs 5 blocks)" in analysis.text
+    line = next(line for line in analysis.text.splitlines() if line.startswith("Requests per second:"))
+    assert line in (
+        "Requests per second: thread = select > single > process",
+        "Requests per second: select = thread > single > process",
+    )
+    assert analysis.summary["rank_rps"].isna().all()
+    assert analysis.summary["rank_mean_ms"].isna().all()
+    assert [ratio.low for ratio in analysis.ranking.goodput.ratios] == [None] * 6
+
+
+def test_six_blocks_rank(six: Analysis) -> None:
+    analysis = six
+    assert "Ranking over 6 blocks" in analysis.text
+    ranks = dict(zip(analysis.summary["model"], analysis.summary["rank_rps"], strict=True))
+    assert ranks["process"] == 4
+    assert ranks["single"] == 3
+    assert {ranks["thread"], ranks["select"]} <= {1, 2}
+    assert "single-aa = 1.00 x single [" in analysis.text or "single-aa = 0.99 x single [" in analysis.text
+    assert "8 would do" in analysis.text
+
+
+def test_the_control_is_never_ranked(six: Analysis) -> None:
+    analysis = six
+    assert "single-aa" not in analysis.summary["model"].tolist()
+    assert all("single-aa" not in (ratio.first, ratio.second) for ratio in analysis.ranking.goodput.ratios)
+    assert analysis.ranking.goodput.control is not None
+    section = analysis.text.partition("## A/A control")[2].partition("##")[0]
+    assert section.count(", tie (") + section.count(", undetermined (") == 2
+
+
+def test_figures_of_the_summary_are_medians_over_blocks_at_the_common_step(tmp_path: Path) -> None:
+    analysis = study(tmp_path, 3)
+    assert analysis.ranking.common_users == 50
+    rows = analysis.steps.query("model == 'thread' and users == 50 and kind == 'ladder'")
+    thread = analysis.summary.set_index("model").loc["thread"]
+    assert thread["rps"] == pytest.approx(rows["rps"].median())
+    assert thread["mean_ms"] == pytest.approx(rows["mean_ms"].median())
+    assert thread["requests"] == round(rows["requests"].median())
+    assert thread["peak_users"] == 400
+    assert (thread["peak_rps_low"], thread["peak_rps_high"]) == (
+        pytest.approx(analysis.steps.query("model == 'thread' and users == 400")["rps"].min()),
+        pytest.approx(analysis.steps.query("model == 'thread' and users == 400")["rps"].max()),
+    )
+
+
+def test_below_the_knee_nothing_is_ranked_and_all_tie(tmp_path: Path) -> None:
+    analysis = study(tmp_path, 6, dict.fromkeys(CAPACITY, 10_000.0))
+    line = next(line for line in analysis.text.splitlines() if line.startswith("Requests per second:"))
+    assert line.count("=") == 3
+    assert ">" not in line
+    assert "at least 13" in analysis.text
+    assert analysis.summary["rank_rps"].isna().all()
+    assert analysis.summary["at_least"].str.contains("peak_rps").all()
+
+
+def test_a_peak_that_no_step_showed_is_not_placed_below_another(tmp_path: Path) -> None:
+    """The generator gave up on thread at 400 users: that says nothing about thread."""
+
+    def load_of(run: Run, step: Step) -> Load:
+        if run.model == "thread" and step.users == 400:
+            return Load(lag_ms=80.0)
+        return served(run, step, {**CAPACITY, "thread": 500.0})
+
+    files = write_campaign(tmp_path / "study", ASKED, load_of)
+    analysis = analyze(files.directory, figures=False)
+    assert analysis.ranking.goodput.unplaced == ("thread",)
+    assert "thread" not in next(line for line in analysis.text.splitlines() if line.startswith("Requests per second:"))
+    assert "not placed, since no step showed their limit: thread at least 6" in analysis.text
+
+
+def test_without_a_common_valid_step_response_times_stay_empty(tmp_path: Path) -> None:
+    def load_of(run: Run, step: Step) -> Load:
+        return Load(lag_ms=80.0) if run.model == "process" else served(run, step, CAPACITY)
+
+    analysis = analyze(write_campaign(tmp_path / "study", ASKED, load_of).directory, figures=False)
+    assert analysis.ranking.common_users is None
+    assert "Average response time: no step is valid for all models" in analysis.text
+    assert analysis.summary["mean_ms"].isna().all()
+    assert analysis.summary["rps"].isna().all()
+    assert analysis.ranking.goodput.medians["thread"] > 100
+
+
+def test_where_no_step_is_valid_nothing_is_compared(tmp_path: Path) -> None:
+    files = write_campaign(tmp_path / "study", ASKED, lambda _run, _step: Load(lag_ms=100.0))
+    analysis = analyze(files.directory, figures=False)
+    assert not analysis.any_valid
+    assert (
+        "Requests per second: no model has a step that is valid or overload, so nothing is compared." in analysis.text
+    )
+    assert analysis.summary["verdict"].eq("generator-limited").all()
+
+
+def test_sustained_users_are_within_the_slo(tmp_path: Path) -> None:
+    analysis = study(tmp_path, 1)
+    sustained = analysis.summary.set_index("model")["sustained_users"]
+    assert sustained["thread"] == 200
+    assert pd.isna(sustained["process"])  # too few requests at 50 users for a p99
+
+
+def test_sentences_show_ties() -> None:
+    comparison = Comparison({}, {}, (), {}, (("a", "b"), ("c",)), None)
+    assert sentence("Requests per second", comparison, " > ", "figures").startswith("Requests per second: a = b > c\n")
+    assert sentence("Average response time", comparison, " < ", "figures").startswith(
+        "Average response time: a = b < c\n"
+    )
+
+
+def test_overload_is_shown_as_a_range_with_its_goodput(tmp_path: Path) -> None:
+    text = study(tmp_path, 1).text
+    line = next(line for line in text.splitlines() if line.startswith("- process: 50 valid"))
+    assert "overload from 100 users on with" in line
+
+
+def test_columns_of_the_files(tmp_path: Path) -> None:
+    analysis = study(tmp_path, 1)
+    files = analysis.campaign.files
+    assert files.steps.read_text().startswith(
+        "block,model,step,kind,users,requests,failures,rps,mean_ms,p50_ms,p90_ms,p95_ms,p99_ms,max_ms,in_flight,"
+        "server_cpu_cores,server_pss_mb,generator_cpu_max,generator_lag_p99_ms,verdict,reasons,"
+    )
+    assert files.summary_csv.read_text().startswith(
+        "model,requests,failures,rps,mean_ms,p50_ms,p99_ms,peak_rps,peak_users,sustained_users,rank_rps,rank_mean_ms,verdict,"
+    )
+    assert files.checks.read_text().startswith("block,model,step,check,name,value,threshold,outcome,detail\n")
+    steps = pd.read_csv(files.steps)
+    assert steps["users"].dtype == int
+    sound = steps.query("model == 'single' and users == 50 and kind == 'ladder'").iloc[0]
+    assert sound["server_pss_mb"] == 30.5
+    assert sound["users_running_min"] == 50
+    assert sound["rps"] == pytest.approx(50 / 3.004, rel=0.1)
+    assert sound["mean_ms"] == pytest.approx(4, rel=0.02)
+
+
+def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = write_campaign(tmp_path / "study", plan(users=[100], aa=False))
+    assert main([str(files.directory)]) == 0
+    out = capsys.readouterr().out
+    assert "# made-up" in out
+    for name in ("steps.csv", "summary.md", "figures/rps.png", "figures/failures.svg"):
+        assert str(files.directory / name) in out
+        assert (files.directory / name).stat().st_size > 0
+    assert [path.name for path in files.directory.rglob(".*")] == []
+
+
+def test_the_command_line_refuses_what_is_no_campaign(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path / "nothing")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    with pytest.raises(SystemExit) as refused:
+        main([])
+    assert refused.value.code == 2

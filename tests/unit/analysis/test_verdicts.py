@@ -1,0 +1,150 @@
+"""Each verdict from a run on disk in which one thing was made to go wrong, beside a control that is valid."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis import StepVerdict, analyze, verdicts_of
+from study.plan import Run, Step
+from tests.unit.synthetic import Load, LoadOf, plan, write_campaign
+
+ASKED = plan(models=["single"], users=[100, 400], aa=False, return_step=False)
+X_FREE = 400 / 3.004
+
+
+def judged(tmp_path: Path, **top: Any) -> StepVerdict:
+    """The verdict at 400 users, with these changes; at 100 users everything is sound."""
+    write_campaign(tmp_path, ASKED, top_step(Load(**top)))
+    bottom, upper = verdicts_of(tmp_path, "1-single")
+    assert bottom.verdict == "valid"
+    return upper
+
+
+def top_step(load: Load) -> LoadOf:
+    def load_of(_run: Run, step: Step) -> Load:
+        return load if step.users == 400 else Load()
+
+    return load_of
+
+
+OVER: dict[str, Any] = {"rate": 90.0, "response": 400 / 90 - 3, "server_cpu": 0.99, "spread": 0.1}
+"""A server that is full at 90 requests/s."""
+
+CASES: list[tuple[str, dict[str, Any], str]] = [
+    ("worker-lost", {"lost": ("load1-2",)}, "no record came from load1-2"),
+    ("worker-lost", {"users_right": 0.9}, "199 of 200 users"),
+    ("generator-limited", {"lag_ms": 60.0, "late": 0.03}, "think times drawn as 3.000 s passed in 3.030 s"),
+    ("generator-limited", {"loop_lag_ms": 2000.0}, "it stood still"),
+    ("generator-limited", {"cpu": 0.95}, "used 0.95 of a core (p95)"),
+    ("generator-limited", {"ports": (27_000, 28_000)}, "96% of a load host's local ports"),
+    ("generator-limited", {"think_factor": 0.5}, "the plan's is 3.000 s"),
+    ("generator-limited", {**OVER, "server_cpu": 0.3, "cpu": 0.6}, "CPU 0.30 of 1 core"),
+    ("inconsistent", {"rate": 100.0, "seconds": 60.0}, "of 400 users"),
+    ("inconsistent", {"in_flight": 30.0}, "L = 30.00 in flight"),
+    ("inconsistent", {"ages": (30.0,)}, "30.02 s old, timeout 10 s"),
+    ("faulty", {"failures": {"reset": 600}}, "600 reset"),
+    ("faulty", {"failures": {"short-body": 4000}}, "with no sign of a limit on the target"),
+    ("faulty", {"failures": {"timed-out": 20}, "failed_after": 10.0}, "20 requests timed out and 0 were left hanging"),
+    ("faulty", {"ages": (5.0,) * 20}, "0 requests timed out and 20 were left hanging at the window's end: 0.50%"),
+    ("too-few-samples", {"seconds": 9.0}, "of 400 users in 9 s"),
+    ("overload", OVER, "its process tree used 0.99 of 1 core"),
+    ("overload", {"failures": {"timed-out": 200}, "failed_after": 0.1, "accept_queue": 60.0}, "200 timed-out"),
+    ("overload", {"failures": {"reset": 200}, "overflows": 20}, "listen overflows"),
+    ("unsteady", {"drift": 0.8}, "drifted by +79"),
+    ("unsteady", {"silent": ((7, 9), (20, 22)), "seconds": 40.0}, "no answers in seconds 7-9 and 20-22"),
+]
+
+
+@pytest.mark.parametrize(("verdict", "top", "said"), CASES)
+def test_verdicts(tmp_path: Path, verdict: str, top: dict[str, Any], said: str) -> None:
+    got = judged(tmp_path, **top)
+    assert got.verdict == verdict
+    assert said in "; ".join(got.reasons)
+
+
+def test_a_verdict_prints_as_one_line(tmp_path: Path) -> None:
+    sound = judged(tmp_path / "a")
+    assert str(sound).startswith("single at 400 users: valid, 13")
+    assert str(sound).endswith(" ms")
+    late = judged(tmp_path / "b", lag_ms=60.0)
+    assert "generator-limited" in str(late)
+    assert "ms late (p99)" in str(late)
+    assert "\n" not in str(late)
+
+
+def test_valid_has_no_complaint(tmp_path: Path) -> None:
+    got = judged(tmp_path)
+    assert (got.verdict, got.reasons, got.saturated) == ("valid", (), False)
+
+
+def test_full_but_not_short_is_valid_and_saturated(tmp_path: Path) -> None:
+    got = judged(tmp_path, server_cpu=0.96)
+    assert (got.verdict, got.saturated) == ("valid", True)
+    assert "saturated: its process tree used 0.96 of 1 core" in got.reasons
+
+
+def test_few_failures_are_valid_with_a_flag(tmp_path: Path) -> None:
+    got = judged(tmp_path, failures={"reset": 20})
+    assert got.verdict == "valid"
+    assert "20 reset" in got.reasons[0]
+    assert "flag" in got.reasons[0]
+
+
+def test_a_stray_timeout_and_a_request_in_flight_for_long_are_no_fault(tmp_path: Path) -> None:
+    got = judged(tmp_path, failures={"timed-out": 2}, failed_after=10.0, ages=(0.9,) * 20)
+    assert got.verdict == "valid"
+
+
+def test_requests_left_hanging_by_a_full_server_are_no_fault_of_it(tmp_path: Path) -> None:
+    got = judged(tmp_path, failures={"timed-out": 20}, failed_after=10.0, server_cpu=0.99)
+    assert got.verdict == "valid"
+    assert got.saturated
+
+
+def test_slow_without_evidence_and_an_idle_generator_is_said(tmp_path: Path) -> None:
+    got = judged(tmp_path, rate=X_FREE * 0.985, response=0.05, cpu=0.1)
+    assert got.verdict == "valid"
+    assert "the generator or the network is suspected" in got.reasons[0]
+
+
+def test_times_that_hold_the_clients_delay_are_upper_bounds(tmp_path: Path) -> None:
+    judged(tmp_path, loop_lag_ms=8.0)
+    steps = analyze(tmp_path, figures=False).steps
+    assert steps["verdict"].tolist() == ["valid", "valid"]
+    assert steps["times_bound"].tolist() == ["", "<="]
+
+
+def test_without_samples_a_step_can_be_valid_but_says_what_is_not_known(tmp_path: Path) -> None:
+    write_campaign(tmp_path, ASKED, lambda _run, _step: Load(samples=False))
+    got = verdicts_of(tmp_path, "1-single")[1]
+    assert got.verdict == "valid"
+    for check in ("check 4 (ports used)", "check 8 (R over R1)", "check 9 (target's kernel)"):
+        assert any(reason.startswith(f"{check} not available") for reason in got.reasons)
+
+
+def test_counts_that_do_not_agree_spoil_every_step_of_the_run(tmp_path: Path) -> None:
+    files = write_campaign(tmp_path, ASKED)
+    state = files.run("1-single").state
+    state.write_text(state.read_text().replace('"answered": ', '"answered": 9'))
+    assert [step.verdict for step in verdicts_of(tmp_path, "1-single")] == ["inconsistent", "inconsistent"]
+    assert "1-single does not agree" in analyze(tmp_path, figures=False).text
+
+
+def test_the_order_of_verdicts_first_that_applies(tmp_path: Path) -> None:
+    """A lost worker, a late generator and an unsteady window at once: the worker is named."""
+    got = judged(tmp_path, lost=("load1-1",), lag_ms=90.0, drift=0.8)
+    assert got.verdict == "worker-lost"
+
+
+def test_every_check_of_every_step_is_in_checks_csv(tmp_path: Path) -> None:
+    write_campaign(tmp_path, plan(blocks=2))
+    checks = analyze(tmp_path, figures=False).checks
+    first = checks[(checks["block"] == 1) & (checks["model"] == "single") & (checks["step"] == 1)]
+    assert sorted(first["check"].unique()) == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+    assert set(checks["outcome"]) <= {"pass", "flag", "fail", "not available"}
+    assert checks["detail"].str.len().min() > 0
+    repeats = checks[checks["check"] == 10]
+    assert {"CoV of X over blocks", "return step X", "return step R", "A/A requests/s"} <= set(repeats["name"])

@@ -1,0 +1,65 @@
+"""Calibration: what is tried, what was held, and what is said about the plan."""
+
+from pathlib import Path
+
+import pytest
+
+from analysis.rank.capacity import Capacity, capacity, capacity_sentence
+from cluster.campaign import calibration
+from study.plan import Plan, Run, Step, parse_plan
+from tests.unit.synthetic import Load, write_campaign
+
+ASKED = parse_plan('name = "asked"\nmodels = ["single"]\nusers = [100, 3000]\nthink_time = [1, 5]\n', "asked")
+
+
+def calibration_plan() -> Plan:
+    text = calibration.plan_text(ASKED)
+    assert text is not None
+    return parse_plan(text, "calibration", {"null": ()})
+
+
+def test_rates_go_up_to_twice_what_the_plan_may_ask_for() -> None:
+    plan = calibration_plan()
+    assert calibration.need(ASKED) == 1000.0
+    assert [users / plan.mean_think_s for users in plan.users] == pytest.approx([500, 1000, 2000])
+    assert (plan.client, plan.connection, plan.timeout) == (ASKED.client, ASKED.connection, ASKED.timeout)
+
+
+def test_a_small_need_still_makes_a_ladder() -> None:
+    text = calibration.plan_text(ASKED.model_copy(update={"users": (1,)}))
+    assert text is not None
+    assert parse_plan(text, "calibration").users == (1,)
+
+
+def test_without_think_time_nothing_bounds_the_need() -> None:
+    without = ASKED.model_copy(update={"think_time": (0.0, 0.0)})
+    assert calibration.need(without) is None
+    assert calibration.plan_text(without) is None
+
+
+@pytest.mark.parametrize(
+    ("late_from", "held", "at_least"), [(None, 2000.0, True), (400, 1000.0, False), (200, 500.0, False)]
+)
+def test_the_capacity_is_the_highest_rate_held_with_little_lag(
+    tmp_path: Path, late_from: int | None, held: float, at_least: bool
+) -> None:
+    def load_of(_run: Run, step: Step) -> Load:
+        return Load(response=0.0005, lag_ms=50.0 if late_from and step.users >= late_from else 1.0)
+
+    write_campaign(tmp_path, calibration_plan(), load_of)
+    found = capacity(tmp_path)
+    assert found is not None
+    assert found.rate == pytest.approx(held, rel=0.05)
+    assert found.at_least is at_least
+
+
+def test_nothing_is_held_where_the_first_rate_was_late(tmp_path: Path) -> None:
+    write_campaign(tmp_path, calibration_plan(), lambda _run, _step: Load(lag_ms=50.0))
+    assert capacity(tmp_path) is None
+    assert "no upper step can be trusted" in capacity_sentence(None, 1000.0, 1)
+
+
+def test_the_sentence_counts_the_cores_that_are_missing() -> None:
+    held = Capacity(rate=1000.0, at_least=False, lag_ms=3.0, cpu=0.6)
+    assert "within half of it" in capacity_sentence(held, 450.0, 1)
+    assert "3 cores for the load would do, there are 1" in capacity_sentence(held, 1400.0, 1)

@@ -1,0 +1,126 @@
+"""Only what makes a step impossible stops a campaign; every finding that isn't fine says what to do."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from cluster.campaign.preflight import Finding, examine, stop_if_impossible
+from cluster.hosts.inventory import CONTROL, this_machine
+from cluster.remote.facts import facts
+from study.errors import HostError, StudyError, UnreachableError
+from study.plan import Plan, parse_plan
+
+PLAN = 'name = "p"\nmodels = ["process", "thread"]\nusers = [100, 10000]\nclient = "http"\n'
+
+
+@pytest.fixture
+def sound(tmp_path: Any) -> dict[str, Any]:
+    """The facts of a machine that can do it all: this one's, with the figures that matter set."""
+    return facts("127.0.0.1", (), tmp_path) | {
+        "python": "3.11.7",
+        "cores": [0, 1],
+        "fds_hard": 100_000,
+        "memory_available_mb": 64_000,
+        "disk_free_mb": 50_000,
+        "directory": "/srv/study",
+        "tcp_tw_reuse": 1,
+        "writable": True,
+        "load_1min": 0.0,
+        "clock_s": (-0.2, 0.1),
+        "governor": "",
+        "ports": {"8070": "", "5557": ""},
+        "somaxconn": 4096,
+        "pid_max": 4_000_000,
+        "threads_max": 400_000,
+        "processes_hard": -1,
+        "max_map_count": 1_000_000,
+        "file_max": 10_000_000,
+        "ephemeral_ports": [32768, 60999],
+    }
+
+
+def findings(known: dict[str, Any], text: str = PLAN) -> list[Finding]:
+    inventory = this_machine("here")
+    elsewhere = replace(inventory.load[0], connection="ssh")
+    inventory = replace(inventory, load=(elsewhere,))
+    plan: Plan = parse_plan(text, "p.toml")
+    return examine(inventory, plan, dict.fromkeys(("target", "load1", CONTROL), known))
+
+
+def found(known: dict[str, Any], level: str) -> set[str]:
+    return {finding.what for finding in findings(known) if finding.level == level}
+
+
+def test_a_sound_machine_has_nothing_to_mend(sound: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1})
+    assert {(finding.what, finding.level) for finding in findings(sound) if finding.level != "ok"} == set()
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"python": "3.9.2"}, "python"),
+        ({"ports": {"8070": "Address already in use", "5557": ""}}, "port"),
+        ({"ports": {"8070": "", "5557": "Permission denied"}}, "master_port"),
+        ({"disk_free_mb": 10}, "free disk"),
+        ({"memory_available_mb": 100}, "memory"),
+        ({"ephemeral_ports": [60000, 60999]}, "local ports"),
+        ({"system": "Darwin"}, "system"),
+        ({"writable": False}, "directory"),
+    ],
+)
+def test_what_makes_a_step_impossible_stops(sound: dict[str, Any], change: dict[str, Any], what: str) -> None:
+    assert what in found(sound | change, "stop")
+    with pytest.raises(StudyError, match=what):
+        stop_if_impossible(findings(sound | change))
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"fds_hard": 1024}, "descriptors"),
+        ({"somaxconn": 128}, "accept queue"),
+        ({"load_1min": 9.0}, "other load"),
+        ({"cores": [0]}, "cores"),
+        ({"max_map_count": 10_000}, "threads"),
+        ({"pid_max": 5_000}, "processes"),
+        ({"governor": "powersave"}, "CPU governor"),
+        ({"clock_s": (1.5, 1.9)}, "clock"),
+        ({"clock_s": (-9.0, -1.5)}, "clock"),
+        ({"tcp_tw_reuse": 2}, "tcp_tw_reuse"),
+    ],
+)
+def test_what_may_mislead_warns(
+    sound: dict[str, Any], change: dict[str, Any], what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0})
+    assert what in found(sound | change, "warn")
+    stop_if_impossible([finding for finding in findings(sound | change) if finding.level == "warn"])
+
+
+def test_descriptors_for_held_connections_must_suffice(sound: dict[str, Any]) -> None:
+    kept = PLAN + 'connection = "keep-alive"\n'
+    with pytest.raises(StudyError, match="descriptors"):
+        stop_if_impossible(findings(sound | {"fds_hard": 1024}, kept))
+
+
+def test_each_finding_that_is_not_fine_says_what_to_do(sound: dict[str, Any]) -> None:
+    busy = dict.fromkeys(("8070", "5557"), "Address already in use")
+    bad = sound | {
+        "fds_hard": 10,
+        "load_1min": 99.0,
+        "disk_free_mb": 1,
+        "somaxconn": 1,
+        "ports": busy,
+    }
+    assert all(finding.remedy for finding in findings(bad) if finding.level != "ok")
+
+
+def test_a_host_that_cannot_be_looked_at_is_a_row_with_its_remedy_beside_the_others(sound: dict[str, Any]) -> None:
+    unseen: dict[str, HostError] = {"load1": UnreachableError("load1: its key is not known\n  ssh-keyscan load1")}
+    inventory = this_machine("here")
+    rows = examine(inventory, parse_plan(PLAN, "p.toml"), {"target": sound, CONTROL: sound}, unseen)
+    (row,) = [row for row in rows if row.host == "load1"]
+    assert row == Finding("load1", "stop", "reachable", "its key is not known", "\n  ssh-keyscan load1")
+    assert {row.host for row in rows} == {"target", "load1", CONTROL}

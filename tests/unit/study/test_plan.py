@@ -1,0 +1,150 @@
+"""A plan is validated whole, and says the same runs in the same order each time."""
+
+from pathlib import Path
+
+import pytest
+
+from cluster.campaign import calibration
+from study import models
+from study.errors import PlanError
+from study.plan import Plan, load_plan, parse_plan
+from study.workload import Work
+
+KNOWN = dict.fromkeys(("single", "process", "thread", "select"), ())
+CAMPAIGNS = Path(__file__).parents[3] / "campaigns"
+
+GOOD = """
+name = "good"
+models = ["single", "thread"]
+users = [10, 20, 50]
+"""
+
+
+def plan(text: str = "") -> Plan:
+    return parse_plan(GOOD + text, "good.toml", KNOWN)
+
+
+def test_five_mistakes_are_reported_in_one_message() -> None:
+    text = """
+        name = "bad"
+        models = ["thread", "nonesuch"]
+        users = [10, 5]
+        spawn_rate = -1
+        colour = "red"
+        think_time = [3, 1]
+        [work]
+        cpu_ms = -2
+    """
+    with pytest.raises(PlanError) as caught:
+        parse_plan(text, "bad.toml", KNOWN)
+    message = str(caught.value)
+    assert message.startswith("bad.toml: 6 mistakes")
+    for part in ("unknown model 'nonesuch'", "users: must ascend", "spawn_rate:", "colour: unknown key", "think_time:"):
+        assert part in message
+    assert "work.cpu_ms" in message
+    assert caught.value.exit_status == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("users = [0]", "users.0"),
+        ('settle = "never"', "settle"),
+        ("port = 5557", "master_port: must differ"),
+        ('models = ["single", "single"]', "names a model twice"),
+        ("blocks = 0", "blocks"),
+        ('client = "curl"', "client"),
+        ("this is not TOML", "not valid TOML"),
+    ],
+)
+def test_each_mistake_is_named_by_its_key(text: str, part: str) -> None:
+    lines = [line for line in GOOD.splitlines() if line.split(" ")[0] != text.split(" ")[0]]
+    with pytest.raises(PlanError, match=part):
+        parse_plan("\n".join([*lines, text]), "bad.toml", KNOWN)
+
+
+def test_an_unreadable_plan_is_one_message(tmp_path: Path) -> None:
+    with pytest.raises(PlanError, match="No such file"):
+        load_plan(tmp_path / "absent.toml")
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(PlanError, match="can't be read"):
+        load_plan(tmp_path / "binary.toml")
+
+
+def test_the_return_step_is_the_largest_at_or_below_half_of_the_top() -> None:
+    assert [(step.kind, step.users) for step in plan().steps()] == [
+        ("ladder", 10),
+        ("ladder", 20),
+        ("ladder", 50),
+        ("return", 20),
+    ]
+    assert [step.kind for step in plan("return_step = false").steps()] == ["ladder"] * 3
+
+
+def test_every_block_has_every_model_once_and_the_first_one_twice() -> None:
+    runs = plan("blocks = 4").runs()
+    for block in range(1, 5):
+        labels = [run.label for run in runs if run.block == block]
+        assert sorted(labels) == ["single", "single-aa", "thread"]
+    assert len({run.directory for run in runs}) == len(runs)
+    assert {run.model for run in runs if run.label == "single-aa"} == {"single"}
+
+
+def test_the_order_is_drawn_from_the_seed() -> None:
+    orders = {tuple(run.label for run in plan(f"blocks = 6\nseed = {seed}").runs()) for seed in range(5)}
+    assert len(orders) == 5
+    assert plan("blocks = 6").runs() == plan("blocks = 6").runs()
+
+
+def test_a_model_can_run_under_another_name_with_work_of_its_own() -> None:
+    text = """
+        name = "slower"
+        models = ["single", "single-slow"]
+        users = [10]
+        [work]
+        cpu_ms = 1.0
+        [[servers]]
+        name = "single-slow"
+        model = "single"
+        work.cpu_ms = 1.2
+    """
+    read = parse_plan(text, "slower.toml", KNOWN)
+    assert (read.server("single-slow").model, read.server("single-slow").work) == ("single", Work(cpu_ms=1.2))
+    assert (read.server("single").model, read.server("single").work) == ("single", Work(cpu_ms=1.0))
+
+
+@pytest.mark.parametrize("path", sorted(CAMPAIGNS.glob("*.toml")), ids=lambda path: path.stem)
+def test_the_shipped_plans_are_valid_and_named_like_their_files(path: Path) -> None:
+    assert load_plan(path, known_models=models.options()).name == path.stem
+
+
+def test_the_quick_plan_takes_four_minutes_at_most() -> None:
+    quick = load_plan(CAMPAIGNS / "quick.toml")
+    text = calibration.plan_text(quick)
+    assert text is not None
+    before = parse_plan(text, "calibration").run_seconds()[1]
+    assert before + quick.run_seconds()[1] * len(quick.runs()) <= 235  # the analysis takes the rest
+
+
+def test_two_runs_never_share_a_name() -> None:
+    text = """
+        name = "clash"
+        models = ["single", "single-aa"]
+        users = [10]
+        [[servers]]
+        name = "single-aa"
+        model = "thread"
+        [[servers]]
+        name = "single-aa"
+        model = "select"
+    """
+    with pytest.raises(PlanError) as caught:
+        parse_plan(text, "clash.toml", KNOWN)
+    assert "servers.single-aa: named twice" in str(caught.value)
+    assert "A/A control's name" in str(caught.value)
+
+
+def test_one_mistake_is_one_line() -> None:
+    text = 'name = "one"\nmodels = ["single"]\nusers = [-1]\nmeasure = "x"\n'
+    with pytest.raises(PlanError, match="2 mistakes"):
+        parse_plan(text, "one.toml", KNOWN)

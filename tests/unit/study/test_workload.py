@@ -1,0 +1,129 @@
+"""A plan names any server by its command: what is read, what is refused, and what is run."""
+
+from pathlib import Path
+
+import pytest
+
+from cluster.campaign import commands
+from cluster.hosts.inventory import HostEntry
+from cluster.remote import exec as launch
+from study.errors import PlanError
+from study.plan import Plan, parse_plan
+from study.workload import Server
+
+KNOWN = {"single": (), "pool": ("threads",)}
+GOOD = """
+name = "own"
+models = ["single", "mine"]
+users = [10]
+[[servers]]
+name = "mine"
+"""
+COMMAND = 'command = "serve --bind {host}:{port}"\n'
+
+
+def read(text: str) -> Plan:
+    return parse_plan(GOOD + text, "own.toml", KNOWN)
+
+
+def wrong(text: str) -> str:
+    with pytest.raises(PlanError) as caught:
+        read(text)
+    return str(caught.value)
+
+
+def argv(text: str) -> tuple[str, ...]:
+    plan = read(text)
+    target = HostEntry("target", address="10.0.0.1")
+    return commands.server("/env/bin/python", plan, plan.server("mine"), target, 2, Path("/there/run"))
+
+
+def test_a_command_is_split_once_and_its_placeholders_stay_one_word() -> None:
+    text = """command = "{python} -m 'my server' --at {host}:{port} -w {cores} --dir '{scratch}/a b' ';rm'" """
+    assert argv(text) == (
+        *(
+            "/env/bin/python",
+            "-m",
+            "cluster.remote.exec",
+            "/env/bin/python",
+            "-m",
+            "my server",
+            "--at",
+            "10.0.0.1:8070",
+        ),
+        *("-w", "2", "--dir", "/there/run/a b", ";rm"),
+    )
+
+
+def test_every_mistake_in_a_server_is_in_one_message_with_its_key() -> None:
+    message = wrong(
+        COMMAND.replace("{port}", "{prot}")
+        + 'ready = "health"\npath = "no"\nmethod = "BREW"\nexpect = 99\nrequires = ["a b"]\n'
+        + "work.cpu_ms = 1\ncolour = 1\n"
+    )
+    for part in (
+        "{prot} stands for nothing (known: {host}, {port}, {cores}, {python}, {scratch})",
+        "servers.mine.command: must hold {port}",
+        "servers.mine.work: belongs to a model",
+        "servers.mine.ready:",
+        "servers.mine.path:",
+        "servers.mine.method:",
+        "servers.mine.expect:",
+        "servers.mine.requires.0:",
+        "servers.mine.colour: unknown key",
+    ):
+        assert part in message
+    assert message.startswith("own.toml: 9 mistakes")
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("", "servers.mine: needs either a model or a command"),
+        ('model = "single"\n' + COMMAND, "needs either a model or a command, not both"),
+        ('command = "serve \'half {port}"', "servers.mine.command: can't be split into words: no closing quotation"),
+        ('command = " "', "servers.mine.command: is empty"),
+        ('model = "single"\npath = "/x"', "servers.mine.path: belongs to a server with a command"),
+        ('model = "nonesuch"', "servers.mine: unknown model 'nonesuch'"),
+        ('model = "pool"\noptions.size = 8', "servers.mine.options: pool has no option 'size' (it has threads)"),
+        ('model = "single"\noptions.size = 8', "single has no option 'size' (it has none)"),
+        (COMMAND + 'method = "HEAD"\nexpect = "x"', "servers.mine.expect: the answer to HEAD has no body"),
+    ],
+)
+def test_a_mistake_is_said_once(text: str, part: str) -> None:
+    message = wrong(text)
+    assert part in message
+    assert message.startswith("own.toml: 1 mistake\n")
+
+
+def test_a_models_options_are_its_flags() -> None:
+    assert argv('model = "pool"\noptions.threads = 8')[-2:] == ("--threads", "8")
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "body"),
+    [("", 200, None), ("expect = 204", 204, None), ('expect = "hello\\n"', 200, b"hello\n")],
+)
+def test_what_a_good_answer_is(text: str, status: int, body: bytes | None) -> None:
+    of = read(COMMAND + text).server("mine")
+    assert (of.status, of.body, of.echoes) == (status, body, False)
+
+
+def test_the_plans_work_is_that_of_its_models_and_not_of_a_command() -> None:
+    text = GOOD.replace("users", "work = { bytes = 7 }\nusers") + COMMAND
+    plan = parse_plan(text, "own.toml", KNOWN)
+    assert (plan.server("single").body, plan.server("mine").body) == (b"x" * 7, None)
+
+
+def test_what_is_missing_is_found_out_beside_this_python_and_among_its_modules() -> None:
+    assert launch.missing(["python3", "json", "locust", "sh", "no-such-program", "no.such.module", ".."]) == [
+        *("no-such-program", "no.such.module", ".."),
+    ]
+
+
+def test_the_server_keeps_connections_for_idle_ones_even_if_the_users_do_not() -> None:
+    plan = parse_plan('name = "i"\nmodels = ["single"]\nusers = [1]\nidle_connections = 3', "i", KNOWN)
+    said = commands.server("py", plan, plan.server("single"), HostEntry("target"), 1, Path("x"))
+    assert said[said.index("--connection") + 1] == "keep-alive"
+    probed = commands.probe("py", plan, Server(name="s", model="single"), HostEntry("target"), 1.0)
+    assert probed[probed.index("--connection") + 1] == "close"
