@@ -1,8 +1,8 @@
 """Start a process so that it can be found, judged and ended later, whatever happens to whoever started it.
 
 Runs on every host, with the standard library alone: `python -m cluster.remote.supervise start|stop|renew|list|keep`.
-Each process that the study starts gets a monitor of its own. The process leads a session of its own, so that the monitor can
-end all of its descendants and nothing else, and dies with its monitor. The monitor ends it when
+Each process that the study starts gets a monitor of its own. The process leads a session of its own, so that the
+monitor can end all of its descendants and nothing else, and dies with its monitor. The monitor ends it when
 
 - it is told to (`stop`),
 - the lease is not renewed in time: the control machine is gone,
