@@ -15,7 +15,7 @@ from analysis.rank.ranking import Ranking, control_check, rank
 from analysis.rank.steps import checks_frame, steps_frame, typed_checks
 from analysis.read.results import Campaign, load
 from analysis.tell.summary import summary_frame, summary_text
-from study.layout import write_whole
+from study.formats.json_files import write_whole
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from analysis.rank.ranking import usable
 from analysis.rank.ratios import Ratio, corrected, welch_ratio
 from analysis.tell.sections import listed, section, table
 from study.errors import UsageError
-from study.layout import write_whole
+from study.formats.json_files import write_whole
 
 Verdict = Literal["better", "worse", "tie", "undetermined"]
 

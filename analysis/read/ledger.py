@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from analysis.read import histograms
 from analysis.read.histograms import Histogram, HistogramError
 from study.errors import FormatError
-from study.layout import check_format
+from study.formats.json_files import check_format
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ from analysis.read.histograms import Histogram, merge
 from analysis.read.ledger import Ledger, Record, read_ledger
 from analysis.read.samples import Samples, read_samples
 from study.errors import FormatError, PlanError
-from study.layout import CampaignFiles, RunFiles, read_json
+from study.formats.json_files import read_json
+from study.layout import CampaignFiles, RunFiles
 from study.plan import Plan, Run, load_plan
 
 Key = tuple[int, str, int]
@@ -53,7 +54,7 @@ class RunData:
         return read_samples(self.files.directory)
 
     def bystanders(self) -> Bystanders:
-        return read_bystanders(self.files.bystanders)
+        return read_bystanders(self.files.background)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ import pandas as pd
 from analysis.pipeline import csv_text
 from analysis.read.locust_csv import ALL, LocustRun, read_all
 from analysis.tell.sections import listed, section, table
-from study.layout import CampaignFiles, write_whole
+from study.formats.json_files import write_whole
+from study.layout import CampaignFiles
 
 COLUMNS = (
     "run", "type", "name", "requests", "failures", "rps", "mean_ms", "p50_ms", "p95_ms", "p99_ms", "max_ms",

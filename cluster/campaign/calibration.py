@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cluster.campaign.run import Show, Study, execute
-from study.layout import CampaignFiles, read_json, write_whole
+from study.formats.json_files import read_json, write_whole
+from study.layout import CampaignFiles
 from study.plan import Plan, parse_plan
 
 MODEL = "null"

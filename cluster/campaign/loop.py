@@ -12,7 +12,8 @@ from cluster.campaign import preflight
 from cluster.campaign.run import Judge, Show, Study, end_what_runs, execute, missing_runs
 from cluster.hosts.host import Host, tried
 from study.errors import StudyError, UnreachableError
-from study.layout import CampaignFiles, read_json
+from study.formats.json_files import read_json
+from study.layout import CampaignFiles
 from study.plan import Run
 
 TARGET_S = 120.0  # for which a target is waited: a machine starts in less

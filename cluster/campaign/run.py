@@ -27,7 +27,8 @@ from cluster.hosts.lease import Renewing
 from cluster.remote.kernel import OPENED
 from cluster.remote.probe import NOT_READY
 from study.errors import HostError, LostHostError, RunError, StoppedError, StudyError
-from study.layout import CampaignFiles, RunFiles, point_latest, read_json, write_json, write_whole
+from study.formats.json_files import read_json, write_json, write_whole
+from study.layout import CampaignFiles, RunFiles, point_latest
 from study.plan import Plan, Run
 from study.workload import Server
 
@@ -303,7 +304,7 @@ def _load(study: Study, files: CampaignFiles, run: Run, to: RunFiles, work: Path
     _verify(run, first, target, commands.probe(first.python, plan, of, target.entry, READY_TURN_S), plan.timeout)
     before = None if of.command is None else _opened(target)
     if plan.bystanders:
-        beside = RunFiles(first.directory / work).bystanders
+        beside = RunFiles(first.directory / work).background
         argv = commands.bystanders(first.python, plan, of, target.entry, beside)
         spawn(first, BYSTANDERS, argv, BYSTANDERS_READY_S)
     workers = study.workers()
@@ -466,7 +467,7 @@ def _collect(host: Host, logs: Path, to: RunFiles) -> None:
     if host.run(["test", "-d", str(logs)]).status == 0:
         host.get(logs, to.logs)
         host.run(["rm", "-rf", "--", str(logs)])
-        for figures in (*to.logs.glob("samples-*.csv"), *to.logs.glob(to.bystanders.name)):
+        for figures in (*to.logs.glob("samples-*.csv"), *to.logs.glob(to.background.name)):
             figures.replace(to.directory / figures.name)
 
 

@@ -19,7 +19,8 @@ from locust import LoadTestShape
 from locust.env import Environment
 
 from cluster.engine.recorder import Phase, now
-from study.layout import FORMAT, RunFiles, made_by, write_json
+from study.formats.json_files import FORMAT, made_by, write_json
+from study.layout import RunFiles
 from study.plan import AUTO_MEASURE_S, AUTO_MOST_S, AUTO_SETTLE_S, Plan, Step
 
 ENTER, FINISH, RECORD = (

@@ -13,7 +13,7 @@ from pathlib import Path
 from cluster.hosts.host import STATE
 from cluster.hosts.inventory import HostEntry
 from study.errors import HostError
-from study.layout import write_whole
+from study.formats.json_files import write_whole
 
 CONFIG = STATE / "ssh_config"
 CONNECT_S = 10

@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from hdrh.histogram import HdrHistogram
 
-from study.layout import CampaignFiles, RunFiles, write_json, write_whole
+from study.formats.json_files import write_json, write_whole
+from study.layout import CampaignFiles, RunFiles
 from study.plan import Plan, Run, Step, parse_plan
 
 EPOCH = 1_800_000_000.0

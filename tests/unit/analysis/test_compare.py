@@ -15,7 +15,8 @@ from analysis import Comparison
 from analysis.rank.comparison import COLUMNS, compare
 from analysis.rank.ratios import corrected, welch_ratio
 from study.errors import FormatError, UsageError
-from study.layout import CampaignFiles, write_json
+from study.formats.json_files import write_json
+from study.layout import CampaignFiles
 from study.plan import Run, Step
 from tests.unit.synthetic import Load, plan, write_campaign
 

@@ -12,7 +12,8 @@ from analysis import analyze, load, verdicts_of
 from analysis.read.ledger import read_ledger
 from analysis.read.samples import read_samples
 from study.errors import FormatError, StudyError
-from study.layout import CampaignFiles, read_json, write_json
+from study.formats.json_files import read_json, write_json
+from study.layout import CampaignFiles
 from tests.unit.synthetic import Load, plan, write_campaign
 
 SMALL = plan(users=[100, 200], models=["single", "thread"], aa=False, return_step=False)

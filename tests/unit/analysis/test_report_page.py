@@ -12,7 +12,7 @@ from analysis import Analysis, analyze
 from analysis.tell.class_report import REPORTED, effective_users, same_set_up
 from analysis.tell.page import number
 from analysis.tell.report import markdown
-from study.layout import read_json, write_json
+from study.formats.json_files import read_json, write_json
 from study.plan import Run, Step
 from tests.unit.synthetic import Load, plan, write_campaign
 

@@ -18,7 +18,8 @@ from cluster.hosts.host import Completed, Ended, Handle, Spawn
 from cluster.hosts.inventory import Inventory, this_machine
 from cluster.remote import facts
 from study.errors import StudyError, UnreachableError
-from study.layout import CampaignFiles, read_json, write_json
+from study.formats.json_files import read_json, write_json
+from study.layout import CampaignFiles
 from study.plan import parse_plan
 from tests.unit.campaign.test_run import TEXT, RecordingHost, Silent
 

@@ -21,7 +21,8 @@ from cluster.hosts.host import Completed, Ended, Handle, Host, Spawn
 from cluster.hosts.inventory import HostEntry, this_machine
 from cluster.show.tables import show_processes
 from study.errors import HostError, StoppedError, UnreachableError
-from study.layout import CampaignFiles, read_json
+from study.formats.json_files import read_json
+from study.layout import CampaignFiles
 from study.plan import Plan, Run, parse_plan
 
 TEXT = 'name = "order"\nmodels = ["single", "thread"]\nusers = [10]\nsettle = 1\nmeasure = 1\naa = false\n'

@@ -1,0 +1,127 @@
+"""ledger.jsonl: what every worker counted, one JSON object a line. A header, then records as they come, then an end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Literal
+
+from study.formats.json_files import FORMAT, made_by
+from study.formats.units import Bytes, EncodedHistogram, Seconds, Share, UnixTime
+
+
+@dataclass(frozen=True, kw_only=True)
+class LedgerHeader:
+    """The first line."""
+
+    record: Literal["header"] = "header"
+    format: int = FORMAT
+    made_by: str = field(default_factory=made_by)
+    workers: tuple[str, ...] = ()
+    """All workers that the run began with."""
+
+
+@dataclass(frozen=True)
+class Ticks:
+    """About one sample a second; columns of equal length, each counted from the phase's beginning up to `at`."""
+
+    at: tuple[Seconds, ...]
+    """Since the phase's beginning; the last is the phase's end."""
+    successes: tuple[float, ...]
+    failures: tuple[float, ...]
+    response_s: tuple[Seconds, ...]
+    """Sum of the response times of the successes."""
+    in_flight_s: tuple[Seconds, ...]
+    """Integral of the requests in flight."""
+    cpu_s: tuple[Seconds, ...]
+    """CPU time of the worker's process."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhaseRecord:
+    """What one worker counted in one phase of one step."""
+
+    record: Literal["phase"] = "phase"
+    step: int
+    """Counts from 1."""
+    kind: str
+    """`ladder` or `return`."""
+    phase: str
+    """`ramp`, `settle`, `measure`, and at the end of the run `drain`."""
+    users: int
+    """Of the whole step, over all workers."""
+    worker: str
+    started: UnixTime
+    """By the worker's clock, to join samples by; no rate is computed from it."""
+    seconds: Seconds
+    """Length of the phase by the worker's monotonic clock."""
+    attempts: int
+    """Requests that ended in the phase: successes and all failures."""
+    successes: int
+    """Answered with the status and the body that the plan wants."""
+    failures: Mapping[str, int]
+    """Counts by kind: refused, reset, timed-out, bad-status, short-body, wrong-body, aborted, other."""
+    bytes: Bytes
+    """Of bodies received."""
+    response_us: EncodedHistogram
+    """Response times of the successes."""
+    failed_us: EncodedHistogram
+    """Times of the failures."""
+    lag_us: EncodedHistogram
+    """Actual minus intended start of a request after its think time."""
+    loop_lag_us: EncodedHistogram
+    """Lag of the event loop: a timer of 10 ms, actual minus intended."""
+    draws: int
+    """Think times that were drawn in the phase."""
+    draws_s: Seconds
+    """Their sum."""
+    think_count: int
+    """Think times that ended in the phase."""
+    think_drawn_s: Seconds
+    """Their sum as drawn."""
+    think_passed_s: Seconds
+    """Their sum as it passed."""
+    in_flight_s: Seconds
+    """Integral of the requests in flight over the phase."""
+    in_flight_end: int
+    """Requests in flight at the phase's end."""
+    in_flight_age_us: EncodedHistogram
+    """How long those have been in flight."""
+    users_wanted: int
+    """Users that this worker was told to run, at the phase's end."""
+    users_min: int
+    """Fewest running users, sampled every 100 ms."""
+    users_mean: float
+    users_right: Share
+    """Share of the samples in which the running users were the wanted ones."""
+    fds_used: int
+    """Descriptors at the phase's end."""
+    fds_limit: int
+    """The soft limit."""
+    ticks: Ticks
+
+
+@dataclass(frozen=True, kw_only=True)
+class LostRecord:
+    """In place of a worker's record that didn't come within 10 s of its phase's end."""
+
+    record: Literal["lost"] = "lost"
+    step: int
+    phase: str
+    worker: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndRecord:
+    """The last line: all steps were run."""
+
+    record: Literal["end"] = "end"
+
+
+LedgerLine = LedgerHeader | PhaseRecord | LostRecord | EndRecord
+
+
+def ledger_line(record: LedgerLine) -> str:
+    """One record as a line of the file, its end included."""
+    return json.dumps(asdict(record), separators=(",", ":")) + "\n"
