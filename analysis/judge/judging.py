@@ -91,7 +91,7 @@ def judge_run(data: RunData, plan: Plan, unfinished: bool = False) -> RunResult:
     if data.state == "skipped":
         steps = tuple(_unmeasured(data.run, step, f"skipped: {data.reason}") for step in plan.steps())
         return RunResult(data, steps, (), None, ())
-    ledger, samples, bystanders = data.ledger(), data.samples(), data.bystanders()
+    ledger, samples, bystanders = data.ledger(), data.samples(), data.background()
     work = plan.server(data.run.model).work or Work()
     windows: dict[int, Window] = {}
     damaged: dict[int, str] = {}
@@ -116,7 +116,7 @@ def judge_run(data: RunData, plan: Plan, unfinished: bool = False) -> RunResult:
     gaps = (*ledger.gaps, *(f"{data.run.directory}/{data.files.ledger.name}: {said}" for said in damaged.values()))
     if data.state == "done" and not ledger.ended and not ledger.gaps:
         gaps += (f"{data.run.directory}/{data.files.ledger.name}: ends before the ladder does",)
-    gaps += (*samples.gaps, *samples.unseen(ledger.workers))
+    gaps += (*samples.gaps, *samples.unsampled(ledger.workers))
     if (until := ledger.measured_until) is not None:
         gaps += samples.ending_before(until)
     return RunResult(data, steps, returned(windows.values()), run, gaps)
@@ -127,8 +127,8 @@ def _without_records(data: RunData, ledger: Ledger, step: Step) -> StepResult:
     if lost:
         reason = f"no record came from {', '.join(lost)} (check 1, population)"
         return StepResult(data.run, step, None, Judged("worker-lost", (reason,), ()))
-    if data.lost is not None and data.lost[1] == step.number:
-        said = f"{data.lost[0]} was lost in this step, and its records with it (check 1, population)"
+    if data.lost is not None and data.lost.step == step.number:
+        said = f"{data.lost.host} was lost in this step, and its records with it (check 1, population)"
         return StepResult(data.run, step, None, Judged("worker-lost", (said,), ()))
     failed = f"the run failed: {data.reason}"
     return _unmeasured(data.run, step, failed if data.state == "failed" else "its measure window is not in the ledger")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from analysis.read.background import Bystanders
+from analysis.read.background_rows import BackgroundClients
 from analysis.read.ledger import Ledger
+from study.formats.run_json import ServerCounts
 
 FULL_ANSWERS = ("bad-status", "wrong-body")
 NEVER_REACHED = ("refused",)
@@ -74,10 +74,10 @@ class Reconciled:
 
 def reconcile(
     ledger: Ledger,
-    server: Mapping[str, Any] | None,
+    server: ServerCounts | None,
     probes: int = 0,
     each_connects: bool = True,
-    bystanders: Bystanders | None = None,
+    bystanders: BackgroundClients | None = None,
 ) -> Reconciled:
     """Add up ramp, settle, measure and drain of every step and set them against the server's counts.
 
@@ -90,7 +90,7 @@ def reconcile(
         last[record.worker] = record.in_flight_end
     beside = {kind: count for kind, count in sorted(failures.items()) if kind not in (*FULL_ANSWERS, *NEVER_REACHED)}
     phases = dict.fromkeys((record.step, record.phase) for record in ledger.records)
-    by_kernel = server is not None and server.get("counted_by") == "kernel"
+    by_kernel = server is not None and server.counted_by == "kernel"
     if by_kernel:
         beside["workers' own connections to their master"] = len(ledger.workers)
     if bystanders is not None and bystanders.in_doubt:
@@ -100,18 +100,15 @@ def reconcile(
         attempts=sum(record.attempts for record in ledger.records),
         answered_client=sum(record.successes for record in ledger.records)
         + sum(failures[kind] for kind in FULL_ANSWERS),
-        answered_server=(_count(server, "accepted") if each_connects else None)
+        answered_server=None
+        if server is None or (by_kernel and not each_connects)
+        else server.accepted
         if by_kernel
-        else _count(server, "answered"),
+        else server.answered,
         beside={**beside, "in flight": sum(last.values())},
-        refused_server=_count(server, "refused") or 0,
+        refused_server=(server.refused or 0) if server is not None else 0,
         probes=probes,
         missing=tuple(missing),
         by_kernel=by_kernel,
         bystanders=(bystanders.opened if by_kernel else bystanders.answered) if bystanders is not None else 0,
     )
-
-
-def _count(server: Mapping[str, Any] | None, key: str) -> int | None:
-    value = server.get(key) if server is not None else None
-    return value if isinstance(value, int) else None

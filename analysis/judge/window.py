@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.read.background import Beside, Bystanders
+from analysis.read.background_rows import BackgroundClients, BackgroundWindow
 from analysis.read.histograms import Histogram, merge
-from analysis.read.ledger import Ledger, Record, Ticks
+from analysis.read.ledger import Ledger, Record
 from analysis.read.samples import Generator, Samples, Target, generator_of, target_of
+from study.formats.ledger_jsonl import Ticks
 from study.plan import Step
 
 NOT_WATCHED = Generator()
@@ -88,7 +89,7 @@ class Window:
     ticks: tuple[Second, ...]
     target: Target | None = None
     generator: Generator = NOT_WATCHED
-    beside: tuple[Beside, ...] = ()
+    beside: tuple[BackgroundWindow, ...] = ()
     """The clients beside the load, by kind."""
     wait_s: float = 0.0
     """How long the plan makes each request wait in the server."""
@@ -123,7 +124,7 @@ class Window:
 
 
 def window_of(
-    ledger: Ledger, step: Step, samples: Samples, bystanders: Bystanders | None = None, wait_s: float = 0.0
+    ledger: Ledger, step: Step, samples: Samples, bystanders: BackgroundClients | None = None, wait_s: float = 0.0
 ) -> Window | None:
     """The measure window of a step; None where no worker sent a record of it."""
     records = ledger.phase(step.number, "measure")

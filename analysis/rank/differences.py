@@ -1,73 +1,78 @@
-"""What differs between two campaigns besides their results: plans, code, and the machines they ran on."""
+"""Differences between two campaigns other than their results: in their plans, and in their manifests."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from study.formats.manifest_json import KEYS, Manifest
+from study.formats.registry import entries
 from study.plan import Plan
 
-OF_THE_SERVER = ("work", "servers")
-OF_THE_MEASUREMENT = (
+SERVER_KEYS = ("work", "servers")
+MEASUREMENT_KEYS = (
     "name", "models", "users", "spawn_rate", "settle", "measure", "return_step", "aa", "blocks", "seed", "port",
     "master_port", "memory_floor_mb", "slo",
 )  # fmt: skip
-"""Any other key of a plan says what the users do: where one differs, the campaigns ask different questions."""
-PASSING = ("boot_id", "load_1min", "memory_available_mb", "disk_free_mb", "ports_busy", "executable")
-"""Facts of a host that change from one hour to the next."""
+"""Keys of a plan that say how it was measured; those that are in neither list say what the users do."""
+
+
+def _shown(value: Any) -> str:
+    return "nothing" if value is None else str(value)
 
 
 @dataclass(frozen=True)
 class Difference:
-    """`what` as in the file that it comes from; None where one side doesn't have it."""
+    """One key that has two values. `what` as in the file that it comes from; None on the side that doesn't have it."""
 
     what: str
     first: Any
     second: Any
+    formatter: Callable[[Any], str] = field(default=_shown, compare=False)
 
     def __str__(self) -> str:
-        return f"{self.what}: {_shown(self.first)} against {_shown(self.second)}"
+        return f"{self.what}: {self.formatter(self.first)} against {self.formatter(self.second)}"
 
 
 def plan_differences(first: Plan, second: Plan) -> tuple[Difference, ...]:
-    """Keys of the two plans that aren't alike, those of tables by dotted names."""
+    """Keys of the two plans whose values differ, those of tables by dotted names."""
     return _differences(first.model_dump(mode="json"), second.model_dump(mode="json"))
 
 
 def of_the_load(difference: Difference) -> bool:
-    """Whether a plan's key is one of what the users do."""
-    return difference.what.partition(".")[0] not in (*OF_THE_SERVER, *OF_THE_MEASUREMENT)
+    """Whether a plan's key says what the users do: then the two campaigns can't be compared."""
+    return difference.what.partition(".")[0] not in (*SERVER_KEYS, *MEASUREMENT_KEYS)
 
 
-def manifest_differences(first: Mapping[str, Any] | None, second: Mapping[str, Any] | None) -> tuple[Difference, ...]:
-    """Code, locked packages and hosts that aren't alike; what several hosts share is said once."""
+def manifest_differences(first: Manifest | None, second: Manifest | None) -> tuple[Difference, ...]:
+    """Keys of the registry whose values differ, volatile and implied ones left out; those of several hosts once."""
     if first is None or second is None:
-        return (Difference("manifest.json", *("there" if each else None for each in (first, second))),)
-    code = [
-        Difference(what, _code(first, what), _code(second, what))
-        for what in ("commit", "servers/", "cluster/", "requirements.lock", "made_by")
-        if _code(first, what) != _code(second, what)
-    ]
-    hosts, others = _mapping(first.get("hosts")), _mapping(second.get("hosts"))
-    named: dict[tuple[str, str, str], list[str]] = {}
-    found: dict[tuple[str, str, str], Difference] = {}
-    for host in dict.fromkeys((*hosts, *others)):
-        if host not in hosts or host not in others:
-            code.append(Difference(f"host {host}", *("there" if host in each else None for each in (hosts, others))))
+        return (_presence("manifest.json", first is not None, second is not None),)
+    ones, others = ({entry.path: entry for entry in entries(KEYS, asdict(each))} for each in (first, second))
+    differences: list[Difference] = []
+    hosts: dict[str, Difference] = {}
+    shared: dict[tuple[str, str, str], tuple[list[str], Difference]] = {}
+    for path in dict.fromkeys((*ones, *others)):
+        key = (ones.get(path) or others[path]).key
+        mine, theirs = (each[path].value if path in each else None for each in (ones, others))
+        if key.unlisted is not None or mine == theirs:
             continue
-        for entry in _differences(_mapping(hosts[host]), _mapping(others[host])):
-            if entry.what.partition(".")[0] not in PASSING:
-                key = (entry.what, repr(entry.first), repr(entry.second))
-                named.setdefault(key, []).append(host)
-                found[key] = entry
-    return (
-        *code,
-        *(
-            Difference(f"{', '.join(on)}, {found[key].what}", found[key].first, found[key].second)
-            for key, on in named.items()
-        ),
-    )
+        if path[0] != "hosts":
+            differences.append(Difference(path[-1], mine, theirs, key.formatter))
+            continue
+        host, what = path[1], ".".join(path[2:])
+        if host not in first.hosts or host not in second.hosts:
+            hosts[host] = _presence(f"host {host}", host in first.hosts, host in second.hosts)
+            continue
+        difference = Difference(what, mine, theirs, key.formatter)
+        shared.setdefault((what, repr(mine), repr(theirs)), ([], difference))[0].append(host)
+    on_hosts = (replace(each, what=f"{', '.join(names)}, {each.what}") for names, each in shared.values())
+    return (*differences, *hosts.values(), *on_hosts)
+
+
+def _presence(what: str, first: bool, second: bool) -> Difference:
+    return Difference(what, "there" if first else None, "there" if second else None)
 
 
 def _differences(first: Mapping[str, Any], second: Mapping[str, Any], before: str = "") -> tuple[Difference, ...]:
@@ -79,22 +84,3 @@ def _differences(first: Mapping[str, Any], second: Mapping[str, Any], before: st
         elif mine != theirs:
             lines.append(Difference(f"{before}{key}", mine, theirs))
     return tuple(lines)
-
-
-def _code(manifest: Mapping[str, Any], what: str) -> Any:
-    """A digest of the manifest's, cut to what a person compares, or one of its own keys."""
-    digest = _mapping(manifest.get("identity")).get(what)
-    if digest is not None:
-        return str(digest)[:12]
-    value = manifest.get(what)
-    if what == "commit" and value:
-        return str(value)[:12] + (" with uncommitted changes" if manifest.get("uncommitted_changes") else "")
-    return value
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _shown(value: Any) -> str:
-    return "nothing" if value is None else str(value)

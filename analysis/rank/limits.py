@@ -15,6 +15,7 @@ import pandas as pd
 from analysis.judge import checks_target
 from analysis.judge.thresholds import THRESHOLDS as T
 from analysis.read.samples import Target
+from study.formats.manifest_json import Manifest
 from study.plan import Plan
 
 Kind = Literal["CPU", "processes", "waiting", "accept queue", "descriptors", "generator", "none reached", "not known"]
@@ -44,12 +45,13 @@ class Declared:
     """What the plan makes it wait in each request."""
 
 
-def declared_by(plan: Plan, manifest: Mapping[str, Any] | None) -> dict[str, Declared]:
+def declared_by(plan: Plan, manifest: Manifest | None) -> dict[str, Declared]:
     """What the plan and the manifest say of each label; the control is the model that it repeats."""
-    about = (manifest or {}).get("models") or {}
+    models = manifest.models if manifest else {}
     return {
         run.label: Declared(
-            descriptors=(about.get(run.model) or {}).get("descriptors"), wait_ms=plan.server(run.model).wait_ms
+            descriptors=models[run.model].descriptors if run.model in models else None,
+            wait_ms=plan.server(run.model).wait_ms,
         )
         for run in plan.runs()
     }

@@ -1,6 +1,6 @@
-"""The ledger of a run, as every worker counted it: read whole, the cut last line skipped and named.
+"""ledger.jsonl of a run, as every worker counted: a line that is cut or damaged is skipped and named.
 
-The keys and their units are those of docs/results.md.
+The types of its lines are in study/formats/ledger_jsonl.py.
 """
 
 from __future__ import annotations
@@ -16,66 +16,22 @@ from analysis.read import histograms
 from analysis.read.histograms import Histogram, HistogramError
 from study.errors import FormatError
 from study.formats.json_files import check_format
+from study.formats.ledger_jsonl import LostRecord, PhaseRecord, Ticks
+from study.reading import first_mistake
 
 
-@dataclass(frozen=True)
-class Ticks:
-    """About once a second, counted from the phase's start up to `at` seconds after it."""
-
-    at: tuple[float, ...]
-    successes: tuple[float, ...]
-    failures: tuple[float, ...]
-    response_s: tuple[float, ...]
-    """Sum of the response times of the successes."""
-    in_flight_s: tuple[float, ...]
-    cpu_s: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        if len({len(getattr(self, field.name)) for field in fields(self)}) > 1:
-            raise ValueError("columns of unequal length")
-
-
-@dataclass(frozen=True)
-class Record:
-    """What one worker counted in one phase of one step."""
-
-    step: int
-    kind: str
-    users: int
-    phase: str
-    worker: str
-    started: float
-    seconds: float
-    attempts: int
-    successes: int
-    failures: dict[str, int]
-    bytes: int
-    response_us: str
-    failed_us: str
-    lag_us: str
-    loop_lag_us: str
-    draws: int
-    draws_s: float
-    think_count: int
-    think_drawn_s: float
-    think_passed_s: float
-    in_flight_s: float
-    in_flight_end: int
-    in_flight_age_us: str
-    users_wanted: int
-    users_min: int
-    users_mean: float
-    users_right: float
-    fds_used: int
-    fds_limit: int
-    ticks: Ticks
+@dataclass(frozen=True, kw_only=True)
+class Record(PhaseRecord):
+    """What one worker counted in one phase of one step. Raises ValueError for a phase that can't be."""
 
     def __post_init__(self) -> None:
         if not self.seconds > 0:
             raise ValueError("a phase without length")
+        if len({len(getattr(self.ticks, column.name)) for column in fields(Ticks)}) > 1:
+            raise ValueError("columns of unequal length in its ticks")
 
     def histogram(self, key: str) -> Histogram:
-        """Decode one of the histograms; done when it is asked for, since most never are."""
+        """Decode one of the histograms, when it is asked for, since most never are. Raises FormatError."""
         try:
             return histograms.decode(getattr(self, key))
         except HistogramError as error:
@@ -83,51 +39,44 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Lost:
-    """A record that didn't come."""
-
-    step: int
-    phase: str
-    worker: str
-
-
-@dataclass(frozen=True)
 class Ledger:
+    """All records of one run."""
+
     workers: tuple[str, ...] = ()
-    """All that the run began with."""
+    """All workers that the run began with."""
     records: tuple[Record, ...] = ()
-    lost: tuple[Lost, ...] = ()
+    lost: tuple[LostRecord, ...] = ()
     ended: bool = False
-    """Its last line says that the ladder was walked to its end."""
+    """Its last line says that all steps were run."""
     gaps: tuple[str, ...] = ()
-    """What could not be read, in words."""
+    """What could not be read, for a person."""
 
     def phase(self, step: int, phase: str) -> tuple[Record, ...]:
         """One record for each worker that sent one; a record sent twice counts once."""
-        found = {record.worker: record for record in self.records if (record.step, record.phase) == (step, phase)}
-        return tuple(found.values())
+        by_worker = {record.worker: record for record in self.records if (record.step, record.phase) == (step, phase)}
+        return tuple(by_worker.values())
 
     @property
     def measured_until(self) -> float | None:
-        """Unix time of the last measure window's end, by the workers' clocks; None of none."""
+        """Unix time (s) of the last measure window's end, by the workers' clocks; None where nothing was measured."""
         ends = [record.started + record.seconds for record in self.records if record.phase == "measure"]
         return max(ends, default=None)
 
     def missing(self, step: int, phase: str) -> tuple[str, ...]:
         """Workers whose record of a phase didn't come."""
         lost = {entry.worker for entry in self.lost if (entry.step, entry.phase) == (step, phase)}
-        came = {record.worker for record in self.phase(step, phase)} - lost
-        return tuple(worker for worker in self.workers if worker not in came)
+        received = {record.worker for record in self.phase(step, phase)} - lost
+        return tuple(worker for worker in self.workers if worker not in received)
 
 
 _RECORD = TypeAdapter(Record)
-_LOST = TypeAdapter(Lost)
+_LOST = TypeAdapter(LostRecord)
 
 
 def read_ledger(path: Path) -> Ledger:
     """Read ledger.jsonl. A line that is cut or damaged is skipped and named under `gaps`, as is a missing file.
 
-    Raises FormatError where the header says another version.
+    Raises FormatError where the header has another version.
     """
     try:
         lines = path.read_bytes().splitlines()
@@ -135,7 +84,7 @@ def read_ledger(path: Path) -> Ledger:
         return Ledger(gaps=(f"{_short(path)}: can't be read: {error.strerror}",))
     workers: tuple[str, ...] = ()
     records: list[Record] = []
-    lost: list[Lost] = []
+    lost: list[LostRecord] = []
     gaps = [] if lines else [f"{_short(path)}: empty"]
     ended = False
     mistakes: dict[str, list[int]] = {}
@@ -154,8 +103,8 @@ def read_ledger(path: Path) -> Ledger:
     return Ledger(workers, tuple(records), tuple(lost), ended, tuple(gaps))
 
 
-def _take(value: Any, records: list[Record], lost: list[Lost]) -> str | None:
-    """Sort one line by its kind, or say what is wrong with it; kinds that this program doesn't know are passed over."""
+def _take(value: Any, records: list[Record], lost: list[LostRecord]) -> str | None:
+    """Append one line by its kind, or return what is wrong with it; other kinds of records are skipped."""
     kind = value.get("record") if isinstance(value, dict) else None
     try:
         if kind == "phase":
@@ -163,8 +112,7 @@ def _take(value: Any, records: list[Record], lost: list[Lost]) -> str | None:
         elif kind == "lost":
             lost.append(_LOST.validate_python(value))
     except ValidationError as error:
-        first = error.errors()[0]
-        return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+        return first_mistake(error)
     return None
 
 

@@ -1,30 +1,33 @@
-"""A results directory, read: what was asked, what is on disk, and tidy frames of all of it.
+"""A campaign's directory as values: its plan, its runs as far as they are on disk, and tidy frames of both.
 
     from analysis import load
     campaign = load(Path("results/quick"))
     campaign.phases()[["model", "step", "phase", "worker", "attempts"]]
 
-Runs are read one at a time and only when asked for, so that a large campaign needs little memory.
+A run's files are read when a method asks for them, one run at a time, so that a large campaign needs little memory.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from analysis.read.background import Bystanders, read_bystanders
+from analysis.read.background_rows import BackgroundClients, read_background
 from analysis.read.histograms import Histogram, merge
 from analysis.read.ledger import Ledger, Record, read_ledger
 from analysis.read.samples import Samples, read_samples
 from study.errors import FormatError, PlanError
-from study.formats.json_files import read_json
+from study.formats.json_files import check_format
+from study.formats.manifest_json import Manifest
+from study.formats.run_json import LostHost, RunState, ServerCounts
 from study.layout import CampaignFiles, RunFiles
 from study.plan import Plan, Run, load_plan
+from study.reading import Stored, parse_as
 
 Key = tuple[int, str, int]
 """Block, label and step."""
@@ -37,39 +40,41 @@ class RunData:
     run: Run
     files: RunFiles
     state: str
-    """`done`, `failed`, `skipped` (its server isn't installed), or `absent`: no run.json, so that it never happened."""
+    """`done`, `failed`, `skipped` (its server isn't installed), or `absent`: there is no run.json that can be read."""
     reason: str = ""
-    server: Mapping[str, Any] | None = None
-    """The server's own counts at its end."""
+    server: ServerCounts | None = None
+    """The server's own counts at its end, where it could print them."""
     probes: int = 0
     """Requests that the campaign itself sent to the server."""
     gaps: tuple[str, ...] = ()
-    lost: tuple[str, int | None] | None = None
-    """The host that was lost, and the step that it was lost in."""
+    lost: LostHost | None = None
 
     def ledger(self) -> Ledger:
+        """What the workers counted. Raises FormatError for a ledger of another version."""
         return read_ledger(self.files.ledger)
 
     def samples(self) -> Samples:
+        """What the samplers measured on all hosts."""
         return read_samples(self.files.directory)
 
-    def bystanders(self) -> Bystanders:
-        return read_bystanders(self.files.background)
+    def background(self) -> BackgroundClients:
+        """What became of the background clients."""
+        return read_background(self.files.background)
 
 
 @dataclass(frozen=True)
 class Campaign:
-    """What was asked and what is there. `gaps` names what is missing or could not be read."""
+    """What was asked and what is on disk. `gaps` names what is missing or could not be read."""
 
     files: CampaignFiles
     plan: Plan
-    manifest: Mapping[str, Any] | None
+    manifest: Manifest | None
     runs: tuple[RunData, ...]
     gaps: tuple[str, ...] = field(default=())
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Models in the plan's order, the A/A control after them: what a colour and a row belong to."""
+        """The labels of the runs: models in the plan's order, the A/A control after them."""
         control = [run.label for run in self.plan.runs() if run.label not in self.plan.models]
         return (*self.plan.models, *dict.fromkeys(control))
 
@@ -78,7 +83,7 @@ class Campaign:
         return self._rows(_phase_row)
 
     def ticks(self) -> pd.DataFrame:
-        """One row for each run, step, phase, worker and tick; counted from the phase's start."""
+        """One row for each run, step, phase, worker and tick; figures counted from the phase's beginning."""
         return self._frame(
             {**_of_run(data), **_of_record(record), **dict(zip(vars(record.ticks), row, strict=True))}
             for data, record in self._records()
@@ -86,7 +91,7 @@ class Campaign:
         )
 
     def samples(self) -> pd.DataFrame:
-        """What the hosts saw, once a second."""
+        """The rows of every samples-<host>.csv, with `block` and `model`: about one a second, host and process."""
         frames = [data.samples().frame.assign(block=data.run.block, model=data.run.label) for data in self._present()]
         return pd.concat(frames, ignore_index=True) if frames else Samples().frame
 
@@ -96,7 +101,7 @@ class Campaign:
         for data, record in self._records():
             if record.phase == phase:
                 parts.setdefault((data.run.block, data.run.label, record.step), []).append(record.histogram(key))
-        return {where: merge(found) for where, found in parts.items()}
+        return {where: merge(each) for where, each in parts.items()}
 
     def _present(self) -> Iterable[RunData]:
         return (data for data in self.runs if data.state not in ("absent", "skipped"))
@@ -125,13 +130,11 @@ def load(directory: Path | str) -> Campaign:
     except PlanError as error:
         raise FormatError(f"{directory}: not a campaign that can be read: {error}") from None
     gaps: list[str] = []
-    manifest: Mapping[str, Any] | None = None
+    manifest: Manifest | None = None
     if not files.manifest.is_file():
         gaps.append("manifest.json is missing: where it ran isn't known")
-    elif not _is_json(files.manifest):
+    elif (manifest := _read(Manifest, files.manifest)) is None:
         gaps.append("manifest.json is damaged: where it ran isn't known")
-    else:
-        manifest = read_json(files.manifest)
     runs = tuple(read_run(files, run) for run in plan.runs())
     gaps += [gap for run in runs for gap in run.gaps]
     return Campaign(files, plan, manifest, runs, tuple(gaps))
@@ -142,38 +145,41 @@ def read_run(files: CampaignFiles, run: Run) -> RunData:
     run_files = files.run(run.directory)
     if not run_files.state.is_file():
         return RunData(run, run_files, "absent", "no such run on disk")
-    if not _is_json(run_files.state):
+    state = _read(RunState, run_files.state)
+    if state is None:
         return RunData(run, run_files, "absent", "run.json is damaged", gaps=(f"{run.directory}/run.json: damaged",))
-    state = read_json(run_files.state)
-    server = state.get("server")
-    lost = state.get("lost")
     return RunData(
         run,
         run_files,
-        str(state.get("state", "failed")),
-        str(state.get("reason") or ""),
-        server if isinstance(server, dict) else None,
-        int(state.get("probes") or 0),
+        state.state,
+        state.reason,
+        state.server,
+        state.probes,
         tuple(_notes(run, state)),
-        (str(lost["host"]), lost["step"]) if isinstance(lost, dict) else None,
+        state.lost,
     )
 
 
-def _notes(run: Run, state: Mapping[str, Any]) -> Iterator[str]:
-    """What makes the run unlike the others of its block."""
-    if without := state.get("without"):
-        yield f"{run.directory}: carried by {', '.join(state['load'])} alone, without {', '.join(without)}"
-    if rebooted := state.get("rebooted"):
-        yield f"{run.directory}: {', '.join(rebooted)} was started anew since an earlier run of block {run.block}"
+def _notes(run: Run, state: RunState) -> Iterator[str]:
+    """What distinguishes the run from the others of its block."""
+    if state.without:
+        yield f"{run.directory}: carried by {', '.join(state.load)} alone, without {', '.join(state.without)}"
+    if state.rebooted:
+        hosts = ", ".join(state.rebooted)
+        yield f"{run.directory}: {hosts} was started anew since an earlier run of block {run.block}"
 
 
-def _is_json(path: Path) -> bool:
-    """Whether a file is whole: what was cut is no JSON, and is a gap; another version's is refused."""
+def _read(kind: type[Stored], path: Path) -> Stored | None:
+    """A JSON file; None for a cut file or a wrong value. Raises FormatError for another program's or version's file."""
     try:
-        json.loads(path.read_bytes())
+        value = json.loads(path.read_bytes())
     except (OSError, ValueError):
-        return False
-    return True
+        return None
+    check_format(value, path)
+    try:
+        return parse_as(kind, value, path)
+    except FormatError:
+        return None
 
 
 def _of_run(data: RunData) -> dict[str, Any]:
@@ -191,6 +197,6 @@ def _of_record(record: Record) -> dict[str, Any]:
 
 
 def _phase_row(record: Record) -> dict[str, Any]:
-    left_out = ("ticks", "failures")
+    left_out = ("record", "ticks", "failures")
     row = {name: value for name, value in vars(record).items() if name not in left_out and not name.endswith("_us")}
     return {**row, "failures": record.attempts - record.successes}

@@ -1,6 +1,6 @@
-"""What the hosts saw, once a second, reduced to what one measure window needs.
+"""samples-<host>.csv, one row a second and process, reduced to the figures of one measure window.
 
-samples-<host>.csv is joined to a window by wall clock; no rate is made from it.
+Rows are joined to a window by the wall clock, which no rate is computed from.
 """
 
 from __future__ import annotations
@@ -13,33 +13,31 @@ from pathlib import Path
 
 import pandas as pd
 
+from study.formats.csv_rows import number_columns, text_columns
+from study.formats.samples_csv import SampleRow
+
 KERNEL = ("listen_overflows", "listen_drops", "syn_cookies", "retransmits", "tcp_timeouts")
-FEW_ENDED = 0.05  # share of the CPU time of children that have ended, up to which context switches are all counted
-TEXT = ("role", "name")
-NUMBERS = (
-    "time", "seconds", "cpu_cores", "cores", "threads", "processes", "fds", "fd_limit", "busiest_thread_cores",
-    "pss_mb", "context_switches", "accept_queue", "backlog", "memory_available_mb", *KERNEL, "passive_opens",
-    "ports_used", "ports_limit", "time_wait", "sampler_cpu_cores", "ended_cores", "kernel_share", "starts",
-)  # fmt: skip
-
-
-CLOCKS_APART_S = 5.0  # hosts' clocks may disagree by so much before samples that end early are called cut
+"""Kernel counters of the target that are summed over a window."""
+FEW_ENDED = 0.05  # share of the CPU time of ended children up to which the context switches are complete
+TEXT = text_columns(SampleRow)
+NUMBERS = number_columns(SampleRow)
+CLOCKS_APART_S = 5.0  # difference of the hosts' clocks up to which samples that end early don't count as cut
 
 
 @dataclass(frozen=True)
 class Target:
-    """The target in one window; None where it was not recorded.
+    """The target in one window; None where a figure was not recorded.
 
-    CPU and queue are means and medians over the window's seconds, counts of things are the most seen.
+    CPU and queue are means and medians over the window's seconds; processes, threads, descriptors, memory are maxima.
     """
 
     cpu_cores: float | None = None
     """Mean CPU of the server's whole process tree."""
     cores: float | None = None
     ended_cores: float | None = None
-    """The part of it that children spent which have ended since."""
+    """The part of `cpu_cores` that belongs to children which have ended."""
     kernel_share: float | None = None
-    """Share of the kernel in the busy time of its cores."""
+    """Share of kernel mode in the busy time of its cores."""
     busiest_thread_cores: float | None = None
     processes: float | None = None
     threads: float | None = None
@@ -47,50 +45,51 @@ class Target:
     fd_limit: float | None = None
     pss_mb: float | None = None
     switches: float | None = None
-    """Context switches a second of the processes that are there; None where most of the work is that of children who
-    have ended and took theirs along."""
+    """Context switches a second of the processes that still run; None where ended children, whose switches are lost,
+    did more than FEW_ENDED of the work."""
     accept_queue: float | None = None
-    """Median of the connections that wait to be accepted."""
+    """Median of the connections waiting to be accepted."""
     accept_queue_max: float | None = None
     backlog: float | None = None
     starts: float | None = None
-    """Processes and threads started on its machine in the window, by whomever."""
+    """Processes and threads started on its machine in the window, by any program."""
     kernel: Mapping[str, float] | None = None
     """Sums of the kernel's counters over the window."""
 
 
 @dataclass(frozen=True)
 class Generator:
-    """The load hosts in one window, the worst of them; None where it was not recorded."""
+    """The load hosts in one window: the highest share of any host; None where it was not recorded."""
 
     ports_share: float | None = None
+    """Local ports in use over those that there are, 0 to 1."""
     cpu_share: float | None = None
-    """CPU of all workers of a host over the cores that they share."""
+    """CPU of all workers of a host over the cores that they share, 0 to 1."""
 
 
 @dataclass(frozen=True)
 class Samples:
-    """All samples of a run in one frame, with the host's name beside each row."""
+    """All samples of a run in one frame, which has the host's name in the column `host`."""
 
     frame: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["host", *TEXT, *NUMBERS]))
     gaps: tuple[str, ...] = ()
     run: str = ""
-    """The directory that they are of, to name a gap by."""
+    """Name of the run's directory, for the texts of gaps."""
 
     def window(self, start: float, end: float) -> pd.DataFrame:
         """Rows of which at least half the interval lies in the window (Unix time, s)."""
         middle = self.frame["time"] - self.frame["seconds"] / 2
         return self.frame[(middle >= start) & (middle <= end)]
 
-    def unseen(self, workers: Collection[str]) -> tuple[str, ...]:
-        """What nobody watched, in words: the server, or some of the run's workers."""
-        seen = set(self.frame.loc[self.frame["role"] == "worker", "name"])
+    def unsampled(self, workers: Collection[str]) -> tuple[str, ...]:
+        """A line for the server and for each of the run's workers that has no samples."""
+        sampled = set(self.frame.loc[self.frame["role"] == "worker", "name"])
         lines = [] if (self.frame["role"] == "server").any() else [f"{self.run}: no samples of the server"]
-        lines += [f"{self.run}: no samples of worker {name}" for name in workers if name not in seen]
+        lines += [f"{self.run}: no samples of worker {name}" for name in workers if name not in sampled]
         return tuple(lines)
 
     def ending_before(self, end: float) -> tuple[str, ...]:
-        """Hosts, in words, whose samples stop before the last window does (Unix time, s)."""
+        """A line for each host whose samples end before the last window does, at `end` (Unix time, s)."""
         last = self.frame.groupby("host")["time"].max()
         return tuple(
             f"{self.run}/samples-{host}.csv: ends {end - time:.0f} s before the last window does"
@@ -100,7 +99,7 @@ class Samples:
 
 
 def read_samples(directory: Path) -> Samples:
-    """Read every samples-<host>.csv of a run; a cut last line is dropped and named."""
+    """Read every samples-<host>.csv of a run; a last line that is cut is left out and named under `gaps`."""
     frames: list[pd.DataFrame] = []
     gaps: list[str] = []
     for path in sorted(directory.glob("samples-*.csv")):
@@ -134,7 +133,7 @@ def _typed(frame: pd.DataFrame, host: str) -> pd.DataFrame:
 
 
 def target_of(rows: pd.DataFrame) -> Target | None:
-    """The server and its host in a window's rows; None where nobody watched the server."""
+    """The server and its host in a window's rows; None where they have no row of the server."""
     server = rows[rows["role"] == "server"]
     if server.empty:
         return None
@@ -161,7 +160,7 @@ def target_of(rows: pd.DataFrame) -> Target | None:
 
 
 def generator_of(rows: pd.DataFrame) -> Generator:
-    """The load hosts in a window's rows: those that have workers on them."""
+    """The load hosts in a window's rows: those with rows of workers."""
     workers = rows[rows["role"] == "worker"]
     hosts = rows[(rows["role"] == "host") & rows["host"].isin(workers["host"].unique())]
     ports = (hosts["ports_used"] / hosts["ports_limit"]).max() if len(hosts) else None

@@ -2,64 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
 from analysis.judge.thresholds import THRESHOLDS as T
 from analysis.rank.ranking import Ranking
 from analysis.tell.page import Cell, Table, cells
+from study.formats.manifest_json import Manifest, short
 from study.plan import Plan
 
 HEADS = ("host", "machine", "processor", "cores", "memory", "kernel", "Python", "Locust")
 
 
-def hosts_of(manifest: Mapping[str, Any] | None) -> Mapping[str, Mapping[str, Any]]:
-    """Facts by the host's name; none where the manifest has no such thing."""
-    hosts = (manifest or {}).get("hosts")
-    return {name: facts for name, facts in hosts.items() if isinstance(facts, dict)} if isinstance(hosts, dict) else {}
-
-
-def where_table(manifest: Mapping[str, Any] | None) -> Table | None:
+def where_table(manifest: Manifest | None) -> Table | None:
     """A row for each host; None where nothing is known of any."""
     rows = tuple(
         (
             Cell(name),
             *cells(
-                str(facts.get("hostname", "")),
-                str(facts.get("cpu", "")),
-                _cores(facts),
-                f"{facts['memory_mb'] / 1024:.0f} GiB" if facts.get("memory_mb") else "",
-                str(facts.get("kernel", "")),
-                str(facts.get("python", "")),
-                str((facts.get("packages") or {}).get("locust") or ""),
+                facts.hostname,
+                facts.cpu,
+                str(len(facts.cores)) if facts.cores else "",
+                f"{facts.memory_mb / 1024:.0f} GiB" if facts.memory_mb else "",
+                facts.kernel,
+                facts.python,
+                facts.packages.get("locust") or "",
             ),
         )
-        for name, facts in hosts_of(manifest).items()
+        for name, facts in (manifest.hosts if manifest else {}).items()
     )
     return Table("Hosts of the campaign", HEADS, rows) if rows else None
 
 
-def _cores(facts: Mapping[str, Any]) -> str:
-    cores = facts.get("cores")
-    return str(len(cores)) if isinstance(cores, list) else ""
-
-
-def origin(manifest: Mapping[str, Any] | None) -> str:
+def origin(manifest: Manifest | None) -> str:
     """When, by which code."""
     if manifest is None:
         return "The manifest is missing: where and when it ran isn't known."
-    parts = [f"Made by {manifest.get('made_by', 'an unknown program')}"]
-    if commit := manifest.get("commit"):
-        changed = " with uncommitted changes" if manifest.get("uncommitted_changes") else ""
-        parts.append(f"commit {str(commit)[:12]}{changed}")
-    if created := manifest.get("created"):
-        parts.append(f"begun {created}")
+    parts = [f"Made by {manifest.made_by}"]
+    if manifest.commit:
+        changed = " with uncommitted changes" if manifest.uncommitted_changes else ""
+        parts.append(f"commit {short(manifest.commit)}{changed}")
+    if manifest.created:
+        parts.append(f"begun {manifest.created}")
     return ", ".join(parts) + "."
 
 
-def not_shown(plan: Plan, manifest: Mapping[str, Any] | None, steps: pd.DataFrame, ranking: Ranking) -> list[str]:
+def not_shown(plan: Plan, manifest: Manifest | None, steps: pd.DataFrame, ranking: Ranking) -> list[str]:
     """The limits of the study itself, from what was asked and what was found."""
     return [*_of_the_result(plan, steps, ranking), *_of_the_set_up(plan, manifest)]
 
@@ -81,8 +70,8 @@ def _of_the_result(plan: Plan, steps: pd.DataFrame, ranking: Ranking) -> Iterato
         yield f"What happens less often than once in {plan.measure:g} s: so long is each window of measurement."
 
 
-def _of_the_set_up(plan: Plan, manifest: Mapping[str, Any] | None) -> Iterator[str]:
-    machines = {facts.get("boot_id") for facts in hosts_of(manifest).values()}
+def _of_the_set_up(plan: Plan, manifest: Manifest | None) -> Iterator[str]:
+    machines = {facts.boot_id for facts in (manifest.hosts if manifest else {}).values()}
     if len(machines) == 1:
         yield "What a network does: server and load ran on one machine, and shared its memory and caches."
     low, high = plan.think_time

@@ -21,6 +21,7 @@ from analysis.tell.page import Picture, Table
 from analysis.tell.provenance import not_shown, origin, where_table
 from analysis.tell.sections import control_lines, failed_checks, gap_lines, ratio_lines, reconcile_lines
 from analysis.tell.summary import generator_lines
+from study.formats.manifest_json import ModelDescription
 
 if TYPE_CHECKING:
     from analysis.pipeline import Analysis
@@ -86,12 +87,12 @@ def report(found: Analysis, slower: pd.DataFrame, ratios: pd.DataFrame) -> str:
 
 def _section(campaign: Campaign, steps: pd.DataFrame, limit: Limit, drawn: Mapping[str, Picture]) -> Section:
     model = limit.model
-    about = ((campaign.manifest or {}).get("models") or {}).get(model) or {}
+    about = campaign.manifest.models.get(model, ModelDescription()) if campaign.manifest else ModelDescription()
     made = (tables.step_table, tables.cost_table, tables.runs_table)
     return Section(
         model,
-        str(about.get("summary") or _command(campaign, model)),
-        _plain(str(about.get("docstring") or "")),
+        about.summary or _command(campaign, model),
+        _plain(about.docstring),
         limit,
         drawn.get(f"model-{model}"),
         tuple(table(campaign, steps, model) for table in made),

@@ -16,7 +16,7 @@ from analysis.rank.capacity import capacity, capacity_sentence
 from analysis.rank.limits import Limit
 from analysis.rank.ranking import Comparison, Ranking, usable
 from analysis.rank.ratios import median_interval
-from analysis.read.background import beside_lines
+from analysis.read.background_rows import beside_lines
 from analysis.read.results import Campaign
 from analysis.tell.sections import (
     control_lines,
@@ -133,7 +133,7 @@ def summary_text(
         sentence("Average response time", ranking.response, " < ", _mean_figures(ranking)),
         _table(summary, ranking),
         section("Why", [f"- {limit.model}: {limit.sentence}" for limit in why]),
-        section("Beside the load", beside_lines(steps, campaign.labels)),
+        section("BackgroundWindow the load", beside_lines(steps, campaign.labels)),
         section("Ratios", ratio_lines(ranking)),
         section("A/A control", control_lines(ranking, plan)),
         section("Verdicts", verdict_lines(steps, campaign.labels)),
@@ -148,10 +148,10 @@ def summary_text(
 def generator_lines(campaign: Campaign) -> list[str]:
     """What the calibration said of the generator; nothing where none was run."""
     calibration, manifest = campaign.files.calibration, campaign.manifest
-    if not calibration.plan.is_file() or manifest is None or "load_cores" not in manifest:
+    if not calibration.plan.is_file() or manifest is None or manifest.load_cores is None:
         return []
     need = max(campaign.plan.users) / campaign.plan.mean_think_s
-    said = capacity_sentence(capacity(calibration.directory), need, manifest["load_cores"])
+    said = capacity_sentence(capacity(calibration.directory), need, manifest.load_cores)
     return [f"- calibration: {said}"]
 
 

@@ -47,10 +47,10 @@ class PhaseRecord:
     """Counts from 1."""
     kind: str
     """`ladder` or `return`."""
-    phase: str
-    """`ramp`, `settle`, `measure`, and at the end of the run `drain`."""
     users: int
     """Of the whole step, over all workers."""
+    phase: str
+    """`ramp`, `settle`, `measure`, and at the end of the run `drain`."""
     worker: str
     started: UnixTime
     """By the worker's clock, to join samples by; no rate is computed from it."""

@@ -113,7 +113,7 @@ def write_campaign(
     files = CampaignFiles(directory)
     directory.mkdir(parents=True, exist_ok=True)
     write_whole(files.plan, to_toml(asked))
-    write_json(files.manifest, {"hosts": ["target", "load1"]})
+    write_json(files.manifest, {"hosts": {}})
     draw = np.random.default_rng(seed)
     for run in asked.runs():
         if run.directory not in skip:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.read.background import read_bystanders
+from analysis.read.background_rows import read_background
 from tests.models.serving import ROOT, Server
 
 PATIENCE_S = 20.0
@@ -85,7 +85,7 @@ def test_idle_ones_are_answered_once_and_held_and_both_sides_count_the_same(
     beside = crowd(server.port, "--idle", "40")
     beside.until(lambda: beside.rows("idle") and beside.rows("idle")[-1]["held"] == "40")
     assert beside.stop() == "ready\n"
-    found = read_bystanders(tmp_path / "bystanders.csv")
+    found = read_background(tmp_path / "bystanders.csv")
     counts = server.stop()
     assert counts["answered"] == found.answered
     assert counts["accepted"] == found.opened == 40
@@ -124,5 +124,5 @@ def test_nobody_there_is_a_refusal_and_no_error(crowd: Start) -> None:
 
 
 def test_a_run_without_clients_beside_the_load_reads_as_none(tmp_path: Path) -> None:
-    found = read_bystanders(tmp_path / "bystanders.csv")
+    found = read_background(tmp_path / "bystanders.csv")
     assert (found.answered, found.opened, found.in_doubt, found.window(0, 4e9)) == (0, 0, 0, ())

@@ -1,4 +1,4 @@
-"""The clients beside the load: what bystanders.csv says of a window, and of a whole run."""
+"""The background clients of a run (bystanders.csv): those of one window, and the sums over the whole run."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ from pathlib import Path
 
 import pandas as pd
 
-COUNTS = ("opened", "answered", "refused", "reset", "timed_out")
-NUMBERS = ("time", "seconds", "wanted", "held", "waiting", *COUNTS)
+from study.formats.background_csv import BackgroundRow
+from study.formats.csv_rows import columns, number_columns
+
 NAMES = {"idle": "idle connections", "slow": "slow clients"}
 MOSTLY = 0.5  # failed requests from which on a server has stopped answering the others
 
 
 @dataclass(frozen=True)
-class Beside:
-    """The clients of one kind in one window."""
+class BackgroundWindow:
+    """The background clients of one kind in one window."""
 
     kind: str
     wanted: int
     held: float
     """Mean number of them that were connected; idle ones only once they had been answered."""
     turned_away: int
-    """How often one was refused, reset or left without an answer."""
+    """How often a client was refused, reset or left without an answer."""
 
     def sentence(self) -> str:
         lost = f" ({self.turned_away} refused, cut off or not answered)" if self.turned_away else ""
@@ -32,17 +33,17 @@ class Beside:
 
 
 @dataclass(frozen=True)
-class Bystanders:
-    """All rows of a run; empty where the plan has no clients beside the load."""
+class BackgroundClients:
+    """All rows of a run; empty where the plan has no background clients."""
 
     frame: pd.DataFrame
 
-    def window(self, start: float, end: float) -> tuple[Beside, ...]:
+    def window(self, start: float, end: float) -> tuple[BackgroundWindow, ...]:
         """Rows of which at least half the interval lies in the window (Unix time, s)."""
         middle = self.frame["time"] - self.frame["seconds"] / 2
         rows = self.frame[(middle >= start) & (middle <= end)]
         return tuple(
-            Beside(
+            BackgroundWindow(
                 kind=str(kind),
                 wanted=int(mine["wanted"].max()),
                 held=float(mine["held"].mean()),
@@ -53,25 +54,27 @@ class Bystanders:
 
     @property
     def answered(self) -> int:
+        """Answers over the whole run."""
         return int(self.frame["answered"].sum())
 
     @property
     def opened(self) -> int:
+        """Connections made over the whole run."""
         return int(self.frame["opened"].sum())
 
     @property
     def in_doubt(self) -> int:
-        """Requests that the server may have answered, for all that the clients know."""
+        """Requests of which the clients can't tell whether the server answered them."""
         idle = self.frame[self.frame["kind"] == "idle"]
         waiting = self.frame.groupby("kind")["waiting"].last().sum()
         return int(idle["reset"].sum() + self.frame["timed_out"].sum() + waiting)
 
 
-def read_bystanders(path: Path) -> Bystanders:
-    """Read a run's bystanders.csv, where there is one; a cut last line is left out."""
+def read_background(path: Path) -> BackgroundClients:
+    """Read a run's bystanders.csv, where there is one; a last line that is cut is left out."""
     whole = path.read_text(encoding="utf-8", errors="replace").rpartition("\n")[0] if path.is_file() else ""
-    frame = pd.read_csv(io.StringIO(whole or ",".join((*NUMBERS, "kind"))), on_bad_lines="skip")
-    return Bystanders(frame.astype(dict.fromkeys(NUMBERS, "float64")))
+    frame = pd.read_csv(io.StringIO(whole or ",".join(columns(BackgroundRow))), on_bad_lines="skip")
+    return BackgroundClients(frame.astype(dict.fromkeys(number_columns(BackgroundRow), "float64")))
 
 
 def beside_lines(steps: pd.DataFrame, labels: Sequence[str]) -> list[str]:
