@@ -1,1 +1,1 @@
-"""What the tools cost, measured on this machine: `python -m benchmarks.NAME`."""
+"""Measures on this machine what the tools cost: `python -m benchmarks.NAME`."""

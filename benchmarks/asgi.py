@@ -1,4 +1,4 @@
-"""The smallest ASGI application: uvicorn's part in `benchmarks.servers`."""
+"""A minimal ASGI application, which `benchmarks.servers` runs by uvicorn."""
 
 from __future__ import annotations
 

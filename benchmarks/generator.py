@@ -1,9 +1,9 @@
-"""Requests a second for each core of load generator: lean, FastHttpUser, HttpUser and wrk, side by side in one run.
+"""Requests per second and generator core of lean, FastHttpUser, HttpUser and wrk, interleaved in one run.
 
-`python -m benchmarks.generator`. nginx answers on the first core, the client has the last one; 50 users think no time.
-The Locust clients run by a campaign's own commands: a master and one worker, with deadline, body check, histograms and
-Locust's statistics; their figures come from the ledger. All take turns in short rounds, so that what disturbs the
-machine disturbs them alike, and the medians are shown.
+`python -m benchmarks.generator`. nginx answers on the first core, the client has the last one; 50 users without think
+time. The Locust clients are started by a campaign's own commands: a master and one worker, with deadline, body check,
+histograms and Locust's statistics; their figures come from the ledger. Clients take turns in short rounds, so that
+other load on the machine affects all alike; medians are printed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import peers
-from benchmarks.peers import BODY, CONNECTIONS, Trouble, ended, free_port, nginx, wait_until, wrk
+from benchmarks.peers import BODY, CONNECTIONS, BenchmarkError, free_port, nginx, running, wait_until, wrk
 from cluster.campaign import commands
 from cluster.hosts.inventory import HostEntry
 from study.layout import RunFiles
@@ -33,15 +33,16 @@ MODES = ("close", "keep-alive")
 WRK = "wrk"
 NAMES = {"lean": "lean", "fast": "FastHttpUser", "http": "HttpUser", WRK: "wrk, one thread"}
 
-# mode, whose rate the lean user's is held against, the least ratio
+# mode, client with which the lean client is compared, least ratio of their rates
 GOALS = (("close", WRK, 0.85), ("close", "fast", 3.0), ("keep-alive", "fast", 5.0))
 
-Rates = dict[tuple[str, str], list[float]]  # requests a second of each round, by client and mode
+Rates = dict[tuple[str, str], list[float]]  # requests/s of each round, by client and mode
 
 
 def main() -> int:
+    """Run the benchmark. Exit status 1 where a program is missing or fails, 130 if interrupted."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.generator", description="Requests a second for each core of load generator."
+        prog="python -m benchmarks.generator", description="Requests per second and generator core."
     )
     parser.add_argument("--seconds", type=float, default=4.0, help="how long each of the 24 measurements lasts (4)")
     seconds = parser.parse_args().seconds
@@ -52,11 +53,11 @@ def main() -> int:
         cores = peers.two_cores()
         with tempfile.TemporaryDirectory(prefix="generator-") as directory:
             rates = measure(Path(directory), cores, seconds, console)
-    except Trouble as trouble:
-        print(trouble, file=sys.stderr)
+    except BenchmarkError as error:
+        print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted; everything that was started is ended", file=sys.stderr)
+        print("interrupted; all started processes have been ended", file=sys.stderr)
         return 130
     medians = {key: statistics.median(values) for key, values in rates.items()}
     console.print(rates_table(rates, medians))
@@ -65,23 +66,23 @@ def main() -> int:
 
 
 def measure(directory: Path, cores: tuple[int, int], seconds: float, console: Console) -> Rates:
-    """All clients in both modes, in turns."""
+    """All clients in both modes, in turn."""
     rates: Rates = {(client, mode): [] for mode in MODES for client in NAMES}
     with nginx(directory, cores[0]) as port:
         for number in range(1, ROUNDS + 1):
-            # Every second round backwards: what drifts doesn't favour one.
+            # Every second round in reverse order, so that drift of the machine favours no client.
             for client, mode in list(rates) if number % 2 else reversed(list(rates)):
                 with console.status(f"round {number} of {ROUNDS}: {NAMES[client]}, {mode}"):
                     if client == WRK:
                         rate = wrk(port, mode, cores[1], seconds)
                     else:
-                        rate = locust(directory / f"{number}-{client}-{mode}", port, client, mode, cores, seconds)
+                        rate = locust_rate(directory / f"{number}-{client}-{mode}", port, client, mode, cores, seconds)
                 rates[client, mode].append(rate)
     return rates
 
 
-def locust(directory: Path, port: int, client: str, mode: str, cores: tuple[int, int], seconds: float) -> float:
-    """Successes a second in the ledger's measure phase, by the commands of a campaign."""
+def locust_rate(directory: Path, port: int, client: str, mode: str, cores: tuple[int, int], seconds: float) -> float:
+    """Successes per second in the ledger's measure phase, with the commands of a campaign."""
     directory.mkdir()
     plan_file, ledger = directory / "plan.toml", RunFiles(directory).ledger
     plan_file.write_text(
@@ -103,34 +104,33 @@ def locust(directory: Path, port: int, client: str, mode: str, cores: tuple[int,
         encoding="utf-8",
     )
     plan = load_plan(plan_file)
-    asked = (sys.executable, plan_file, plan, plan.server("nginx"), HostEntry("target"))
+    arguments = (sys.executable, plan_file, plan, plan.server("nginx"), HostEntry("target"))
     master, worker = directory / "master.log", directory / "worker.log"
     with (
-        ended(*commands.master(*asked, directory, ("only",)), core=cores[0], log=master) as process,
-        ended(*commands.worker(*asked, "only"), core=cores[1], log=worker),
+        running(*commands.master(*arguments, directory, ("only",)), core=cores[0], log=master) as process,
+        running(*commands.worker(*arguments, "only"), core=cores[1], log=worker),
     ):
-        wait_until(lambda: measured(ledger) is not None, process, master, "Locust", SETTLE_S + seconds)
-    record = measured(ledger)
+        wait_until(lambda: measured_record(ledger) is not None, process, master, "Locust", SETTLE_S + seconds)
+    record = measured_record(ledger)
     assert record is not None
     if record["failures"]:
-        raise Trouble(f"{NAMES[client]}, {mode}: failures {record['failures']}")
+        raise BenchmarkError(f"{NAMES[client]}, {mode}: failures {record['failures']}")
     return float(record["successes"] / record["seconds"])
 
 
-def measured(ledger: Path) -> dict[str, Any] | None:
-    """The worker's record of the measure phase, once it is there."""
+def measured_record(ledger: Path) -> dict[str, Any] | None:
+    """The worker's record of the measure phase, or None while it isn't written yet."""
     lines = ledger.read_text(encoding="utf-8").splitlines(keepends=True) if ledger.exists() else []
     records: list[dict[str, Any]] = [json.loads(line) for line in lines if line.endswith("\n")]
     return next((record for record in records if record.get("phase") == "measure"), None)
 
 
 def rates_table(rates: Rates, medians: dict[tuple[str, str], float]) -> Table:
-    table = Table(
-        title=f"Requests a second for each generator core ({CONNECTIONS} users, no think time, {ROUNDS} rounds)"
-    )
+    """Each client's median and range per mode, and its ratios to wrk and FastHttpUser."""
+    table = Table(title=f"Requests/s per generator core ({CONNECTIONS} users, no think time, {ROUNDS} rounds)")
     table.add_column("connection")
     table.add_column("client")
-    for heading in ("median", "least - most", "of wrk", "of fast"):
+    for heading in ("median", "least - most", "ratio to wrk", "ratio to fast"):
         table.add_column(heading, justify="right")
     for (client, mode), each in rates.items():
         rate = medians[client, mode]
@@ -143,7 +143,8 @@ def rates_table(rates: Rates, medians: dict[tuple[str, str], float]) -> Table:
 
 
 def goals_table(medians: dict[tuple[str, str], float]) -> Table:
-    table = Table("goal of the lean user", "ratio", "at least", "reached")
+    """The goals of the lean client with the measured ratios."""
+    table = Table("goal of the lean client", "ratio", "at least", "reached")
     for mode, other, least in GOALS:
         ratio = medians["lean", mode] / medians[other, mode]
         table.add_row(

@@ -1,4 +1,6 @@
-"""What the benchmarks run beside the project's own: nginx, uvicorn and wrk, one core each, gone with their block."""
+"""The programs with which the benchmarks compare: nginx, uvicorn and wrk, each pinned to one core and ended with its
+block.
+"""
 
 from __future__ import annotations
 
@@ -17,35 +19,37 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent
 BODY = "x" * 64
 CONNECTIONS = 50
-START_S = 30.0  # for the slowest to be ready
+START_S = 30.0  # seconds for the slowest program to get ready
 
 
-class Trouble(Exception):
-    """What a person can mend, in one line."""
+class BenchmarkError(Exception):
+    """An error that the person can correct, as a one-line message."""
 
 
 def two_cores() -> tuple[int, int]:
-    """The server's core and the client's."""
+    """The server's core and the client's. Raises BenchmarkError where this process may use only one."""
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
-        raise Trouble("two cores are needed, one for the server and one for the client; this process may use one")
+        raise BenchmarkError(
+            "two cores are needed, one for the server and one for the client; this process may use only one"
+        )
     return cores[0], cores[-1]
 
 
 def require(*names: str) -> None:
-    """Say what is missing, all at once."""
+    """Raise BenchmarkError with the names of all missing programs."""
     if missing := [name for name in names if not program(name)]:
-        raise Trouble(f"not found: {', '.join(missing)} (they come with the system's packages)")
+        raise BenchmarkError(f"not found: {', '.join(missing)} (they come with the system's packages)")
 
 
 def program(name: str) -> str | None:
-    """nginx is often outside a user's path."""
+    """The path of a program, or None. Searches the sbin directories as well, where nginx often is."""
     return shutil.which(name, path=os.pathsep.join((os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin")))
 
 
 @contextlib.contextmanager
-def ended(*arguments: str, core: int, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process on one core that doesn't outlive the block, nor does any child that it leaves."""
+def running(*arguments: str, core: int, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process pinned to one core; it and its children are ended with the block."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             ["taskset", "-c", str(core), *arguments],
@@ -61,19 +65,19 @@ def ended(*arguments: str, core: int, log: Path) -> Iterator[subprocess.Popen[by
             process.kill()
             process.wait()
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # a twin that forked a pool doesn't end it
+            os.killpg(process.pid, signal.SIGKILL)  # a twin doesn't end the pool that it forked
 
 
 @contextlib.contextmanager
 def serving(name: str, port: int, *arguments: str, core: int, log: Path) -> Iterator[int]:
-    """A server, once its port accepts; yields the port."""
-    with ended(*arguments, core=core, log=log) as process:
+    """Start a server and wait until its port accepts connections; yields the port."""
+    with running(*arguments, core=core, log=log) as process:
         wait_until(lambda: accepts(port), process, log, name)
         yield port
 
 
 def nginx(directory: Path, core: int) -> contextlib.AbstractContextManager[int]:
-    """One nginx process that answers everything with BODY; yields its port."""
+    """One nginx process that answers every request with BODY; yields its port."""
     port = free_port()
     paths = "".join(
         f"{kind}_temp_path {directory / kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -93,7 +97,7 @@ def nginx(directory: Path, core: int) -> contextlib.AbstractContextManager[int]:
 
 
 def uvicorn(directory: Path, core: int) -> contextlib.AbstractContextManager[int]:
-    """One uvicorn process with an application that does nothing but answer BODY; yields its port."""
+    """One uvicorn process with an application that answers every request with BODY; yields its port."""
     port = free_port()
     options = ("--port", str(port), "--log-level", "warning", "--no-access-log", "--backlog", "4096")
     command = (sys.executable, "-m", "uvicorn", "benchmarks.asgi:answer", *options)
@@ -101,36 +105,43 @@ def uvicorn(directory: Path, core: int) -> contextlib.AbstractContextManager[int
 
 
 def wrk(port: int, mode: str, core: int, seconds: float) -> float:
-    """wrk's own figure, requests a second; one that met errors is none."""
+    """Requests per second as reported by wrk. Raises BenchmarkError where wrk reports errors."""
     header = ("-H", "Connection: close") if mode == "close" else ()
-    lasts = max(1, round(seconds))
-    command = ("taskset", "-c", str(core), "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{lasts}s", *header)
+    whole_seconds = max(1, round(seconds))
+    command = ("taskset", "-c", str(core), "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{whole_seconds}s", *header)
     done = subprocess.run((*command, f"http://127.0.0.1:{port}/"), capture_output=True, text=True, check=False)
-    found = re.search(r"Requests/sec:\s*([0-9.]+)", done.stdout)
-    if found is None:
-        raise Trouble(f"wrk gave no figure: {(done.stderr or done.stdout).strip().splitlines()[-1:]}")
+    rate = re.search(r"Requests/sec:\s*([0-9.]+)", done.stdout)
+    if rate is None:
+        raise BenchmarkError(f"wrk reported no rate: {(done.stderr or done.stdout).strip().splitlines()[-1:]}")
     if wrong := re.search(r"(?:Socket errors|Non-2xx).*", done.stdout):
-        raise Trouble(f"wrk met what must not be: {wrong[0]}")
-    return float(found[1])
+        raise BenchmarkError(f"wrk reported: {wrong[0]}")
+    return float(rate[1])
 
 
 def wait_until(
     done: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, name: str, beyond: float = 0.0
 ) -> None:
+    """Wait for a condition, for START_S + `beyond` seconds at the most. Raises BenchmarkError with the log's last line
+    where the process ends or the time is over.
+    """
     until = time.monotonic() + START_S + beyond
     while not done():
         if process.poll() is not None or time.monotonic() > until:
-            said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
-            raise Trouble(f"{name} {'ended' if process.poll() is not None else 'is not ready'}: {' '.join(said)}")
+            last_line = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
+            raise BenchmarkError(
+                f"{name} {'ended' if process.poll() is not None else 'is not ready'}: {' '.join(last_line)}"
+            )
         time.sleep(0.05)
 
 
 def free_port() -> int:
+    """A port of 127.0.0.1 that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def accepts(port: int) -> bool:
+    """Whether a connection to this port of 127.0.0.1 succeeds."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0

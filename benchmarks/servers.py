@@ -1,9 +1,9 @@
-"""What being correct costs each model: requests a second beside its bare twin, nginx and uvicorn, in one run.
+"""What correctness costs each model: requests per second compared with its bare twin, nginx and uvicorn, in one run.
 
-`python -m benchmarks.servers`. The server has the first core, wrk the last one; 50 connections. Each measurement has a
-fresh process; a model and its twin follow each other, in turned order every second round, and their ratio is taken
-within the round: what drifts disturbs both. Medians are shown. Where the server's core was not busy the figure is wrk's
-and no ratio is judged by it.
+`python -m benchmarks.servers`. The server has the first core, wrk the last one; 50 connections. Each measurement starts
+a fresh process. A model and its twin run one after the other, in reverse order every second round, and their ratio is
+taken within the round, so that drift of the machine affects both. Medians are printed. Where the server's core was not
+busy, wrk was the limit, and the ratio is marked.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import peers
-from benchmarks.peers import BODY, CONNECTIONS, Trouble
+from benchmarks.peers import BODY, CONNECTIONS, BenchmarkError
 from servers.core.model import Model, measured
 
 ROUNDS = 3
-BUSY = 0.9  # of the server's core; below it something else was the limit
-FILE_WIDTH = 120  # of the tables, where they go to a file
+BUSY = 0.9  # least busy share of the server's core at which the server counts as the limit
+FILE_WIDTH = 120  # of the tables, where stdout is not a terminal
 CLOSE, KEEP = "close", "keep-alive"
-KEPT = ("asyncio", "uvloop", "epoll-loop")
-TWIN_GOAL = 0.8  # of its bare twin, each model, a connection for each request
-# mode, model, whose rate it is held against, the least ratio
-PEER_GOALS = ((CLOSE, "epoll-loop", "nginx", 0.9), *((KEEP, name, "uvicorn", 2.0) for name in KEPT))
+KEEP_ALIVE_MODELS = ("asyncio", "uvloop", "epoll-loop")
+TWIN_GOAL = 0.8  # least ratio of each model to its bare twin, one request per connection
+# mode, model, peer with which it is compared, least ratio
+PEER_GOALS = ((CLOSE, "epoll-loop", "nginx", 0.9), *((KEEP, name, "uvicorn", 2.0) for name in KEEP_ALIVE_MODELS))
 
-Begin = Callable[[Path, int], contextlib.AbstractContextManager[int]]
+Start = Callable[[Path, int], contextlib.AbstractContextManager[int]]
 
 
 class Subject(NamedTuple):
-    """What is measured in one mode: a model, a bare twin or a peer."""
+    """What is measured in one mode: `kind` is model, twin or peer."""
 
     mode: str
     kind: str
@@ -49,33 +49,36 @@ class Subject(NamedTuple):
 
 
 class Figure(NamedTuple):
-    rate: float  # requests a second
-    busy: float  # share of the server's core that was used
+    """One round of a subject."""
+
+    rate: float  # requests/s
+    busy: float  # busy share of the server's core, 0 to 1
 
 
-Figures = dict[Subject, list[Figure]]  # one a round
+Figures = dict[Subject, list[Figure]]  # one per round
 
 
 def main() -> int:
+    """Run the benchmark. Exit status 1 where a program is missing or fails, 130 if interrupted."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.servers", description="What being correct costs each model, beside a bare twin."
+        prog="python -m benchmarks.servers", description="What correctness costs each model, compared with a bare twin."
     )
-    parser.add_argument("--seconds", type=float, default=2.0, help="how long each measurement lasts (2)")
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help="how often each is measured (%(default)s)")
-    parser.add_argument("models", nargs="*", metavar="MODEL", help="these alone; all without")
-    asked = parser.parse_args()
+    parser.add_argument("--seconds", type=float, default=2.0, help="seconds of each measurement (2)")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="measurements of each subject (%(default)s)")
+    parser.add_argument("models", nargs="*", metavar="MODEL", help="models to measure (default: all)")
+    given = parser.parse_args()
     console = Console(width=None if sys.stdout.isatty() else FILE_WIDTH)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        models = chosen(asked.models)
+        models = chosen(given.models)
         peers.require("wrk", "taskset")
         with tempfile.TemporaryDirectory(prefix="servers-") as directory:
-            figures = measure(Path(directory), subjects(models, console), asked.seconds, max(1, asked.rounds), console)
-    except Trouble as trouble:
-        print(trouble, file=sys.stderr)
+            figures = measure(Path(directory), subjects(models, console), given.seconds, max(1, given.rounds), console)
+    except BenchmarkError as error:
+        print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted; everything that was started is ended", file=sys.stderr)
+        print("interrupted; all started processes have been ended", file=sys.stderr)
         return 130
     console.print(twins_table(figures))
     console.print(peers_table(figures))
@@ -83,38 +86,41 @@ def main() -> int:
 
 
 def chosen(names: list[str]) -> list[Model]:
+    """The models with these names, or all where there are none. Raises BenchmarkError for an unknown name."""
     models = measured()
     if unknown := set(names) - {model.name for model in models}:
         known = ", ".join(model.name for model in models)
-        raise Trouble(f"no model is called {', '.join(sorted(unknown))}; there are {known}")
+        raise BenchmarkError(f"there is no model {', '.join(sorted(unknown))}; there are: {known}")
     return [model for model in models if not names or model.name in names]
 
 
-def subjects(models: list[Model], console: Console) -> dict[Subject, Begin]:
-    """All that can be measured here, each model beside its twin; what can't be is said."""
-    found: dict[Subject, Begin] = {}
+def subjects(models: list[Model], console: Console) -> dict[Subject, Start]:
+    """All subjects that can be measured here, each with its start function; prints what is left out and why."""
+    starts: dict[Subject, Start] = {}
     for model in models:
         if missing := model.missing():
             console.print(f"{model.name} is left out: it needs {', '.join(missing)}, which isn't installed here")
             continue
-        found[Subject(CLOSE, "model", model.name)] = ours(model.name, CLOSE)
+        starts[Subject(CLOSE, "model", model.name)] = start_model(model.name, CLOSE)
         if importlib.util.find_spec(f"benchmarks.bare.{model.name.replace('-', '_')}"):
-            found[Subject(CLOSE, "twin", model.name)] = twin(model.name)
-        if model.name in KEPT:
-            found[Subject(KEEP, "model", model.name)] = ours(model.name, KEEP)
+            starts[Subject(CLOSE, "twin", model.name)] = start_twin(model.name)
+        if model.name in KEEP_ALIVE_MODELS:
+            starts[Subject(KEEP, "model", model.name)] = start_model(model.name, KEEP)
     if peers.program("nginx"):
-        found[Subject(CLOSE, "peer", "nginx")] = peers.nginx
+        starts[Subject(CLOSE, "peer", "nginx")] = peers.nginx
     else:
         console.print("nginx is left out: it isn't installed here (it comes with the system's packages)")
     if importlib.util.find_spec("uvicorn"):
-        found[Subject(CLOSE, "peer", "uvicorn")] = peers.uvicorn
-        found[Subject(KEEP, "peer", "uvicorn")] = peers.uvicorn
+        starts[Subject(CLOSE, "peer", "uvicorn")] = peers.uvicorn
+        starts[Subject(KEEP, "peer", "uvicorn")] = peers.uvicorn
     else:
         console.print("uvicorn is left out: it isn't installed here")
-    return found
+    return starts
 
 
-def ours(name: str, mode: str) -> Begin:
+def start_model(name: str, mode: str) -> Start:
+    """A function that starts a model of servers/ on a free port."""
+
     def begin(directory: Path, core: int) -> contextlib.AbstractContextManager[int]:
         port = peers.free_port()
         options = ("--port", str(port), "--bytes", str(len(BODY)), "--connection", mode)
@@ -124,7 +130,9 @@ def ours(name: str, mode: str) -> Begin:
     return begin
 
 
-def twin(name: str) -> Begin:
+def start_twin(name: str) -> Start:
+    """A function that starts a model's bare twin on a free port."""
+
     def begin(directory: Path, core: int) -> contextlib.AbstractContextManager[int]:
         port = peers.free_port()
         command = (sys.executable, "-m", "benchmarks.bare", name, str(port))
@@ -133,56 +141,56 @@ def twin(name: str) -> Begin:
     return begin
 
 
-def measure(directory: Path, begins: dict[Subject, Begin], seconds: float, rounds: int, console: Console) -> Figures:
-    """All subjects in turns, every second round backwards."""
-    figures: Figures = {subject: [] for subject in begins}
+def measure(directory: Path, starts: dict[Subject, Start], seconds: float, rounds: int, console: Console) -> Figures:
+    """All subjects in turn, in reverse order every second round."""
+    figures: Figures = {subject: [] for subject in starts}
     server, client = peers.two_cores()
     for number in range(1, rounds + 1):
-        for subject in list(begins) if number % 2 else reversed(list(begins)):
+        for subject in list(starts) if number % 2 else reversed(list(starts)):
             with (
                 console.status(f"round {number} of {rounds}: {subject.kind} {subject.name}, {subject.mode}"),
-                begins[subject](directory, server) as port,
+                starts[subject](directory, server) as port,
             ):
                 before, began = idle_seconds(server), time.monotonic()
                 try:
                     rate = peers.wrk(port, subject.mode, client, seconds)
-                except Trouble as trouble:
-                    raise Trouble(f"{subject.kind} {subject.name}, {subject.mode}: {trouble}") from trouble
-                took = time.monotonic() - began
-                figures[subject].append(Figure(rate, 1 - (idle_seconds(server) - before) / took))
+                except BenchmarkError as error:
+                    raise BenchmarkError(f"{subject.kind} {subject.name}, {subject.mode}: {error}") from error
+                elapsed = time.monotonic() - began
+                figures[subject].append(Figure(rate, 1 - (idle_seconds(server) - before) / elapsed))
     return figures
 
 
 def idle_seconds(core: int) -> float:
-    """How long this core has had nothing to do, since the system started."""
+    """Idle time of this core in seconds since the system started."""
     for line in Path("/proc/stat").read_text(encoding="ascii").splitlines():
         if line.startswith(f"cpu{core} "):
             return int(line.split()[4]) / os.sysconf("SC_CLK_TCK")
-    raise Trouble(f"/proc/stat doesn't know core {core}")
+    raise BenchmarkError(f"/proc/stat has no core {core}")
 
 
 def ratio(figures: Figures, one: Subject, other: Subject) -> float | None:
-    """The median over the rounds; None where one wasn't measured."""
+    """Median over the rounds of the ratio of two rates; None where one was not measured."""
     pairs = zip(figures.get(one, ()), figures.get(other, ()), strict=False)
     return statistics.median(shares) if (shares := [a.rate / b.rate for a, b in pairs]) else None
 
 
 def limited(figures: Figures, *subjects: Subject) -> bool:
-    """Whether the server's core had room left in the median round: then wrk was the limit."""
+    """Whether the server's core was less than BUSY in the median round, so that wrk was the limit."""
     return any(statistics.median(each.busy for each in figures[subject]) < BUSY for subject in subjects)
 
 
-def reached(figures: Figures, one: Subject, other: Subject, least: float) -> tuple[str, str]:
-    """Ratio and word for it."""
+def goal_cells(figures: Figures, one: Subject, other: Subject, least: float) -> tuple[str, str]:
+    """Two cells: the ratio, and whether the goal is reached."""
     share = ratio(figures, one, other)
     if share is None:
         return "-", "not measured"
-    word = "pass" if share >= least else "miss"
-    return f"{share:.2f}", word + (" (a core had room)" if limited(figures, one, other) else "")
+    outcome = "pass" if share >= least else "miss"
+    return f"{share:.2f}", outcome + (" (wrk was the limit)" if limited(figures, one, other) else "")
 
 
-def shown(figures: Figures, subject: Subject) -> tuple[str, str]:
-    """Median rate with its range, and how busy the server's core was."""
+def rate_cells(figures: Figures, subject: Subject) -> tuple[str, str]:
+    """Two cells: the median rate with its range, and the median busy share of the server's core."""
     if not figures.get(subject):
         return "-", "-"
     rates = [each.rate for each in figures[subject]]
@@ -191,8 +199,9 @@ def shown(figures: Figures, subject: Subject) -> tuple[str, str]:
 
 
 def twins_table(figures: Figures) -> Table:
+    """Each model compared with its bare twin, and the peers' rates."""
     rounds = max(map(len, figures.values()))
-    table = Table(title=f"A connection for each request: requests a second, {CONNECTIONS} connections, {rounds} rounds")
+    table = Table(title=f"One request per connection: requests/s, {CONNECTIONS} connections, {rounds} rounds")
     table.add_column("model")
     for heading in ("median (range)", "core", "bare twin", "core", "ratio"):
         table.add_column(heading, justify="right")
@@ -200,23 +209,26 @@ def twins_table(figures: Figures) -> Table:
     for subject in figures:
         if subject.mode == CLOSE and subject.kind == "model":
             other = subject._replace(kind="twin")
-            goal = reached(figures, subject, other, TWIN_GOAL)
-            table.add_row(subject.name, *shown(figures, subject), *shown(figures, other), *goal)
+            goal = goal_cells(figures, subject, other, TWIN_GOAL)
+            table.add_row(subject.name, *rate_cells(figures, subject), *rate_cells(figures, other), *goal)
     table.add_section()
     for subject in figures:
         if subject.mode == CLOSE and subject.kind == "peer":
-            table.add_row(subject.name, *shown(figures, subject))
+            table.add_row(subject.name, *rate_cells(figures, subject))
     return table
 
 
 def peers_table(figures: Figures) -> Table:
-    table = Table(title="Against what people run")
+    """The goals against nginx and uvicorn."""
+    table = Table(title="Compared with nginx and uvicorn")
     for heading in ("connection", "model", "requests/s", "core", "against", "requests/s", "core", "ratio", "goal", ""):
         table.add_column(heading)
     for mode, name, other, least in PEER_GOALS:
         one, peer = Subject(mode, "model", name), Subject(mode, "peer", other)
-        share, word = reached(figures, one, peer, least)
-        table.add_row(mode, name, *shown(figures, one), other, *shown(figures, peer), share, f">= {least}", word)
+        share, outcome = goal_cells(figures, one, peer, least)
+        table.add_row(
+            mode, name, *rate_cells(figures, one), other, *rate_cells(figures, peer), share, f">= {least}", outcome
+        )
     return table
 
 

@@ -1,9 +1,10 @@
-"""A pool of processes to which the parent hands each client over (Stevens, UNP ch. 30: preforked, descriptor passing).
+"""A pool of processes; the parent accepts and passes each client to one (Stevens, UNP ch. 30: descriptor passing).
 
-Waits: the parent for clients while a process is free, and for the word that one is free again; each process for a
-descriptor, and then for the client's bytes. Costs: two messages on a Unix socket for each connection, beside what
-`prefork` costs; in return the parent knows who is free. Breaks: like every pool, at as many clients as there are
-processes; and the one parent that all go through. Reference: Stevens, UNIX Network Programming, 30.9 and 15.7.
+Waits: the parent for clients while a process is free, and for the message that one is free again; each process for a
+descriptor, and then for the client's bytes. Costs: those of `prefork`, and two messages on a Unix socket for each
+connection; in return the parent knows which processes are free. Breaks: at as many clients as there are processes, like
+every pool; and at the one parent that every connection passes. Reference: Stevens, UNIX Network Programming, 30.9 and
+15.7.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ import socket
 import sys
 import time
 
-from servers.core.app import Handle
+from servers.core.app import Application
 from servers.core.children import Children
 from servers.core.conversation import converse
-from servers.core.listener import GLANCE, REST, Listener
+from servers.core.listener import PAUSE_S, RECHECK_S, Listener
 from servers.core.model import Model
 from servers.prefork import PROCESSES
 
@@ -28,48 +29,48 @@ MODEL = Model(
     slots="processes",
 )
 
-CLIENT, FREE = b"c", b"f"  # the two messages
-DESCRIPTOR_SIZE = 4  # bytes of an int, as the kernel passes it
+CLIENT, FREE = b"c", b"f"  # parent to child: a client; child to parent: free again
+DESCRIPTOR_SIZE = 4  # sizeof(int) in the SCM_RIGHTS message
 DESCRIPTOR_SPACE = socket.CMSG_SPACE(DESCRIPTOR_SIZE)
 
 
-def serve(listener: Listener, handle: Handle, stop: int, processes: int) -> None:
-    """Accept while somebody is free to answer."""
+def serve(listener: Listener, handle: Application, stop: int, processes: int) -> None:
+    """Accept while a process of the pool is free."""
     pool = Pool(processes, listener, handle)
-    poller, door = pool.children.poller, listener.fileno()
+    poller, accept_fd = pool.children.poller, listener.fileno()
     poller.register(stop, select.EPOLLIN)
-    poller.register(door, select.EPOLLIN)
-    watched = True
+    poller.register(accept_fd, select.EPOLLIN)
+    accepting = True
     while (ready := poller.poll(maxevents=1)[0][0]) != stop:
-        if ready != door:
-            pool.hear(ready)
+        if ready != accept_fd:
+            pool.on_event(ready)
         elif client := listener.accept():
-            pool.give(client)
-        elif rest := listener.resting():
-            time.sleep(rest)
-        if watched != bool(pool.free):
-            watched = bool(pool.free)
-            poller.modify(door, select.EPOLLIN if watched else 0)
+            pool.assign(client)
+        elif pause := listener.pause_left():
+            time.sleep(pause)
+        if accepting != bool(pool.free):
+            accepting = bool(pool.free)
+            poller.modify(accept_fd, select.EPOLLIN if accepting else 0)
     poller.unregister(stop)
-    poller.unregister(door)
-    pool.finish()
+    poller.unregister(accept_fd)
+    pool.drain()
 
 
 class Pool:
-    """The processes, by their pidfds: the channel to each, and those that are free."""
+    """The processes by pidfd: the Unix socket to each, and which are free."""
 
-    def __init__(self, size: int, listener: Listener, handle: Handle) -> None:
+    def __init__(self, size: int, listener: Listener, handle: Application) -> None:
         self.listener = listener
         self.handle = handle
         self.children = Children(handle.counts)
         self.free: list[int] = []
         self.channels: dict[int, socket.socket] = {}
-        self.workers: dict[int, int] = {}  # by the descriptor of the channel
+        self.workers: dict[int, int] = {}  # pidfd by the parent's descriptor of the channel
         for _ in range(size):
-            self.hire()
+            self.add_worker()
 
-    def hire(self) -> None:
-        """Another process."""
+    def add_worker(self) -> None:
+        """Fork another process."""
         ours, theirs = socket.socketpair()
         pidfd = self.children.start(lambda: self._work(theirs))
         theirs.close()
@@ -88,56 +89,58 @@ class Pool:
                 return
             channel.send(FREE)
 
-    def give(self, client: socket.socket) -> int:
-        """Hand a client over to one that is free."""
+    def assign(self, client: socket.socket) -> int:
+        """Pass a client to a free process; returns its pidfd."""
         pidfd = self.free.pop()
-        self.children.owed[pidfd] = 1
+        self.children.assigned[pidfd] = 1
         passed = socket.SOL_SOCKET, socket.SCM_RIGHTS, client.fileno().to_bytes(DESCRIPTOR_SIZE, sys.byteorder)
-        try:  # noqa: SIM105 - for each client
+        try:  # noqa: SIM105 - contextlib.suppress costs time for each client
             self.channels[pidfd].sendmsg((CLIENT,), (passed,))
-        except OSError:  # it has ended, as will be heard: the client is counted as aborted then
+        except OSError:  # the process has ended: its pidfd will report it, and the client then counts as aborted
             pass
         client.close()
         return pidfd
 
-    def hear(self, fd: int) -> None:
-        """A process is free again, or has ended; then another takes its place."""
+    def on_event(self, fd: int) -> None:
+        """`fd` is readable: a process is free again, or it has ended and is replaced."""
         if pidfd := self.workers.get(fd):
             if self._is_free(pidfd):
-                self.children.settle(pidfd)
+                self.children.mark_idle(pidfd)
                 self.free.append(pidfd)
-            else:  # its end is told by the pidfd as well
+            else:  # end of file; the pidfd reports the end as well
                 self.children.poller.unregister(fd)
         else:
             channel = self.channels.pop(fd)
             del self.workers[channel.fileno()]
             with contextlib.suppress(FileNotFoundError):
-                self.children.poller.unregister(channel)  # closing would not do: others have inherited our end
+                # close() alone wouldn't remove it from the epoll set: other children have inherited our end.
+                self.children.poller.unregister(channel)
             channel.close()
             if fd in self.free:
                 self.free.remove(fd)
-                time.sleep(REST)  # should it end at once again, the CPU is not spent on that
+                time.sleep(PAUSE_S)  # a process that dies at once must not become a busy loop of forks
             self.children.reap(fd)
-            self.hire()
+            self.add_worker()
 
     def _is_free(self, pidfd: int) -> bool:
         try:
             return self.channels[pidfd].recv(1) == FREE
-        except ConnectionResetError:  # it was killed with a client unread
+        except ConnectionResetError:  # the process was killed before it read the client's descriptor
             return False
 
-    def finish(self) -> None:
-        """Those at work answer and end; the rest of the queue is dealt out likewise."""
+    def drain(self) -> None:
+        """The busy processes answer and end; the rest of the accept queue is assigned to the free ones."""
         if busy := self.children.living.keys() - set(self.free):
-            self.children.hang_up(*busy)
+            self.children.terminate(*busy)
         for client in self.listener.last_clients():
             while not self.free:
-                for fd, _ in self.children.poller.poll(GLANCE, maxevents=1):
-                    self.hear(fd)
-            self.children.hang_up(self.give(client))
+                for fd, _ in self.children.poller.poll(RECHECK_S, maxevents=1):
+                    self.on_event(fd)
+            self.children.terminate(self.assign(client))
         for fd, pidfd in self.workers.items():
             with contextlib.suppress(OSError):
-                self.channels[pidfd].shutdown(socket.SHUT_WR)  # closing would not do: others have inherited our end
+                # close() alone would send no end of file: other children have inherited our end.
+                self.channels[pidfd].shutdown(socket.SHUT_WR)
             with contextlib.suppress(FileNotFoundError):
                 self.children.poller.unregister(fd)
         self.children.wait()

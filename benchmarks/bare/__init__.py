@@ -1,4 +1,4 @@
-"""Bare twins of the models: the same way of waiting and of accepting, without parsing, limits, counts or stopping.
+"""Bare twins of the models: they accept and wait in the same way, without parsing, limits, counts or a clean stop.
 
-One file each, named as in servers/. What a model costs beyond its twin is the price of being correct.
+One file each, named as in servers/. The difference between a model and its twin is what correctness costs.
 """

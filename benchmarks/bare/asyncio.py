@@ -8,7 +8,9 @@ import socket
 from benchmarks.bare.common import ANSWER, END
 
 
-class Reply(asyncio.Protocol):
+class BareProtocol(asyncio.Protocol):
+    """Answers with ANSWER once a blank line ends the received bytes, then closes."""
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.transport = transport
 
@@ -19,9 +21,11 @@ class Reply(asyncio.Protocol):
 
 
 async def answer_all(listener: socket.socket) -> None:
-    server = await asyncio.get_running_loop().create_server(Reply, sock=listener, backlog=4096)
+    """Run BareProtocol on a listening socket."""
+    server = await asyncio.get_running_loop().create_server(BareProtocol, sock=listener, backlog=4096)
     await server.serve_forever()
 
 
 def serve(listener: socket.socket) -> None:
+    """Run on asyncio's event loop."""
     asyncio.run(answer_all(listener))

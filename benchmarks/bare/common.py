@@ -1,4 +1,4 @@
-"""What the twins share: a listening socket, and a fixed answer to whatever ends in a blank line."""
+"""Shared by the twins: a listening socket, and a fixed answer to anything that ends in a blank line."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 BODY = b"x" * 64
 END = b"\r\n\r\n"
-# The same fields as a model's answer, so that both send as many bytes.
+# The same fields as a model's answer, so that both send equally many bytes.
 ANSWER = b"\r\n".join(
     (
         b"HTTP/1.1 200 OK",
@@ -23,14 +23,14 @@ ANSWER = b"\r\n".join(
 
 
 def listen(port: int) -> socket.socket:
-    """What the models are given, without their timeouts."""
+    """A listening socket with the models' options, without their timeouts."""
     listener = socket.create_server(("127.0.0.1", port), backlog=4096, reuse_port=True)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
 
 
 def reply(client: socket.socket) -> None:
-    """A whole connection: receive, send, close."""
+    """Serve a whole connection: receive, send, close."""
     with client:
         data = client.recv(8192)
         while data and not data.endswith(END):
@@ -39,7 +39,9 @@ def reply(client: socket.socket) -> None:
 
 
 def reply_at_once(client: socket.socket) -> bool:
-    """The same for a loop: False where nothing has come yet. What comes is the whole request."""
+    """Serve a whole connection for an event loop; False where nothing has arrived yet. What arrives must be a whole
+    request.
+    """
     try:
         data = client.recv(8192, socket.MSG_DONTWAIT)
     except BlockingIOError:
@@ -51,7 +53,7 @@ def reply_at_once(client: socket.socket) -> bool:
 
 
 def accepted(listener: socket.socket, most: int = 64) -> Iterator[socket.socket]:
-    """Those in the queue of a non-blocking listener, as many as a loop takes in a row."""
+    """Accept from a non-blocking listener until its queue is empty, at most `most` clients."""
     for _ in range(most):
         try:
             yield listener.accept()[0]
@@ -60,7 +62,9 @@ def accepted(listener: socket.socket, most: int = 64) -> Iterator[socket.socket]
 
 
 def in_processes(serve: Callable[[], None], processes: int) -> None:
-    """The same in as many processes, this one among them. They end with it."""
+    """Call `serve` in this many processes, this one included. The kernel isn't asked to end them: the benchmark kills
+    the process group.
+    """
     for _ in range(processes - 1):
         if os.fork() == 0:
             break
@@ -68,5 +72,5 @@ def in_processes(serve: Callable[[], None], processes: int) -> None:
 
 
 def cores() -> int:
-    """What the size of a pool follows from, as those of the models do."""
+    """Number of cores that this process may use; the pools have the same default sizes as the models."""
     return len(os.sched_getaffinity(0))

@@ -8,6 +8,7 @@ from benchmarks.bare.common import reply
 
 
 def serve(listener: socket.socket) -> None:
+    """Fork a child for each client."""
     while True:
         client, _ = listener.accept()
         if os.fork() == 0:

@@ -9,4 +9,5 @@ from benchmarks.bare.common import reply
 
 
 def serve(listener: socket.socket) -> None:
+    """Run gevent's StreamServer."""
     StreamServer(green.socket(fileno=listener.detach()), lambda client, _: reply(client)).serve_forever()

@@ -7,14 +7,15 @@ from benchmarks.bare.common import accepted, reply_at_once
 
 
 def serve(listener: socket.socket) -> None:
+    """One poll loop over all clients."""
     listener.setblocking(False)
-    door = listener.fileno()
+    accept_fd = listener.fileno()
     clients: dict[int, socket.socket] = {}
     poller = select.poll()
-    poller.register(door, select.POLLIN)
+    poller.register(accept_fd, select.POLLIN)
     while True:
         for fd, _ in poller.poll():
-            if fd == door:
+            if fd == accept_fd:
                 for client in accepted(listener):
                     if not reply_at_once(client):
                         clients[client.fileno()] = client

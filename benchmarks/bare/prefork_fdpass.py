@@ -8,9 +8,10 @@ from benchmarks.bare.common import cores, reply
 
 
 def serve(listener: socket.socket) -> None:
-    door = listener.fileno()
+    """Accept in the parent and pass each client to a free process."""
+    accept_fd = listener.fileno()
     poller = select.epoll()
-    poller.register(door, select.EPOLLIN)
+    poller.register(accept_fd, select.EPOLLIN)
     channels: dict[int, socket.socket] = {}
     for _ in range(2 * cores() + 1):
         ours, theirs = socket.socketpair()
@@ -23,7 +24,7 @@ def serve(listener: socket.socket) -> None:
     watched = True
     while True:
         fd = poller.poll(maxevents=1)[0][0]
-        if fd == door:
+        if fd == accept_fd:
             client, _ = listener.accept()
             socket.send_fds(channels[free.pop()], [b"c"], [client.fileno()])
             client.close()
@@ -32,10 +33,11 @@ def serve(listener: socket.socket) -> None:
             free.append(fd)
         if watched != bool(free):
             watched = bool(free)
-            poller.modify(door, select.EPOLLIN if watched else 0)
+            poller.modify(accept_fd, select.EPOLLIN if watched else 0)
 
 
 def work(channel: socket.socket) -> None:
+    """In a child: serve each client received over the channel, and report free again."""
     while fds := socket.recv_fds(channel, 1, 1)[1]:
         reply(socket.socket(fileno=fds[0]))
         channel.send(b"f")

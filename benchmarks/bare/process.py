@@ -8,10 +8,11 @@ from benchmarks.bare.common import reply
 
 
 def serve(listener: socket.socket) -> None:
+    """Start a multiprocessing child for each client."""
     fork = multiprocessing.get_context("fork")
     while True:
         client, _ = listener.accept()
-        fork.Process(target=_child, args=(client,)).start()  # which reaps those that have ended
+        fork.Process(target=_child, args=(client,)).start()  # start() also reaps children that have ended
         client.close()
 
 

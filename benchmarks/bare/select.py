@@ -8,11 +8,12 @@ from benchmarks.bare.common import reply
 
 
 def serve(listener: socket.socket) -> None:
-    door = listener.fileno()
+    """One select loop; a thread answers each ready client."""
+    accept_fd = listener.fileno()
     clients: dict[int, socket.socket] = {}
     while True:
-        for fd in select.select([door, *clients], [], [])[0]:
-            if fd == door:
+        for fd in select.select([accept_fd, *clients], [], [])[0]:
+            if fd == accept_fd:
                 client, _ = listener.accept()
                 clients[client.fileno()] = client
             else:

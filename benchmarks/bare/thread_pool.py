@@ -7,6 +7,8 @@ from benchmarks.bare.common import cores, reply
 
 
 def serve(listener: socket.socket) -> None:
+    """Start a pool of threads that all accept."""
+
     def work() -> None:
         while True:
             reply(listener.accept()[0])

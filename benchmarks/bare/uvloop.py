@@ -8,4 +8,5 @@ from benchmarks.bare.asyncio import answer_all
 
 
 def serve(listener: socket.socket) -> None:
+    """Run asyncio's twin on uvloop."""
     uvloop.run(answer_all(listener))

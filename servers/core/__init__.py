@@ -1,2 +1,3 @@
-"""What all models share: framing, application, limits, counts and the runner. The models differ in how they
-wait."""
+"""The parts that all models share: HTTP framing, application, limits, counts and the runner. The models differ in how
+they wait.
+"""

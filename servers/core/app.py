@@ -1,4 +1,4 @@
-"""The application: a request in, what to do out. It does no I/O and knows nothing of the model that calls it."""
+"""The application: takes a request and returns what to do about it. It does no I/O and is the same for every model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from servers.core.http import Request
 
 
 class Answer(NamedTuple):
-    """What to do about a request: burn CPU time, wait as if for a database, then send the body."""
+    """What to do about a request: burn `cpu_ms` of CPU time, wait `wait_ms` (a stand-in for a database), then send the
+    body.
+    """
 
     status: int
     body: bytes
@@ -21,8 +23,10 @@ class Answer(NamedTuple):
     wait_ms: float
 
 
-class Work(NamedTuple):
-    """What each request is made to cost. `size` None means the request is echoed."""
+class AppSettings(NamedTuple):
+    """What the application does for each request: body of `size` bytes (None: echo the request), CPU time to burn and
+    time to wait in milliseconds, and whether to log the request line.
+    """
 
     size: int | None = None
     cpu_ms: float = 0.0
@@ -30,53 +34,57 @@ class Work(NamedTuple):
     log_requests: bool = False
 
 
-class Handle:
-    """The application with the rules that every model keeps: called with a request, it says what to do.
+class Application:
+    """The `handle` of every model: called with a request, it returns the Answer.
 
-    `waiting` holds the sockets on which a blocking conversation waits for bytes, so that stopping can end the wait.
+    Also holds what the connections share: `timeout` in seconds, counts, and `receiving`, the sockets on which blocking
+    conversations wait for bytes, so that `drain` can end those waits.
     """
 
-    def __init__(self, work: Work, *, timeout: float, keep_alive: bool) -> None:
-        self.work = work
+    def __init__(self, settings: AppSettings, *, timeout: float, keep_alive: bool) -> None:
+        self.settings = settings
         self.timeout = timeout
         self.keep_alive = keep_alive
         self.counts = Counts()
         self.stopping = False
-        self.waiting: set[socket.socket] = set()
-        self._said: set[str] = set()
-        self._same = None if work.size is None else Answer(200, b"x" * work.size, work.cpu_ms, work.wait_ms)
+        self.receiving: set[socket.socket] = set()
+        self._logged: set[str] = set()
+        self._fixed = (
+            None if settings.size is None else Answer(200, b"x" * settings.size, settings.cpu_ms, settings.wait_ms)
+        )
 
     def __call__(self, request: Request) -> Answer:
-        work = self.work
+        settings = self.settings
         try:
-            if work.log_requests:
+            if settings.log_requests:
                 print(request.head.decode("latin-1").partition("\r\n")[0], file=sys.stderr, flush=True)
-            return self._same or Answer(200, escape(request.head), work.cpu_ms, work.wait_ms)
-        except Exception:  # a fault here is one request's, and never the server's
+            return self._fixed or Answer(200, escape(request.head), settings.cpu_ms, settings.wait_ms)
+        except Exception:  # an error in the application fails this request and never ends the server
             sys.excepthook(*sys.exc_info())
             return Answer(500, b"", 0.0, 0.0)
 
-    def keeps(self, request: Request) -> bool:
+    def keeps_open(self, request: Request) -> bool:
         """Whether the connection stays open after this request's answer."""
-        return self.keep_alive and request.persistent and not request.bodied and not self.stopping
+        return self.keep_alive and request.persistent and not request.has_body and not self.stopping
 
-    def say_once(self, message: str) -> None:
-        """One line on stderr, however often it would be true."""
-        if message not in self._said:
-            self._said.add(message)
+    def log_once(self, message: str) -> None:
+        """Log a message on stderr the first time only."""
+        if message not in self._logged:
+            self._logged.add(message)
             print(f"servers: {message}", file=sys.stderr, flush=True)
 
-    def hang_up(self) -> None:
-        """Stop waiting for requests: a blocked receive takes what has already come, then sees the end."""
+    def drain(self) -> None:
+        """Stop waiting for requests: a blocked recv returns the bytes that have arrived, then end of file."""
         self.stopping = True
-        for client in tuple(self.waiting):
+        for client in tuple(self.receiving):
             stop_reading(client.fileno())
 
 
 def stop_reading(fd: int) -> None:
-    """Let every receive on this connection take what has come, then see the end. The client may be gone already.
+    """Shut down the receiving side of a connection: recv returns the bytes that have arrived, then end of file.
 
-    By the descriptor, since libraries have notions of their own of what a shutdown means to those who wait.
+    Works on the bare descriptor: gevent's `shutdown` cancels the greenlets that wait on the socket, and uvloop's
+    sockets don't offer it. A client that is gone already is no error.
     """
     with contextlib.suppress(OSError, ValueError):
         client = socket.socket(fileno=fd)
@@ -87,7 +95,7 @@ def stop_reading(fd: int) -> None:
 
 
 def escape(head: bytes) -> bytes:
-    """The request as HTML text, byte by byte: in ISO 8859-1 every byte is a character."""
+    """The request as HTML text. Works byte by byte, since every byte is one character in ISO 8859-1."""
     return (
         head.replace(b"&", b"&amp;")
         .replace(b"<", b"&lt;")
@@ -98,7 +106,9 @@ def escape(head: bytes) -> bytes:
 
 
 def burn(cpu_ms: float) -> None:
-    """Spend CPU time of this thread; time in which others ran doesn't count."""
+    """Spend this much CPU time in milliseconds, by this thread's CPU clock: time in which other threads ran doesn't
+    count.
+    """
     end = time.thread_time() + cpu_ms / 1000
     while time.thread_time() < end:
         pass

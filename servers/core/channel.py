@@ -1,26 +1,33 @@
-"""One connection that never blocks: the counterpart of `conversation` for models with an event loop.
+"""One non-blocking connection: the counterpart of `conversation` for models with an event loop.
 
-The loop calls `on_ready` when the descriptor is readable or writable as `wants` says, and `on_time` when
-`deadline` has passed; after each call it looks at `wants`, `deadline` and `phase` again. Time comes in as
-a monotonic `now`.
+The loop calls `on_ready` when the descriptor is readable or writable, as `events_wanted` asks, and `on_deadline` when
+`deadline` has passed. After each call it reads `events_wanted`, `deadline` and `phase` again. `now` is the time of the
+monotonic clock in seconds.
+
+phase      waits for                                    at the deadline             next phases, besides CLOSED
+READING    a whole request head                         close, TIMED_OUT if due     WAITING, WRITING, READING, LINGERING
+WAITING    the workload's `wait_ms`                     send the answer             WRITING, READING, LINGERING
+WRITING    room in the socket's send buffer             close, TIMED_OUT            READING, LINGERING
+LINGERING  the client's end of file (conversation.py)   close; the answer counted   -
+CLOSED     nothing
 """
 
 from __future__ import annotations
 
 import socket
 
-from servers.core.app import Handle
+from servers.core.app import Application
 from servers.core.conversation import LINGER_BYTES, LINGER_S
 from servers.core.counts import Ending
 from servers.core.http import MAX_HEAD
 from servers.core.reply import Reply, reply_to
 
-READABLE, WRITABLE = 1, 4  # POLLIN and POLLOUT; epoll's are the same
+READABLE, WRITABLE = 1, 4  # POLLIN and POLLOUT, equal to EPOLLIN and EPOLLOUT
 
-READING = 0  # waits for a request head
-WAITING = 1  # for the database that the workload stands for
-WRITING = 2  # for room for the rest of an answer
-LINGERING = 3  # for the client's end, after an answer that left something unread
+READING = 0
+WAITING = 1
+WRITING = 2
+LINGERING = 3
 CLOSED = 4
 _EVENTS = (READABLE, 0, WRITABLE, READABLE, 0)
 
@@ -30,24 +37,24 @@ class Channel:
 
     phase = READING
     answers = 0
-    watched = 0  # the loop's note: the events it waits for
+    watched = 0  # set by the loop: the events that its poller waits for now
     _buffer = b""
     _discarded = 0
     _reply: Reply
     _unsent: bytes
 
-    def __init__(self, client: socket.socket, handle: Handle, now: float) -> None:
+    def __init__(self, client: socket.socket, handle: Application, now: float) -> None:
         self.client = client
         self.handle = handle
         self.deadline = now + handle.timeout
 
     @property
-    def wants(self) -> int:
-        """The events to wait for."""
+    def events_wanted(self) -> int:
+        """The events to wait for: READABLE, WRITABLE, or 0 for none."""
         return _EVENTS[self.phase]
 
     def on_ready(self, now: float) -> None:
-        """The descriptor can be read or written."""
+        """The descriptor is readable or writable."""
         try:
             if self.phase == WRITING:
                 if self._write(self._unsent):
@@ -60,7 +67,7 @@ class Channel:
         except OSError:
             self._drop(Ending.DROPPED)
 
-    def on_time(self, now: float) -> None:
+    def on_deadline(self, now: float) -> None:
         """The deadline has passed."""
         if self.phase != WAITING:
             self._drop(Ending.TIMED_OUT)
@@ -71,14 +78,14 @@ class Channel:
         except OSError:
             self._drop(Ending.DROPPED)
 
-    def hang_up(self, now: float) -> None:
-        """The server stops while a request is awaited: answer what has come, wait for nothing more."""
+    def drain(self, now: float) -> None:
+        """The server is stopping: answer the requests that have arrived, and wait for no more."""
         self.on_ready(now)
         if self.phase == READING:
             self._drop(Ending.ABORTED)
 
     def _feed(self, data: bytes, now: float) -> None:
-        """Bytes have come, or none: the client sends no more."""
+        """Process received bytes; none means that the client has ended its side."""
         if not data:
             self._drop(Ending.DROPPED)
         elif self.phase == LINGERING:
@@ -90,11 +97,12 @@ class Channel:
                 self._buffer += data
             else:
                 self._buffer = data
-                self.deadline = now + self.handle.timeout  # a head may take as long as the silence before it
+                # Restarted at the first byte: the silence before a head and the head itself may each take `timeout`.
+                self.deadline = now + self.handle.timeout
             self._answer(now)
 
     def _answer(self, now: float) -> None:
-        """Answer what the buffer holds, in order, until something has to be waited for."""
+        """Answer the requests in the buffer in order, until one has to be waited for."""
         while self.phase == READING:
             reply = reply_to(self._buffer, self.handle) if self._buffer else None
             if reply is None:
@@ -110,6 +118,7 @@ class Channel:
                 self._send(now)
 
     def _send(self, now: float) -> None:
+        """Send the current answer, or as much of it as the kernel takes now."""
         if self._write(self._reply.wire):
             self._sent(now)
         else:
@@ -117,14 +126,14 @@ class Channel:
             self.deadline = now + self.handle.timeout
 
     def _sent(self, now: float) -> None:
-        """The answer is on its way whole; what becomes of the connection."""
+        """The kernel has the whole answer: count it, then keep, linger or close as the reply says."""
         reply = self._reply
-        if reply.stays:
+        if reply.keep_open:
             self.answers += 1
             self.handle.counts.answered(reply.status)
             self.phase = READING
             self.deadline = now + self.handle.timeout
-        elif reply.lingers:
+        elif reply.linger_first:
             self.answers += 1
             self.handle.counts.answered(reply.status)
             self.phase = LINGERING
@@ -136,15 +145,19 @@ class Channel:
             self.handle.counts.finished(reply.status)
 
     def _drop(self, ending: Ending) -> None:
-        """Close; between two requests of a kept connection, and after the last answer, nobody is owed one."""
-        owed = self.phase in (WAITING, WRITING) or self._buffer or not self.answers
+        """Close without an answer.
+
+        An ending is counted only while an answer is due: not between two requests of a kept connection, and not after
+        the last answer.
+        """
+        due = self.phase in (WAITING, WRITING) or self._buffer or not self.answers
         lingered = self.phase == LINGERING
         self.phase = CLOSED
         self._close()
-        self.handle.counts.closed(ending if owed and not lingered else None)
+        self.handle.counts.closed(ending if due and not lingered else None)
 
     def _write(self, wire: bytes) -> bool:
-        """Whether the kernel took all of it."""
+        """Send; True when the kernel took all bytes. The rest is kept in `_unsent`."""
         try:
             sent = self.client.send(wire, socket.MSG_DONTWAIT)
         except BlockingIOError:

@@ -1,5 +1,6 @@
-"""Forked children: each has a row to count in, a pidfd that tells its end, and takes SIGTERM as "answer what you
-have, then end"."""
+"""Forked children: each counts in a row of its own, is known by a pidfd that becomes readable when it ends, and treats
+SIGTERM as "answer the requests that you have, then end".
+"""
 
 from __future__ import annotations
 
@@ -10,64 +11,70 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from servers.core.app import Handle
+from servers.core.app import Application
 from servers.core.counts import Counts
-from servers.core.listener import GLANCE, REST, persist
+from servers.core.listener import PAUSE_S, RECHECK_S, retry_start
 
 
 class Children:
-    """The living children of this process, known by their pidfds. `poller` wakes at the end of one."""
+    """The living children of this process, by pidfd. `poller` reports the pidfd of a child that has ended."""
 
     def __init__(self, counts: Counts) -> None:
         self.counts = counts
         self.poller = select.epoll()
         self.living: dict[int, tuple[int, int]] = {}
-        self.owed: dict[int, int] = {}  # connections that were given to each: at its end the rest was aborted
+        self.assigned: dict[int, int] = {}  # connections given to each child; those open at its end count as aborted
 
-    def start(self, work: Callable[[], object], owed: int = 0, meanwhile: Callable[[], object] | None = None) -> int:
-        """Fork a child that does this and ends. Where there is no room for one, rest and try again."""
+    def start(
+        self, work: Callable[[], object], assigned: int = 0, during_pause: Callable[[], object] | None = None
+    ) -> int:
+        """Fork a child that calls `work` and exits; returns its pidfd.
+
+        Where the system has no process or memory left, pause and try again, with `during_pause` called in between.
+        `assigned` is the number of accepted connections given to the child.
+        """
         pidfds: list[int] = []
-        persist(lambda: pidfds.append(self._fork(work)), meanwhile)
-        self.owed[pidfds[0]] = owed
+        retry_start(lambda: pidfds.append(self._fork(work)), during_pause)
+        self.assigned[pidfds[0]] = assigned
         return pidfds[0]
 
     def _fork(self, work: Callable[[], object]) -> int:
-        place = os.dup(self.poller.fileno())  # kept free for the pidfd: a shortage has to show before the fork
+        # Reserve a descriptor for the pidfd: running out has to fail before the fork, not after it.
+        reserved = os.dup(self.poller.fileno())
         try:
-            row = self.counts.lend()
-            bytes(4096)  # a large request makes malloc tidy its small free chunks: here, or in every child
+            row = self.counts.lend_row()
+            bytes(4096)  # a large request makes malloc consolidate its free chunks: once here, not in every child
             try:
                 pid = os.fork()
             except OSError:
-                self.counts.take_back(row)
+                self.counts.return_row(row)
                 raise
         finally:
-            os.close(place)
+            os.close(reserved)
         if pid == 0:
-            self._live(row, work)
+            self._run_child(row, work)
         pidfd = os.pidfd_open(pid)
         self.living[pidfd] = pid, row
         self.poller.register(pidfd, select.EPOLLIN)
         return pidfd
 
-    def _live(self, row: int, work: Callable[[], object]) -> None:
-        """A child's life. It never returns into the code of its parent."""
+    def _run_child(self, row: int, work: Callable[[], object]) -> None:
+        """The whole run of a child. Never returns into its parent's code."""
         status = 1
         try:
-            self.counts.use(row)
+            self.counts.use_row(row)
             work()
             status = 0
         except BaseException:
             sys.excepthook(*sys.exc_info())
         finally:
-            os._exit(
-                status
-            )  # the interpreter's farewell has nothing to save here, and would copy every page it touches
+            # Skip interpreter shutdown: it has nothing to flush and would dirty copy-on-write pages.
+            os._exit(status)
 
-    def settle(self, pidfd: int) -> None:
-        """A child has finished all that it was given, and rests."""
-        self.counts.settle(self.living[pidfd][1])
-        self.owed[pidfd] = 0
+    def mark_idle(self, pidfd: int) -> None:
+        """The child has finished all connections assigned to it."""
+        self.counts.merge_open(self.living[pidfd][1])
+        self.assigned[pidfd] = 0
 
     def reap(self, pidfd: int) -> None:
         """Collect a child that has ended."""
@@ -75,56 +82,59 @@ class Children:
         self.poller.unregister(pidfd)
         os.close(pidfd)
         os.waitpid(pid, 0)
-        self.counts.take_back(row, self.owed.pop(pidfd))
+        self.counts.return_row(row, self.assigned.pop(pidfd))
 
     def reap_ended(self) -> None:
-        """Collect those that have ended, without waiting."""
+        """Collect all children that have ended, without blocking."""
         for pidfd, _ in self.poller.poll(0):
             if pidfd in self.living:
                 self.reap(pidfd)
 
-    def hang_up(self, *pidfds: int) -> None:
-        """Tell these, or all, to answer what they have and end."""
+    def terminate(self, *pidfds: int) -> None:
+        """Send SIGTERM to these children, or to all: each answers the requests that it has, then ends."""
         for pidfd in pidfds or self.living:
             signal.pidfd_send_signal(pidfd, signal.SIGTERM)
 
     def wait(self) -> None:
-        """Until the last one is reaped; the runner's deadline bounds it.
+        """Block until every child is reaped; the runner's drain deadline bounds it.
 
-        Who was told just before it began to wait for a client is told again.
+        SIGTERM is repeated every RECHECK_S: Python handles a signal that arrives just before a blocking call only when
+        that call returns.
         """
         while self.living:
-            ended = self.poller.poll(GLANCE, maxevents=1)
+            ended = self.poller.poll(RECHECK_S, maxevents=1)
             for pidfd, _ in ended:
                 self.reap(pidfd)
             if not ended:
-                self.hang_up()
+                self.terminate()
 
 
-def keep_pool(works: Sequence[Callable[[int], object]], handle: Handle, stop: int) -> None:
-    """Do all of this, each in a child that gets a `stop` of its own, until told to stop. One that ends is replaced."""
+def run_pool(works: Sequence[Callable[[int], object]], handle: Application, stop: int) -> None:
+    """Run each function in a child with a `stop` pipe of its own, until `stop` is readable. A child that ends is
+    replaced.
+    """
     children = Children(handle.counts)
 
     def begin(work: Callable[[int], object]) -> int:
-        return children.start(lambda: work(own_stop(handle)))
+        return children.start(lambda: work(child_stop_pipe(handle)))
 
     roles = {begin(work): work for work in works}
     children.poller.register(stop, select.EPOLLIN)
     while (ended := children.poller.poll(maxevents=1)[0][0]) != stop:
         children.reap(ended)
-        time.sleep(REST)  # should it end at once again, the CPU is not spent on that
+        time.sleep(PAUSE_S)  # a child that dies at once must not become a busy loop of forks
         work = roles.pop(ended)
         roles[begin(work)] = work
     children.poller.unregister(stop)
-    children.hang_up()
+    children.terminate()
     children.wait()
 
 
-def own_stop(handle: Handle) -> int:
-    """In a child: the reading end of a pipe that its own signals make readable."""
+def child_stop_pipe(handle: Application) -> int:
+    """In a child: the reading end of a pipe that becomes readable on the child's own SIGTERM or SIGINT."""
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-    if handle.stopping:  # the signal came before
+    if handle.stopping:  # the signal came before the pipe was set up
         os.write(writing, b"s")
     return reading

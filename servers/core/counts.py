@@ -1,17 +1,16 @@
-"""What the server counts, exact in every design: rows of integers in memory that forked children share.
+"""The server's own counts, exact in every model: rows of integers in memory that forked children share.
 
-Each process writes its own row alone, under a lock of its own threads, so that one that is killed leaves
-nothing locked. A parent lends a row to each child that it forks, and adds it to its own once the child
-has ended. The peak of several processes that accept is the sum of their own peaks, which may have come
-at different times.
+Each process writes only its own row, under a lock shared by its own threads, so that a killed process leaves no lock
+held. The parent lends a row to each child that it forks, and adds the row to its own once the child has ended. The
+peak of several accepting processes is the sum of their own peaks, which may have been reached at different times.
 
-A connection is counted once when it is accepted and once when it ends. With a connection for each request
+A connection is counted once when it is accepted and once when it ends. With one request per connection,
 accepted = answered + refused + timed_out + dropped + aborted.
 """
 
 from __future__ import annotations
 
-import _thread  # where `threading` is loaded too, each forked child puts it in order: 80 pages to copy
+import _thread  # not threading: its after-fork hook dirties 80 copy-on-write pages in every child
 import errno
 import mmap
 from enum import IntEnum
@@ -20,12 +19,12 @@ from servers.core.http import REASONS
 
 
 class Ending(IntEnum):
-    """How a connection ended without an answer to what it was waiting for."""
+    """How a connection ended while an answer was due."""
 
-    REFUSED = 0  # turned away unserved by a limit of the model
-    TIMED_OUT = 1  # sent no whole head in time, or didn't take its answer in time
-    DROPPED = 2  # the client went away before its answer
-    ABORTED = 3  # our own stopping ended it
+    REFUSED = 0  # answered 503: a limit of the model was reached
+    TIMED_OUT = 1  # no whole head within the timeout, or the answer not read within it
+    DROPPED = 2  # the client closed before its answer was sent
+    ABORTED = 3  # the server stopped, or the process that served it ended
 
 
 _STATUS_AT = {status: place for place, status in enumerate(REASONS, start=len(Ending))}
@@ -37,16 +36,19 @@ _ROWS = 32768
 
 
 class Counts:
-    """Signal handlers may read them, and must not change them: they may have interrupted the holder of the lock."""
+    """The counters of this process and its children.
+
+    Signal handlers may read them but must not change them: the interrupted code may hold the lock.
+    """
 
     def __init__(self) -> None:
         self._table = memoryview(mmap.mmap(-1, 8 * _WIDTH * _ROWS)).cast("q")
         self._lent: set[int] = set()
         self._free: list[int] = []
-        self.use(0)
+        self.use_row(0)
 
     def opened(self) -> None:
-        """A connection was accepted."""
+        """Count an accepted connection."""
         with self._lock:
             row = self._row
             row[_ACCEPTED] += 1
@@ -55,55 +57,59 @@ class Counts:
                 row[_PEAK] = now
 
     def answered(self, status: int) -> None:
-        """An answer was sent whole."""
+        """Count an answer that was sent whole."""
         place = _STATUS_AT[status]
         with self._lock:
             self._row[place] += 1
 
     def closed(self, ending: Ending | None = None) -> None:
-        """A connection ended; without an ending, it had its answers."""
+        """Count the end of a connection; `ending` is None where no answer was due."""
         with self._lock:
             self._row[_OPEN] -= 1
             if ending is not None:
                 self._row[ending] += 1
 
     def finished(self, status: int) -> None:
-        """The last answer was sent and the connection closed: both of the above at once."""
+        """Count the last answer of a connection and its end: `answered` and `closed` under one lock."""
         place = _STATUS_AT[status]
         with self._lock:
             row = self._row
             row[place] += 1
             row[_OPEN] -= 1
 
-    def lend(self) -> int:
-        """In the parent, before a fork: a row for the child."""
+    def lend_row(self) -> int:
+        """In the parent, before a fork: reserve a row for the child. Raises OSError (EAGAIN) where none is left."""
         number = self._free.pop() if self._free else len(self._lent) + 1
         if number >= _ROWS:
-            raise OSError(errno.EAGAIN, "no row left to count in")
+            raise OSError(errno.EAGAIN, "no counter row left")
         self._lent.add(number)
         return number
 
-    def use(self, number: int) -> None:
+    def use_row(self, number: int) -> None:
         """In the child, after the fork: write to this row from now on."""
         self._row = self._table[number * _WIDTH : (number + 1) * _WIDTH]
         self._lock = _thread.allocate_lock()
 
-    def settle(self, number: int) -> None:
-        """In the parent, while a child has nothing in hand: what it ended is open no more, as our peak has to know."""
+    def merge_open(self, number: int) -> None:
+        """In the parent, while a child is idle: add the child's balance of open connections to our own.
+
+        The parent counted those connections as opened and the child as ended; without this, open connections and the
+        peak would be too high until the child ends.
+        """
         at = number * _WIDTH + _OPEN
         if ended := self._table[at]:
             self._table[at] = 0
             with self._lock:
                 self._row[_OPEN] += ended
 
-    def take_back(self, number: int, owed: int = 0) -> None:
-        """In the parent, after the child has ended: add its row to our own, and lend it again.
+    def return_row(self, number: int, assigned: int = 0) -> None:
+        """In the parent, after a child has ended: add its row to our own and free it.
 
-        `owed` connections were given to the child and not settled. Those that it didn't end, and those that it
-        accepted itself and didn't end, were aborted by its own end.
+        `assigned` connections were given to the child and not merged. Those that it didn't end, and those that it
+        accepted itself and didn't end, count as aborted.
         """
         lent = self._table[number * _WIDTH : (number + 1) * _WIDTH]
-        left = max(owed + lent[_OPEN], 0)
+        left = max(assigned + lent[_OPEN], 0)
         lent[Ending.ABORTED] += left
         lent[_OPEN] -= left
         with self._lock:
@@ -115,11 +121,11 @@ class Counts:
 
     @property
     def open(self) -> int:
-        """Connections that are open now, in this process and in the children."""
+        """Connections open now, in this process and its children."""
         return self._totals()[_OPEN]
 
     def report(self) -> dict[str, object]:
-        """The final line. What is still open is about to be cut off."""
+        """The final line. Connections that are still open count as aborted: the process is about to end."""
         values = self._totals()
         statuses = {str(status): values[place] for status, place in _STATUS_AT.items() if values[place]}
         return {
@@ -137,5 +143,5 @@ class Counts:
         totals = self._row.tolist()
         for number in tuple(self._lent):
             lent = self._table[number * _WIDTH : (number + 1) * _WIDTH].tolist()
-            totals = [mine + theirs for mine, theirs in zip(totals, lent, strict=True)]
+            totals = [total + value for total, value in zip(totals, lent, strict=True)]
         return totals

@@ -7,16 +7,16 @@ Rules, from RFC 9110 and 9112, strict where leniency lets two programs read one 
 - 431: the head is longer than MAX_HEAD bytes.
 - 400: bare LF or CR, obs-fold, space before a colon, control characters, no request line; Host missing from
   HTTP/1.1 or given twice; Content-Length given twice, as a list or not in digits; Transfer-Encoding in
-  HTTP/1.0 or beside Content-Length.
+  HTTP/1.0 or together with Content-Length.
 - 505: a major version other than 1. 413: a body longer than MAX_BODY. 405: a method other than GET and
   HEAD.
-- 501: Transfer-Encoding. No transfer coding is implemented here, and guessing where such a body ends is how
-  requests get smuggled.
+- 501: Transfer-Encoding. No transfer coding is implemented, and guessing where such a body ends allows request
+  smuggling.
 - A body is never read. A request that announces one is answered from its head alone and is the last of its
   connection; closing discards what follows.
 - Every target is the same resource, since the server is an echo: there is no 404.
 
-A refusal always ends the connection: nothing after it can be trusted to be a request.
+A refusal always ends the connection: where the following bytes begin a new request is not known.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 _HEAD = re.compile(
     rb"(" + _TOKEN + rb") ([!-~]++) HTTP/([0-9])\.([0-9])\r\n(?:" + _TOKEN + rb":[\t -~\x80-\xff]*+\r\n)*+\r\n"
 )
-# What frames a message, with its value, in one pass over a well-formed head in lower case:
-# a field's name stands after a line feed and nowhere else.
+# The fields that decide a message's framing, in one pass over a well-formed head in lower case, in which a field name
+# follows a line feed and occurs nowhere else.
 _FRAMING = re.compile(rb"\n(host|connection|content-length|transfer-encoding):[\t ]*([^\r]*)")
 _BARE = re.compile(rb"(?<!\r)\n|\r(?=[^\n])")
 _MAX_DIGITS = 18
@@ -56,18 +56,18 @@ _ANSWER = b"HTTP/1.1 %b\r\nDate: %b\r\nContent-Type: text/html; charset=iso-8859
 
 
 class Request(NamedTuple):
-    """One request head. `size` is what it took from the buffer; `head` is what is echoed."""
+    """One request head. `head` is what is echoed, `size` the number of bytes that it took from the buffer."""
 
     method: bytes
     target: bytes
     head: bytes
     size: int
-    persistent: bool  # the client lets the connection stay open
-    bodied: bool  # a body follows that nobody will read
+    persistent: bool  # the client allows the connection to stay open
+    has_body: bool  # the head announces a body, which won't be read
 
 
 class Refusal(Exception):
-    """The bytes are no request that this server takes."""
+    """The bytes are not a request that this server accepts; `status` and `why` make the answer."""
 
     def __init__(self, status: int, why: str) -> None:
         super().__init__(why)
@@ -75,9 +75,9 @@ class Refusal(Exception):
         self.why = why
 
 
-@functools.lru_cache(64)  # the same bytes always mean the same, and clients repeat themselves
+@functools.lru_cache(64)  # a load generator sends the same bytes again and again
 def parse(buffer: bytes) -> Request | None:
-    """The first request in the buffer, or None while its head is not whole."""
+    """The first request in the buffer, or None while its head is incomplete. Raises Refusal."""
     end = buffer.find(b"\r\n\r\n", 0, MAX_HEAD)
     if end < 0:
         if len(buffer) >= MAX_HEAD:
@@ -95,7 +95,7 @@ def parse(buffer: bytes) -> Request | None:
             raise Refusal(400, "the request line or a field is malformed")
     method, target, major, minor = match.groups()
     if major != b"1":
-        raise Refusal(505, "only HTTP/1.0 and HTTP/1.1 are spoken here")
+        raise Refusal(505, "only HTTP/1.0 and HTTP/1.1 are supported")
     modern = minor != b"0"
     hosts = 0
     options: list[bytes] = []
@@ -112,11 +112,11 @@ def parse(buffer: bytes) -> Request | None:
             codings.append(value)
     if hosts != 1 and (modern or hosts):
         raise Refusal(400, "HTTP/1.1 asks for exactly one Host, HTTP/1.0 for at most one")
-    bodied = _announces_body(lengths, codings, method, modern) if lengths or codings else False
+    has_body = _announces_body(lengths, codings, method, modern) if lengths or codings else False
     if method not in METHODS:
         raise Refusal(405, "only GET and HEAD are answered")
     persistent = _persists(options, modern) if options else modern
-    return Request(method, target, head, size, persistent, bodied)
+    return Request(method, target, head, size, persistent, has_body)
 
 
 def _persists(options: list[bytes], modern: bool) -> bool:
@@ -126,7 +126,7 @@ def _persists(options: list[bytes], modern: bool) -> bool:
 
 def _announces_body(lengths: list[bytes], codings: list[bytes], method: bytes, modern: bool) -> bool:
     if codings and (lengths or not modern):
-        raise Refusal(400, "Transfer-Encoding stands alone, and not in HTTP/1.0")
+        raise Refusal(400, "Transfer-Encoding is not allowed with Content-Length or in HTTP/1.0")
     if codings:
         if method not in METHODS:
             return True
@@ -140,11 +140,11 @@ def _announces_body(lengths: list[bytes], codings: list[bytes], method: bytes, m
 
 
 def encode(status: int, body: bytes, *, persistent: bool = False, head_only: bool = False) -> bytes:
-    """An answer as it goes over the wire."""
+    """An answer as bytes on the wire. `head_only` leaves out the body but not its Content-Length, as HEAD requires."""
     return _encoded(status, body, persistent, head_only, int(time.time()))
 
 
-@functools.lru_cache(4)  # few, since a body may be large: within a second the same answer is the same bytes
+@functools.lru_cache(4)  # an answer changes only with its Date, once a second; few entries, since a body may be large
 def _encoded(status: int, body: bytes, persistent: bool, head_only: bool, now: int) -> bytes:
     return _ANSWER % (
         REASONS[status],
@@ -155,8 +155,8 @@ def _encoded(status: int, body: bytes, persistent: bool, head_only: bool, now: i
     )
 
 
-def warm_date() -> None:
-    """Before forking for a client: the Date of this second is made once here, and not again in each child."""
+def precompute_date() -> None:
+    """Before forking for a client: format the Date of this second in the parent instead of in each child."""
     _date(int(time.time()))
 
 
@@ -166,5 +166,5 @@ def _date(now: int) -> bytes:
 
 
 def encode_refusal(refusal: Refusal) -> bytes:
-    """The answer to what is no request."""
+    """The answer to bytes that are not an acceptable request."""
     return encode(refusal.status, f"<p>{refusal.status}: {refusal.why}</p>\n".encode())

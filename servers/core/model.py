@@ -1,8 +1,8 @@
-"""What a model file says about itself, and how the folder becomes the registry.
+"""The declaration in each model file, and the registry: a listing of the folder.
 
-Weight: a process for each connection copies the page tables of everything imported, at every fork.
-Modules that draw in much (dataclasses, logging, pathlib, email) are therefore not used in this package:
-they cost that model a third of its rate.
+Keep imports light: at every fork, a process for each connection copies the page tables of everything that is imported.
+Modules that import much (dataclasses, logging, pathlib, email) are therefore not used in this package; they would cost
+the forking models a third of their rate.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PACKAGE = __name__.partition(".")[0]
 
 
 class Option(NamedTuple):
-    """One option of a model's own, such as a pool's size; `serve` gets it as a keyword of the same name."""
+    """One option of a single model, such as a pool's size; `serve` receives it as the keyword argument `name`."""
 
     name: str
     help: str
@@ -26,11 +26,12 @@ class Option(NamedTuple):
 
 
 class Model(NamedTuple):
-    """The declaration that each model file makes as `MODEL`, beside its function `serve(listener, handle, stop)`.
+    """The declaration that each model file makes as `MODEL`, next to its function `serve(listener, handle, stop)`.
 
-    `needs` names modules outside the standard library. `descriptors` is the number from which on the design can't watch
-    a descriptor, where it has one beside the process's limit. A model that isn't `measured` is a tool of the study: it
-    runs and conforms like the others, and is not offered among them.
+    `needs`: modules outside the standard library. `slots`: how many clients are served at once, as a number or the name
+    of the option that sets it; None: no fixed number. `descriptors`: the least descriptor that the design can't watch;
+    None: only the process's limit applies. A model that isn't `measured` is a tool of the study: it passes the same
+    tests, and is not among the models that a plan compares by default.
     """
 
     name: str
@@ -42,7 +43,7 @@ class Model(NamedTuple):
     descriptors: int | None = None
 
     def missing(self) -> list[str]:
-        """The needs that can't be met here."""
+        """The needs that are not installed here."""
         if not self.needs:
             return []
         from importlib.util import find_spec
@@ -51,30 +52,30 @@ class Model(NamedTuple):
 
 
 def cores() -> int:
-    """Cores that this process may use: what pools take their size from."""
+    """Number of cores that this process may use; the default sizes of pools follow from it."""
     return len(os.sched_getaffinity(0))
 
 
 def at_least_one(text: str) -> int:
-    """The size of a pool. Raises ValueError for what is none."""
+    """Parse the size of a pool. Raises ValueError where it is not a whole number of at least 1."""
     if (size := int(text)) < 1:
         raise ValueError(text)
     return size
 
 
 def names() -> list[str]:
-    """Every model that has a file, measured or not."""
+    """The names of all models that have a file, measured or not."""
     folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     files = [name.removesuffix(".py") for name in os.listdir(folder) if name.endswith(".py")]
     return sorted(name.replace("_", "-") for name in files if not name.startswith("_"))
 
 
 def load(name: str) -> ModuleType:
-    """Import one model's file, and no other: a file that can't be imported breaks its own model only."""
+    """Import one model's file and no other, so that a file that can't be imported breaks its own model only."""
     return importlib.import_module(f"{PACKAGE}.{name.replace('-', '_')}")
 
 
 def measured() -> list[Model]:
-    """The models that the study offers, in order of name."""
+    """The models that the study offers, by name."""
     models: list[Model] = [load(name).MODEL for name in names()]
     return [model for model in models if model.measured]

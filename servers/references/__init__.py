@@ -1,3 +1,3 @@
-"""Servers that people run, for campaigns/references.toml: the same few bytes from each of them."""
+"""Servers in common use, for campaigns/references.toml: each answers every request with BODY."""
 
 BODY = b"hello\n"

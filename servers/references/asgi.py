@@ -1,4 +1,4 @@
-"""The least application for an ASGI server (ASGI 3.0, HTTP alone)."""
+"""A minimal ASGI 3.0 application, HTTP only."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ HEADERS = [(b"content-type", b"text/plain"), (b"content-length", str(len(BODY)).
 async def app(
     scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Callable[[dict[str, Any]], Awaitable[None]]
 ) -> None:
+    """Answer every request with BODY."""
     assert scope["type"] == "http"
     await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
     await send({"type": "http.response.body", "body": BODY})

@@ -1,7 +1,7 @@
-"""nginx with one worker that answers everything itself: `python -m servers.references.nginx --host H --port P`.
+"""nginx with one worker that answers every request itself: `python -m servers.references.nginx --host H --port P`.
 
-nginx takes its address from a file alone, so this writes one, with all that nginx needs below `--prefix`, and becomes
-nginx.
+nginx takes its address from a file only, so this writes one, with all of nginx's files below `--prefix`, and then
+executes nginx in its own place.
 """
 
 from __future__ import annotations
@@ -39,17 +39,18 @@ http {{
 
 
 def main() -> int:
+    """Write nginx.conf and execute nginx. Exit status 1 where nginx can't be executed."""
     parser = argparse.ArgumentParser(prog="python -m servers.references.nginx", description=__doc__)
     parser.add_argument("--host", required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--prefix", required=True, help="an existing directory")
-    asked = parser.parse_args()
-    prefix = os.path.abspath(asked.prefix)
+    given = parser.parse_args()
+    prefix = os.path.abspath(given.prefix)
     descriptors = os.sysconf("SC_OPEN_MAX")
     text = CONFIGURATION.format(
         prefix=prefix,
-        host=f"[{asked.host}]" if ":" in asked.host else asked.host,
-        port=asked.port,
+        host=f"[{given.host}]" if ":" in given.host else given.host,
+        port=given.port,
         backlog=BACKLOG,
         descriptors=descriptors,
         connections=max(descriptors - 64, 64),

@@ -1,4 +1,4 @@
-"""The least application for a WSGI server (PEP 3333)."""
+"""A minimal WSGI application (PEP 3333)."""
 
 from __future__ import annotations
 
@@ -10,5 +10,6 @@ HEADERS = [("Content-Type", "text/plain"), ("Content-Length", str(len(BODY)))]
 
 
 def app(environ: dict[str, object], start_response: Callable[[str, list[tuple[str, str]]], object]) -> list[bytes]:
+    """Answer every request with BODY."""
     start_response("200 OK", HEADERS)
     return [BODY]

@@ -16,7 +16,7 @@ from unittest import mock
 
 import servers.__main__
 from servers.core import runner
-from servers.core.app import Answer, Handle
+from servers.core.app import Answer, Application
 from servers.core.http import Request
 
 ONE_IN_SIX = 6
@@ -34,7 +34,7 @@ class OneShort(bytes):
         return super().__len__() + 1
 
 
-class Faulty(Handle):
+class Faulty(Application):
     """Counts requests; threads share it."""
 
     def __init__(self, *arguments: object, **options: object) -> None:
@@ -95,7 +95,7 @@ class Stalls(Faulty):
         return super().__call__(request)
 
 
-FAULTS: dict[str, Callable[..., Handle]] = {
+FAULTS: dict[str, Callable[..., Application]] = {
     "drops": Drops,
     "cuts-short": CutsShort,
     "hangs": Hangs,
@@ -106,7 +106,7 @@ FAULTS: dict[str, Callable[..., Handle]] = {
 
 def main() -> int:
     fault, _, Hangs.trigger = sys.argv[1].partition("=")
-    with mock.patch.object(runner, "Handle", FAULTS[fault]):
+    with mock.patch.object(runner, "Application", FAULTS[fault]):
         return servers.__main__.main(sys.argv[2:])
 
 

@@ -1,4 +1,4 @@
-"""Every registered model, and a factory of servers that ends each one with its test."""
+"""Parametrises tests over every registered model, and starts servers that are killed after their test."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from servers.core.model import load, names
-from tests.models.serving import Server
+from tests.models.serving import ServerProcess
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -16,22 +16,22 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture
-def start(request: pytest.FixtureRequest) -> Iterator[Callable[..., Server]]:
-    """Start a model with options; skipped where what it needs isn't installed."""
-    running: list[Server] = []
+def start(request: pytest.FixtureRequest) -> Iterator[Callable[..., ServerProcess]]:
+    """A function that starts a model with options. Skips the test where one of the model's needs isn't installed."""
+    started: list[ServerProcess] = []
 
-    def begin(model: str, *options: str, nofile: int | None = None) -> Server:
+    def start_server(model: str, *options: str, nofile: int | None = None) -> ServerProcess:
         if missing := load(model).MODEL.missing():
             pytest.skip(f"{model} needs {', '.join(missing)}")
-        running.append(Server(model, *options, nofile=nofile))
-        return running[-1]
+        started.append(ServerProcess(model, *options, nofile=nofile))
+        return started[-1]
 
-    yield begin
-    for server in running:
+    yield start_server
+    for server in started:
         server.kill()
 
 
 @pytest.fixture
-def served(model: str, start: Callable[..., Server]) -> Server:
-    """The model with the defaults, but a short timeout."""
+def served(model: str, start: Callable[..., ServerProcess]) -> ServerProcess:
+    """The model with default options except for a short timeout."""
     return start(model, "--timeout", "1")

@@ -1,4 +1,4 @@
-"""A real server process and plain sockets: what the conformance tests drive the models with."""
+"""A real server process and plain sockets, for the conformance tests."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 REQUEST = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
-PATIENCE = 15.0
+TIMEOUT_S = 15.0
 
 
-class Server:
-    """One model, running as `python -m servers` on a port of its own choosing."""
+class ServerProcess:
+    """One model, running as `python -m servers` on a free port."""
 
     def __init__(self, model: str, *options: str, nofile: int | None = None) -> None:
         def limit() -> None:
@@ -45,19 +45,19 @@ class Server:
 
     def _line(self) -> dict[str, Any]:
         assert self.process.stdout
-        readable, _, _ = select.select([self.process.stdout], [], [], PATIENCE)
-        assert readable, "the server said nothing"
+        readable, _, _ = select.select([self.process.stdout], [], [], TIMEOUT_S)
+        assert readable, "the server printed nothing"
         line = self.process.stdout.readline()
         if not line:
             raise AssertionError(f"the server ended: {self.process.communicate()[1].decode()}")
-        found: dict[str, Any] = json.loads(line)
-        return found
+        parsed: dict[str, Any] = json.loads(line)
+        return parsed
 
     def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=TIMEOUT_S)
 
     def ask(self, request: bytes = REQUEST) -> bytes:
-        """All bytes that come back until the server closes."""
+        """Send a request on a new connection; returns all bytes until the server closes."""
         with self.connect() as client:
             client.sendall(request)
             return receive_all(client)
@@ -66,12 +66,12 @@ class Server:
         os.kill(self.pid, signum)
 
     def end(self) -> tuple[int, dict[str, Any], str]:
-        """Exit status, counts and log of a server that was told to stop."""
-        out, err = self.process.communicate(timeout=PATIENCE)
+        """Wait for a server that was told to stop; returns exit status, counts and log."""
+        out, err = self.process.communicate(timeout=TIMEOUT_S)
         return self.process.returncode, json.loads(out), err.decode()
 
     def stop(self) -> dict[str, Any]:
-        """The counts of a server that ends as it should."""
+        """Stop the server and return its counts; fails unless it ends with status 0 and without a traceback."""
         self.signal()
         status, counts, log = self.end()
         assert status == 0, log
@@ -79,18 +79,18 @@ class Server:
         return counts
 
     def kill(self) -> None:
-        """Teardown: nothing outlives its test."""
+        """Kill the server: nothing outlives its test."""
         if self.process.poll() is None:
             self.process.kill()
         with contextlib.suppress(ValueError):
-            self.process.communicate(timeout=PATIENCE)
+            self.process.communicate(timeout=TIMEOUT_S)
 
     def children(self) -> list[int]:
         text = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
         return [int(word) for word in text.split()]
 
     def cpu_seconds(self) -> float:
-        """CPU time of the server itself, of its children, and of those that it has reaped."""
+        """CPU time of the server, its children, and the children that it has reaped."""
         total = 0
         for pid in (self.pid, *self.children()):
             with contextlib.suppress(OSError):
@@ -100,7 +100,7 @@ class Server:
 
     @property
     def slots(self) -> float:
-        """Clients that are served at once."""
+        """How many clients are served at once."""
         return self.ready["slots"] or math.inf
 
 
@@ -137,7 +137,7 @@ def echo(request: bytes) -> bytes:
     return html.escape(request.decode("latin-1")).encode("latin-1")
 
 
-def wait_for(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = TIMEOUT_S) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "the condition never came true"
@@ -145,6 +145,6 @@ def wait_for(condition: Callable[[], object], seconds: float = PATIENCE) -> None
 
 
 def balanced(counts: dict[str, Any]) -> bool:
-    """Every accepted connection ended in one way (a connection for each request)."""
+    """Every accepted connection ended in exactly one way (one request per connection)."""
     ends = ("answered", "refused", "timed_out", "dropped", "aborted")
     return bool(counts["accepted"] == sum(counts[end] for end in ends))

@@ -1,4 +1,4 @@
-"""docs/adding-a-model.md, word for word: one file more, and the model is there, serves and stops."""
+"""docs/adding-a-model.md, word for word: with one more file the model is listed, serves and stops."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from tests.models import serving
-from tests.models.serving import REQUEST, ROOT, Server, body_of, echo
+from tests.models.serving import REQUEST, ROOT, ServerProcess, body_of, echo
 
 
-def test_the_model_of_the_manual(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_documented_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(ROOT / "servers", tmp_path / "servers")
     text = (ROOT / "docs" / "adding-a-model.md").read_text()
     code = re.search(r"```python\n(.*?)```", text, re.DOTALL)
@@ -27,7 +27,7 @@ def test_the_model_of_the_manual(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     )
     assert re.search(r"^my-model +\S", listed.stdout, re.MULTILINE)
     monkeypatch.setattr(serving, "ROOT", tmp_path)
-    server = Server("my-model", "--most", "2")
+    server = ServerProcess("my-model", "--most", "2")
     try:
         assert server.slots == 2
         assert [body_of(server.ask()) for _ in range(5)] == [echo(REQUEST)] * 5

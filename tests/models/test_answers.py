@@ -1,4 +1,4 @@
-"""What each model answers: the framing as a client sees it, however the bytes arrive."""
+"""What each model answers, as a client sees it, however the bytes arrive."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from tests.models.serving import (
     REQUEST,
-    Server,
+    ServerProcess,
     balanced,
     body_of,
     echo,
@@ -53,7 +53,7 @@ REFUSED = {
 }
 
 
-def test_golden_answer(served: Server) -> None:
+def test_golden_answer(served: ServerProcess) -> None:
     request = b'GET /?a=<b>&c="d" HTTP/1.1\r\nHost: te\'st\r\nX: \xe9\xff\r\n\r\n'
     for _ in range(2):
         match = GOLDEN.fullmatch(served.ask(request))
@@ -73,7 +73,7 @@ def test_golden_answer(served: Server) -> None:
     }
 
 
-def test_split_byte_by_byte(served: Server) -> None:
+def test_split_byte_by_byte(served: ServerProcess) -> None:
     with served.connect() as client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for byte in REQUEST:
@@ -81,7 +81,7 @@ def test_split_byte_by_byte(served: Server) -> None:
         assert body_of(receive_all(client)) == echo(REQUEST)
 
 
-def test_malformed(served: Server) -> None:
+def test_malformed(served: ServerProcess) -> None:
     for name, request in MALFORMED.items():
         assert status_of(served.ask(request)) == 400, name
     for name, (status, request) in REFUSED.items():
@@ -92,7 +92,7 @@ def test_malformed(served: Server) -> None:
     assert counts["statuses"]["400"] == len(MALFORMED)
 
 
-def test_oversized_head_is_told(served: Server) -> None:
+def test_oversized_head_gets_431(served: ServerProcess) -> None:
     for size in (8193, 65536):
         head = b"GET / HTTP/1.1\r\nHost: test\r\nX: "
         request = head + b"x" * (size - len(head) - 4) + b"\r\n\r\n"
@@ -101,19 +101,19 @@ def test_oversized_head_is_told(served: Server) -> None:
     assert body_of(served.ask(largest)) == echo(largest)
 
 
-def test_post_with_body_is_told(served: Server) -> None:
+def test_post_with_body_gets_405(served: ServerProcess) -> None:
     body = b"x" * 300_000
     answer = served.ask(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
     assert status_of(answer) == 405
     assert header_of(answer, b"Allow") == b"GET, HEAD"
 
 
-def test_get_with_body_is_answered_and_closed(served: Server) -> None:
+def test_get_with_body_is_answered_and_closed(served: ServerProcess) -> None:
     head = b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n"
     assert body_of(served.ask(head + b"x" * 100_000)) == echo(head)
 
 
-def test_head_has_no_body(served: Server) -> None:
+def test_head_has_no_body(served: ServerProcess) -> None:
     request = REQUEST.replace(b"GET", b"HEAD")
     answer = served.ask(request)
     assert status_of(answer) == 200
@@ -121,14 +121,14 @@ def test_head_has_no_body(served: Server) -> None:
     assert header_of(answer, b"Content-Length") == str(len(echo(request))).encode()
 
 
-def test_half_close_still_gets_its_answer(served: Server) -> None:
+def test_half_close_still_gets_its_answer(served: ServerProcess) -> None:
     with served.connect() as client:
         client.sendall(REQUEST)
         client.shutdown(socket.SHUT_WR)
         assert body_of(receive_all(client)) == echo(REQUEST)
 
 
-def test_reset_at_every_stage(served: Server) -> None:
+def test_reset_at_every_stage(served: ServerProcess) -> None:
     for sent in (b"", REQUEST[:10], REQUEST):
         client = served.connect()
         client.sendall(sent)
@@ -139,7 +139,7 @@ def test_reset_at_every_stage(served: Server) -> None:
     assert counts["accepted"] == 4 or counts["dropped"] + counts["answered"] == counts["accepted"]
 
 
-def test_vanished_clients_are_counted(served: Server) -> None:
+def test_clients_that_close_early_are_counted(served: ServerProcess) -> None:
     for sent in (b"", REQUEST[:10]):
         with served.connect() as client:
             client.sendall(sent)
@@ -150,19 +150,19 @@ def test_vanished_clients_are_counted(served: Server) -> None:
     assert balanced(counts)
 
 
-def test_body_of_given_size(model: str, start: Callable[..., Server]) -> None:
+def test_body_size_option(model: str, start: Callable[..., ServerProcess]) -> None:
     server = start(model, "--bytes", "5000000")
     for _ in range(2):
         assert len(body_of(server.ask())) == 5_000_000
     assert server.stop()["answered"] == 2
 
 
-def test_client_that_never_reads_is_dropped(model: str, start: Callable[..., Server]) -> None:
+def test_client_that_never_reads_is_dropped(model: str, start: Callable[..., ServerProcess]) -> None:
     server = start(model, "--bytes", "50000000", "--timeout", "0.3")
     with server.connect() as client:
         client.sendall(REQUEST)
         assert status_of(client.recv(20)) == 200
-        other = server.connect()  # answered once the first is dropped, by every model
+        other = server.connect()  # every model answers it once the first client is dropped
         other.sendall(REQUEST)
         assert status_of(other.recv(20)) == 200
         other.close()
@@ -172,33 +172,33 @@ def test_client_that_never_reads_is_dropped(model: str, start: Callable[..., Ser
 
 
 @pytest.mark.parametrize(
-    ("version", "field", "stays"),
+    ("version", "field", "stays_open"),
     [(b"1.1", b"", True), (b"1.1", b"Close", False), (b"1.0", b"", False), (b"1.0", b"x, Keep-Alive", True)],
 )
 def test_connection_semantics(
-    model: str, start: Callable[..., Server], version: bytes, field: bytes, stays: bool
+    model: str, start: Callable[..., ServerProcess], version: bytes, field: bytes, stays_open: bool
 ) -> None:
     server = start(model, "--connection", "keep-alive", "--timeout", "0.5")
     request = b"GET / HTTP/%b\r\nHost: a\r\nConnection: %b\r\n\r\n" % (version, field)
     with server.connect() as client:
         client.sendall(request)
         answer = client.recv(4096)
-        assert header_of(answer, b"Connection") == (b"keep-alive" if stays else b"close")
-        if stays:
+        assert header_of(answer, b"Connection") == (b"keep-alive" if stays_open else b"close")
+        if stays_open:
             client.sendall(request)
             assert body_of(client.recv(4096)) == echo(request)
-        assert receive_all(client) == b""  # at once, or as an idle connection after the timeout
+        assert receive_all(client) == b""  # closed at once, or as idle after the timeout
     counts = server.stop()
-    assert counts["answered"] == 1 + stays
+    assert counts["answered"] == 1 + stays_open
     assert counts["timed_out"] == counts["dropped"] == counts["aborted"] == 0
 
 
-def test_keep_alive_is_off_by_default(served: Server) -> None:
+def test_keep_alive_is_off_by_default(served: ServerProcess) -> None:
     answer = served.ask(REQUEST.replace(b"\r\n\r\n", b"\r\nConnection: keep-alive\r\n\r\n"))
     assert header_of(answer, b"Connection") == b"close"
 
 
-def test_pipelined_requests_in_order(model: str, start: Callable[..., Server]) -> None:
+def test_pipelined_requests_in_order(model: str, start: Callable[..., ServerProcess]) -> None:
     server = start(model, "--connection", "keep-alive")
     requests = [b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % number for number in range(50)]
     requests.append(b"GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
@@ -212,17 +212,17 @@ def test_pipelined_requests_in_order(model: str, start: Callable[..., Server]) -
     assert (counts["accepted"], counts["answered"], counts["peak_connections"]) == (1, 51, 1)
 
 
-def test_pipelined_after_close_is_not_answered(served: Server) -> None:
+def test_pipelined_after_close_is_not_answered(served: ServerProcess) -> None:
     assert served.ask(REQUEST * 3).count(b"HTTP/1.1 200 OK") == 1
 
 
-def test_refusal_ends_a_kept_connection(model: str, start: Callable[..., Server]) -> None:
+def test_refusal_ends_a_kept_connection(model: str, start: Callable[..., ServerProcess]) -> None:
     server = start(model, "--connection", "keep-alive")
     answers = server.ask(REQUEST + b"nonsense\r\n\r\n" + REQUEST)
     assert re.findall(rb"HTTP/1.1 (\d+)", answers) == [b"200", b"400"]
 
 
-def test_log_of_requests(model: str, start: Callable[..., Server]) -> None:
+def test_log_of_requests(model: str, start: Callable[..., ServerProcess]) -> None:
     server = start(model, "--log-requests")
     server.ask()
     server.ask()
@@ -230,10 +230,10 @@ def test_log_of_requests(model: str, start: Callable[..., Server]) -> None:
     assert server.end()[2].count("GET / HTTP/1.1") == 2
 
 
-def test_cpu_is_burned(model: str, start: Callable[..., Server]) -> None:
+def test_cpu_is_burned(model: str, start: Callable[..., ServerProcess]) -> None:
     server = start(model, "--cpu-ms", "50")
     before = server.cpu_seconds()
     for _ in range(4):
         server.ask()
-    # Told in ticks of 10 ms, rounded down in each process that took part.
+    # /proc counts in ticks of 10 ms, rounded down for each process.
     wait_for(lambda: server.cpu_seconds() - before >= 0.15, 5)

@@ -1,4 +1,4 @@
-"""Nothing is left behind by many requests: descriptors, processes, threads, memory."""
+"""Many requests leave nothing behind: descriptors, processes, threads, memory."""
 
 from __future__ import annotations
 
@@ -13,84 +13,86 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.models.serving import REQUEST, Server, wait_for
+from tests.models.serving import REQUEST, ServerProcess, wait_for
 
 REQUESTS = 100_000
 REQUESTS_OF_FORKS = 20_000  # for the models with a process for each connection
 FORKS = ("fork", "process")
 CLIENTS = 32
-# Below this nothing can be told from the allocator's own ups and downs; 40 bytes lost in each request are 4 MB.
+# The allocator's own fluctuations stay below this; a leak of 40 bytes per request is 4 MB.
 MARGIN_KB = 3 * 1024
-PATIENCE_S = 240.0
+TIMEOUT_S = 240.0
 
 
-class Held(NamedTuple):
+class HeldResources(NamedTuple):
     """What the server and its children hold."""
 
     descriptors: int
     processes: int
     threads: int
-    memory_kb: int  # anonymous memory of all, that which is shared counted in each
+    memory_kb: int  # anonymous memory, summed over the processes; shared pages count once in each
 
 
-def held(server: Server) -> Held:
-    pids = family(server.pid)
-    return Held(
+def held_resources(server: ServerProcess) -> HeldResources:
+    pids = process_tree(server.pid)
+    return HeldResources(
         descriptors=sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in pids),
         processes=len(pids),
-        threads=sum(number(pid, "Threads") for pid in pids),
-        memory_kb=sum(number(pid, "RssAnon") for pid in pids),
+        threads=sum(status_field(pid, "Threads") for pid in pids),
+        memory_kb=sum(status_field(pid, "RssAnon") for pid in pids),
     )
 
 
-def family(pid: int) -> list[int]:
-    """This process and all that descend from it; zombies among them."""
+def process_tree(pid: int) -> list[int]:
+    """This process and all its descendants, zombies included."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
-    return [pid, *(each for child in children for each in family(int(child)))]
+    return [pid, *(each for child in children for each in process_tree(int(child)))]
 
 
-def number(pid: int, field: str) -> int:
-    """A field of /proc/PID/status; 0 where it is missing, as memory is of a process that has ended."""
+def status_field(pid: int, field: str) -> int:
+    """A number from /proc/PID/status; 0 where the field is missing, as memory is for a zombie."""
     for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
         if line.startswith(f"{field}:"):
             return int(line.split()[1])
     return 0
 
 
-def steady(server: Server, most: Held | None = None) -> Held:
-    """What is held once two looks agree and it is no more than `most`: the last threads and children end first."""
-    looks: list[Held] = []
+def steady(server: ServerProcess, most: HeldResources | None = None) -> HeldResources:
+    """The held resources once two readings agree and are at most `most`; the last threads and children end with a
+    delay.
+    """
+    readings: list[HeldResources] = []
 
     def agreed() -> bool:
-        with contextlib.suppress(OSError):  # a child ended while it was looked at
-            looks.append(held(server))
-        counts = [look[:3] for look in looks[-2:]]
+        with contextlib.suppress(OSError):  # a child ended while it was read
+            readings.append(held_resources(server))
+        counts = [reading[:3] for reading in readings[-2:]]
         return len(set(counts)) < len(counts) and (
             most is None or all(now <= before for now, before in zip(counts[-1], most[:3], strict=True))
         )
 
     wait_for(agreed)
-    return looks[-1]
+    return readings[-1]
 
 
 def ask_many(port: int, requests: int) -> None:
-    """So many requests, each on a connection of its own, CLIENTS at a time; every answer must be a 200."""
+    """Send this many requests, each on its own connection, CLIENTS at a time; every answer must be a 200."""
     epoll = select.epoll()
     clients: dict[int, socket.socket] = {}
     begun = done = 0
-    end = time.monotonic() + PATIENCE_S
+    end = time.monotonic() + TIMEOUT_S
     try:
         while done < requests:
-            assert time.monotonic() < end, f"{done} of {requests} requests in {PATIENCE_S} s"
+            assert time.monotonic() < end, f"{done} of {requests} requests in {TIMEOUT_S} s"
             while begun < requests and len(clients) < CLIENTS:
-                client = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
+                client = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S)
                 client.sendall(REQUEST)
                 clients[client.fileno()] = client
                 epoll.register(client, select.EPOLLIN)
                 begun += 1
             for fd, _ in epoll.poll(1.0):
                 with clients.pop(fd) as client:
-                    assert client.recv(4096).startswith(b"HTTP/1.1 200 ")  # a small answer comes in one piece
+                    assert client.recv(4096).startswith(b"HTTP/1.1 200 ")  # a small answer arrives in one piece
                     epoll.unregister(fd)
                     assert client.recv(4096) == b""
                 done += 1
@@ -101,8 +103,8 @@ def ask_many(port: int, requests: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(2 * PATIENCE_S)
-def test_nothing_leaks(model: str, start: Callable[..., Server]) -> None:
+@pytest.mark.timeout(2 * TIMEOUT_S)
+def test_nothing_leaks(model: str, start: Callable[..., ServerProcess]) -> None:
     server = start(model)
     requests = REQUESTS_OF_FORKS if model in FORKS else REQUESTS
     warm_up = requests // 10

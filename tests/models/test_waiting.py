@@ -21,10 +21,10 @@ from typing import Any
 import pytest
 
 from tests.models.serving import (
-    PATIENCE,
     REQUEST,
     ROOT,
-    Server,
+    TIMEOUT_S,
+    ServerProcess,
     balanced,
     body_of,
     echo,
@@ -33,21 +33,21 @@ from tests.models.serving import (
     wait_for,
 )
 
-Start = Callable[..., Server]
+Start = Callable[..., ServerProcess]
 
-FORKS = ("fork", "process")  # a process for each connection
-POOLS = ("prefork", "prefork-fdpass", "epoll-reuseport")  # of processes
+FORKS = ("fork", "process")  # one process per connection
+POOLS = ("prefork", "prefork-fdpass", "epoll-reuseport")  # pools of processes
 
 
 @pytest.fixture(autouse=True)
 def descriptors() -> None:
-    """The tests' own sockets."""
+    """Raise the test process's own limit, for its many sockets."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def ask_together(server: Server, clients: int) -> list[bytes]:
-    """One request each from clients that are all connected before the first one asks; '' where reset."""
+def ask_at_once(server: ServerProcess, clients: int) -> list[bytes]:
+    """One request each from clients that are all connected before the first one sends; b'' stands for a reset."""
     answers: dict[int, list[bytes]] = {}
     with selectors.DefaultSelector() as selector:
         socks = [server.connect() for _ in range(clients)]
@@ -59,7 +59,7 @@ def ask_together(server: Server, clients: int) -> list[bytes]:
                 sock.sendall(REQUEST)
             except OSError:
                 continue
-        end = time.monotonic() + 2 * PATIENCE
+        end = time.monotonic() + 2 * TIMEOUT_S
         while selector.get_map():
             assert time.monotonic() < end, f"{len(selector.get_map())} clients without an answer"
             for key, _ in selector.select(1):
@@ -82,7 +82,7 @@ def test_silent_client(model: str, start: Start) -> None:
         answer = server.ask()
         took = time.monotonic() - began
         assert body_of(answer) == echo(REQUEST)
-        if server.slots == 1:  # one at a time: the silent one is first, and has its timeout
+        if server.slots == 1:  # one client at a time: the silent one came first and has until its timeout
             assert 1.6 < took < 6
         else:
             assert took < 1.6
@@ -99,7 +99,7 @@ def test_trickling_client(model: str, start: Start) -> None:
         client.settimeout(0.1)
         ended = False
         while not ended:
-            assert time.monotonic() - began < 5, "a byte now and then kept the connection open"
+            assert time.monotonic() - began < 5, "single bytes kept the connection open"
             try:
                 client.send(b"G")
                 ended = client.recv(100) == b""
@@ -112,9 +112,9 @@ def test_trickling_client(model: str, start: Start) -> None:
 
 
 def test_2000_clients_at_once(model: str, start: Start) -> None:
-    """All are answered, or told that they are past a limit of the model, which is then no less than about 1000."""
+    """Each client is answered, or gets 503 for a limit of the model, which must be at least about 1000 clients."""
     server = start(model, "--timeout", "30")
-    answers = ask_together(server, 2000)
+    answers = ask_at_once(server, 2000)
     statuses = [status_of(answer) for answer in answers]
     refused = statuses.count(503)
     assert statuses.count(200) == 2000 - refused
@@ -125,34 +125,34 @@ def test_2000_clients_at_once(model: str, start: Start) -> None:
 
 
 def test_more_clients_than_the_queue_holds(model: str, start: Start) -> None:
-    """Those whom the kernel turned away while nobody accepted come again by themselves, and all are answered."""
+    """TCP retransmits the SYN of clients that a full accept queue dropped, so that all are answered."""
     backlog = 24
     server = start(model, "--backlog", str(backlog))
     wait_for(lambda: answers(server))
     with contextlib.ExitStack() as clients:
-        with standing_still(server):
-            socks = [clients.enter_context(socket.socket()) for _ in range((backlog + 9) * len(queues(server)))]
+        with all_stopped(server):
+            socks = [clients.enter_context(socket.socket()) for _ in range((backlog + 9) * len(accept_queues(server)))]
             for sock in socks:
                 sock.setblocking(False)
                 sock.connect_ex(("127.0.0.1", server.port))
-            wait_for(lambda: max(queues(server)) > backlog)
+            wait_for(lambda: max(accept_queues(server)) > backlog)
         for sock in socks:
             wait_for(lambda: connected(sock))  # noqa: B023 - called at once
-            sock.settimeout(PATIENCE)
+            sock.settimeout(TIMEOUT_S)
             sock.sendall(REQUEST)
         assert {status_of(receive_all(sock)) for sock in socks} == {200}
     assert server.stop()["answered"] == 1 + len(socks)
 
 
 @contextlib.contextmanager
-def standing_still(server: Server) -> Iterator[None]:
-    """The server first, which then forks no more."""
+def all_stopped(server: ServerProcess) -> Iterator[None]:
+    """Stop every process of the server by SIGSTOP: the parent first, which then forks no more."""
     stopped = []
 
     def stop(pid: int) -> None:
         os.kill(pid, signal.SIGSTOP)
         stopped.append(pid)
-        wait_for(lambda: state(pid) in "TZ")  # a fork that is under way ends first
+        wait_for(lambda: state(pid) in "TZ")  # a fork in progress is completed first
 
     try:
         stop(server.pid)
@@ -160,12 +160,12 @@ def standing_still(server: Server) -> Iterator[None]:
             stop(pid)
         yield
     finally:
-        for pid in reversed(stopped):  # the parent last: none of them is reaped before
+        for pid in reversed(stopped):  # the parent last, so that no child is reaped before
             os.kill(pid, signal.SIGCONT)
 
 
-def queues(server: Server) -> list[int]:
-    """Lengths of the accept queues of all sockets that listen on its port."""
+def accept_queues(server: ServerProcess) -> list[int]:
+    """Lengths of the accept queues of all sockets that listen on the server's port."""
     fields = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     return [
         int(at[4].partition(":")[2], 16) for at in fields if at[1].endswith(f":{server.port:04X}") and at[3] == "0A"
@@ -178,29 +178,29 @@ def connected(sock: socket.socket) -> bool:
     return bool(poller.poll(0))
 
 
-def test_waiting_for_the_database(model: str, start: Start) -> None:
+def test_wait_of_the_workload(model: str, start: Start) -> None:
     server = start(model, "--wait-ms", "300")
     began = time.monotonic()
-    assert all(ask_together(server, 6))
+    assert all(ask_at_once(server, 6))
     took = time.monotonic() - began
     assert took >= 0.3 * math.ceil(6 / server.slots)
     if server.slots > 1:
         assert took < 1.65
 
 
-class Load:
-    """Clients that ask again and again until the server is gone, each connection counted by its fate."""
+class LoadThreads:
+    """Client threads that ask again and again until the server is gone; counts answered and failed connections."""
 
-    def __init__(self, server: Server, clients: int) -> None:
+    def __init__(self, server: ServerProcess, clients: int) -> None:
         self.answered = self.failed = 0
         self.lock = threading.Lock()
-        self.over = False
+        self.finished = False
         self.threads = [threading.Thread(target=self._ask, args=(server,)) for _ in range(clients)]
         for thread in self.threads:
             thread.start()
 
-    def _ask(self, server: Server) -> None:
-        while not self.over:
+    def _ask(self, server: ServerProcess) -> None:
+        while not self.finished:
             try:
                 good = body_of(server.ask()) == echo(REQUEST)
             except OSError:
@@ -212,15 +212,15 @@ class Load:
                 return
 
     def end(self) -> None:
-        self.over = True
+        self.finished = True
         for thread in self.threads:
-            thread.join(PATIENCE)
+            thread.join(TIMEOUT_S)
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_signal_under_load(model: str, start: Start, signum: signal.Signals) -> None:
     server = start(model, "--wait-ms", "5")
-    load = Load(server, 8)
+    load = LoadThreads(server, 8)
     wait_for(lambda: load.answered > 20)
     server.signal(signum)
     status, counts, log = server.end()
@@ -245,7 +245,7 @@ def test_requests_in_flight_are_answered(model: str, start: Start) -> None:
     assert silent.recv(100) == b""
     status, counts, _ = server.end()
     assert status == 0
-    assert time.monotonic() - began < 3, "an idle client held the end up"
+    assert time.monotonic() - began < 3, "an idle client delayed the end"
     assert (counts["accepted"], counts["answered"], counts["aborted"]) == (6, 5, 1)
 
 
@@ -265,7 +265,7 @@ def server_answer(client: socket.socket) -> bytes:
     return receive_all(client)
 
 
-def test_deadline_ends_what_takes_too_long(model: str, start: Start) -> None:
+def test_drain_deadline(model: str, start: Start) -> None:
     server = start(model, "--wait-ms", "60000", "--drain", "0.3")
     with server.connect() as client:
         client.sendall(REQUEST)
@@ -288,7 +288,7 @@ def test_second_signal_ends_at_once(model: str, start: Start) -> None:
         children = server.children()
         server.signal()
         wait_for(lambda: refuses(server) or server.slots == 1)
-        wait_for(lambda: ended_by_signal(server))
+        wait_for(lambda: ended_after_another_signal(server))
         status, counts, _ = server.end()
         assert status == 128 + signal.SIGTERM
         assert balanced(counts)
@@ -306,8 +306,8 @@ def test_killed_server_leaves_no_child(name: str, start: Start) -> None:
         wait_for(lambda: not any(alive(pid) for pid in children), 3)
 
 
-def busy(server: Server) -> bool:
-    """The server has read all that was sent to it."""
+def busy(server: ServerProcess) -> bool:
+    """Whether the server has read everything that was sent to it."""
     hexport = f":{server.port:04X}"
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
@@ -316,7 +316,7 @@ def busy(server: Server) -> bool:
     return False
 
 
-def refuses(server: Server) -> bool:
+def refuses(server: ServerProcess) -> bool:
     try:
         server.connect().close()
     except OSError:
@@ -324,8 +324,10 @@ def refuses(server: Server) -> bool:
     return False
 
 
-def ended_by_signal(server: Server) -> bool:
-    """Signalled anew each time it is asked: two that come before the interpreter looks are one to it."""
+def ended_after_another_signal(server: ServerProcess) -> bool:
+    """Send the signal again and return whether the server has ended: Python merges two signals that arrive at almost
+    the same time into one.
+    """
     server.signal()
     return server.process.poll() is not None
 
@@ -335,7 +337,7 @@ def alive(pid: int) -> bool:
 
 
 def state(pid: int) -> str:
-    """The letter that proc(5) has for it; X where it is gone."""
+    """The process's state letter in proc(5); X where it is gone."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
@@ -343,16 +345,16 @@ def state(pid: int) -> str:
 
 
 def test_few_descriptors(model: str, start: Start) -> None:
-    """64 descriptors and 200 clients that say nothing: no spin, no end, and service afterwards."""
+    """64 descriptors and 200 silent clients: no busy loop, no exit, and service afterwards."""
     server = start(model, "--timeout", "4", nofile=64)
     assert server.ready["nofile"] == 64
     clients = [server.connect() for _ in range(200)]
     if server.slots == math.inf:
-        wait_for(lambda: starved(server))
+        wait_for(lambda: out_of_descriptors(server))
     before, began = server.cpu_seconds(), time.monotonic()
-    time.sleep(1.0)  # the window that is measured
+    time.sleep(1.0)  # the measured window
     used = (server.cpu_seconds() - before) / (time.monotonic() - began)
-    assert used < 0.3, f"{used:.0%} of a core to do nothing"
+    assert used < 0.3, f"{used:.0%} of a core while idle"
     for client in clients:
         client.close()
     wait_for(lambda: answers(server))
@@ -361,12 +363,12 @@ def test_few_descriptors(model: str, start: Start) -> None:
     assert balanced(counts)
 
 
-def starved(server: Server) -> bool:
-    """A process has as many descriptors in use as there can be, or so many children that no two pipes are left."""
+def out_of_descriptors(server: ServerProcess) -> bool:
+    """Whether a process uses nearly all its descriptors, or too many to open two more pipes for another child."""
     return any(len(os.listdir(f"/proc/{pid}/fd")) >= 60 for pid in (server.pid, *server.children()))
 
 
-def answers(server: Server) -> bool:
+def answers(server: ServerProcess) -> bool:
     try:
         return status_of(server.ask()) == 200
     except (OSError, IndexError):
@@ -375,12 +377,12 @@ def answers(server: Server) -> bool:
 
 def test_few_descriptors_all_answered(model: str, start: Start) -> None:
     server = start(model, nofile=64)
-    assert [status_of(answer) for answer in ask_together(server, 200)] == [200] * 200
+    assert [status_of(answer) for answer in ask_at_once(server, 200)] == [200] * 200
     assert server.stop()["answered"] == 200
 
 
 @pytest.mark.parametrize("name", ["select", "select-loop"])
-def test_select_beyond_its_set(name: str, start: Start) -> None:
+def test_select_beyond_fd_setsize(name: str, start: Start) -> None:
     server = start(name, "--timeout", "30")
     clients = [server.connect() for _ in range(1100)]
     refused = [client for client in clients if ended(client)]
@@ -393,28 +395,28 @@ def test_select_beyond_its_set(name: str, start: Start) -> None:
     server.signal()
     status, counts, log = server.end()
     assert status == 0
-    assert log.count("1024") == 1, "said once"
+    assert log.count("1024") == 1, "logged once"
     assert counts["refused"] >= len(refused)
     assert counts["peak_connections"] >= 1000
     assert balanced(counts)
 
 
 def ended(client: socket.socket) -> bool:
-    """Whether the server says 503 soon; the others in the set hear nothing."""
+    """Whether the server answers 503 soon; clients within the set get nothing, since they have sent nothing."""
     client.settimeout(0.002)
     try:
         return b"503" in receive_all(client)
     except TimeoutError:
         return False
     finally:
-        client.settimeout(PATIENCE)
+        client.settimeout(TIMEOUT_S)
 
 
 @pytest.mark.parametrize("name", FORKS)
 def test_no_zombie(name: str, start: Start) -> None:
     server = start(name)
-    ask_together(server, 20)
-    wait_for(lambda: not server.children())  # nobody connects meanwhile
+    ask_at_once(server, 20)
+    wait_for(lambda: not server.children())  # without a new connection
 
 
 @pytest.mark.parametrize("name", [*FORKS, *POOLS])
@@ -434,14 +436,14 @@ def test_a_child_that_is_killed_is_counted_and_replaced(name: str, start: Start)
     assert (counts["accepted"], counts["answered"], counts["aborted"]) == (2, 1, 1)
 
 
-def test_a_child_killed_with_a_client_that_it_has_not_taken(start: Start) -> None:
+def test_a_child_killed_before_it_received_its_client(start: Start) -> None:
     server = start("prefork-fdpass", "--processes", "1")
     wait_for(server.children)
     (child,) = server.children()
     os.kill(child, signal.SIGSTOP)
     with server.connect() as client:
         client.sendall(REQUEST)
-        wait_for(lambda: queues(server) == [0])
+        wait_for(lambda: accept_queues(server) == [0])
         os.kill(child, signal.SIGKILL)
         with contextlib.suppress(ConnectionResetError):
             assert client.recv(100) == b""
@@ -450,7 +452,7 @@ def test_a_child_killed_with_a_client_that_it_has_not_taken(start: Start) -> Non
     assert (counts["accepted"], counts["answered"], counts["aborted"]) == (2, 1, 1)
 
 
-def test_a_child_killed_when_it_has_just_said_that_it_is_free(start: Start) -> None:
+def test_a_child_killed_just_after_it_reported_free(start: Start) -> None:
     server = start("prefork-fdpass", "--processes", "2", "--wait-ms", "200")
     wait_for(lambda: len(server.children()) == 2)
     with server.connect() as client:
@@ -458,7 +460,7 @@ def test_a_child_killed_when_it_has_just_said_that_it_is_free(start: Start) -> N
         wait_for(lambda: busy(server))
         os.kill(server.pid, signal.SIGSTOP)
         assert body_of(receive_all(client)) == echo(REQUEST)
-    wait_for(lambda: all(state(pid) == "S" for pid in server.children()))  # the word is said
+    wait_for(lambda: all(state(pid) == "S" for pid in server.children()))  # the message has been sent
     for pid in server.children():
         os.kill(pid, signal.SIGKILL)
     wait_for(lambda: all(state(pid) == "Z" for pid in server.children()))
@@ -470,7 +472,7 @@ def test_a_child_killed_when_it_has_just_said_that_it_is_free(start: Start) -> N
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "servers", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE
+        [sys.executable, "-m", "servers", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT_S
     )
 
 
@@ -483,7 +485,7 @@ def test_port_in_use(model: str) -> None:
     assert done.stderr == f"servers: can't listen on 127.0.0.1 port {port}: Address already in use\n"
 
 
-def test_address_that_is_not_ours() -> None:
+def test_address_of_another_machine() -> None:
     done = command("single", "--host", "192.0.2.1", "--port", "0")
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
@@ -506,7 +508,7 @@ def test_address_that_is_not_ours() -> None:
         ("single", "extra"),
     ],
 )
-def test_mistakes_in_what_was_asked(arguments: tuple[str, ...]) -> None:
+def test_mistakes_in_the_arguments(arguments: tuple[str, ...]) -> None:
     done = command(*arguments)
     assert done.returncode == 2
     assert done.stdout == ""

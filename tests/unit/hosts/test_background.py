@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from analysis.read.background_rows import read_background
-from tests.models.serving import ROOT, Server
+from tests.models.serving import ROOT, ServerProcess
 
 PATIENCE_S = 20.0
 
@@ -66,11 +66,11 @@ def crowd(tmp_path: Path) -> Iterator[Start]:
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[..., Server]]:
-    started: list[Server] = []
+def serve() -> Iterator[Callable[..., ServerProcess]]:
+    started: list[ServerProcess] = []
 
-    def start(model: str, *options: str) -> Server:
-        started.append(Server(model, *options))
+    def start(model: str, *options: str) -> ServerProcess:
+        started.append(ServerProcess(model, *options))
         return started[-1]
 
     yield start
@@ -79,7 +79,7 @@ def serve() -> Iterator[Callable[..., Server]]:
 
 
 def test_idle_ones_are_answered_once_and_held_and_both_sides_count_the_same(
-    crowd: Start, serve: Callable[..., Server], tmp_path: Path
+    crowd: Start, serve: Callable[..., ServerProcess], tmp_path: Path
 ) -> None:
     server = serve("thread", "--connection", "keep-alive")
     beside = crowd(server.port, "--idle", "40")
@@ -95,7 +95,7 @@ def test_idle_ones_are_answered_once_and_held_and_both_sides_count_the_same(
 
 
 def test_slow_ones_come_back_when_the_server_has_had_enough_and_are_never_answered(
-    crowd: Start, serve: Callable[..., Server]
+    crowd: Start, serve: Callable[..., ServerProcess]
 ) -> None:
     server = serve("thread", "--timeout", "1.5")
     beside = crowd(server.port, "--slow", "5")
@@ -107,7 +107,7 @@ def test_slow_ones_come_back_when_the_server_has_had_enough_and_are_never_answer
     assert beside.total("slow", "answered") == 0
 
 
-def test_a_server_that_closes_after_each_answer_holds_none(crowd: Start, serve: Callable[..., Server]) -> None:
+def test_a_server_that_closes_after_each_answer_holds_none(crowd: Start, serve: Callable[..., ServerProcess]) -> None:
     server = serve("thread")
     beside = crowd(server.port, "--idle", "3")
     beside.until(lambda: beside.total("idle", "answered") == 3)

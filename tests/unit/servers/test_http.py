@@ -1,4 +1,4 @@
-"""The framing of requests, with h11 as the oracle: what it refuses, we refuse; what we take, we read as it does."""
+"""The HTTP framing against h11: what h11 refuses, we refuse; what we accept, we parse to the same values."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ FLAW = st.sampled_from(
 
 @st.composite
 def heads(draw: st.DrawFn) -> bytes:
-    """Heads that are right, or have one or two flaws."""
+    """Request heads that are valid, or have one or two flaws."""
     method = draw(st.sampled_from([b"GET"] * 5 + [b"HEAD", b"HEAD", b"POST", b"BREW"]))
     target = draw(st.sampled_from([b"/", b"*", b"http://a/", b"/?a=%20&b"]))
     version = draw(st.sampled_from([b"HTTP/1.1", b"HTTP/1.1", b"HTTP/1.0"]))
@@ -61,15 +61,15 @@ def heads(draw: st.DrawFn) -> bytes:
     return head if head.endswith(b"\r\n\r\n") else head + b"\r\n"
 
 
-def ours(head: bytes) -> Request | Refusal | None:
+def parse_ours(head: bytes) -> Request | Refusal | None:
     try:
         return parse(head)
     except Refusal as refusal:
         return refusal
 
 
-def theirs(head: bytes) -> h11.Request | None:
-    """h11's reading, or None where it refuses or waits for more."""
+def parse_h11(head: bytes) -> h11.Request | None:
+    """h11's request, or None where it refuses or waits for more bytes."""
     connection = h11.Connection(h11.SERVER)
     connection.receive_data(head)
     try:
@@ -83,37 +83,37 @@ def theirs(head: bytes) -> h11.Request | None:
 @given(heads())
 @example(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 @example(b"GET / HTTP/1.1\r\nHost: a\r\nX: \t b \t\r\n\r\n")
-def test_what_we_take_h11_reads_alike(head: bytes) -> None:
-    mine = ours(head)
-    if not isinstance(mine, Request):
+def test_accepted_requests_parse_as_in_h11(head: bytes) -> None:
+    parsed = parse_ours(head)
+    if not isinstance(parsed, Request):
         return
-    other = theirs(head)
-    assert other is not None, "h11 refuses what we take"
-    assert (mine.method, mine.target) == (other.method, other.target)
-    assert mine.size == len(mine.head) == len(head)
-    fields = dict(other.headers)
-    assert mine.bodied == (int(fields.get(b"content-length", b"0")) > 0)
+    expected = parse_h11(head)
+    assert expected is not None, "h11 refuses what we accept"
+    assert (parsed.method, parsed.target) == (expected.method, expected.target)
+    assert parsed.size == len(parsed.head) == len(head)
+    fields = dict(expected.headers)
+    assert parsed.has_body == (int(fields.get(b"content-length", b"0")) > 0)
     options = [word.strip().lower() for word in fields.get(b"connection", b"").split(b",")]
-    if len([name for name, _ in other.headers if name == b"connection"]) <= 1:
-        assert mine.persistent == (
-            b"close" not in options and (other.http_version == b"1.1" or b"keep-alive" in options)
+    if len([name for name, _ in expected.headers if name == b"connection"]) <= 1:
+        assert parsed.persistent == (
+            b"close" not in options and (expected.http_version == b"1.1" or b"keep-alive" in options)
         )
 
 
 @settings(max_examples=300, deadline=None)
 @given(heads())
-def test_what_h11_takes_we_refuse_for_a_reason(head: bytes) -> None:
-    """We are stricter than h11 where the rules at the top of the module say so, and nowhere else."""
-    if theirs(head) is None:
-        assert not isinstance(ours(head), Request)
+def test_stricter_than_h11_only_where_documented(head: bytes) -> None:
+    """We refuse more than h11 only where the docstring of servers.core.http gives a rule for it."""
+    if parse_h11(head) is None:
+        assert not isinstance(parse_ours(head), Request)
         return
-    mine = ours(head)
-    if isinstance(mine, Request):
+    parsed = parse_ours(head)
+    if isinstance(parsed, Request):
         return
     lowered = head.lower()
-    assert isinstance(mine, Refusal)
+    assert isinstance(parsed, Refusal)
     assert (
-        mine.status in (405, 413, 501, 505)
+        parsed.status in (405, 413, 501, 505)
         or b"\n" in head.replace(b"\r\n", b"")  # bare LF
         or b"\n " in head  # obs-fold
         or any((byte < 32 and byte not in b"\t\r\n") or byte == 127 for byte in head)
@@ -121,14 +121,16 @@ def test_what_h11_takes_we_refuse_for_a_reason(head: bytes) -> None:
         or b"5, 5" in head
         or b"9" * 30 in head
         or b"transfer-encoding" in lowered
-    ), (head, mine.why)
+    ), (head, parsed.why)
 
 
 @settings(max_examples=200, deadline=None)
 @given(heads(), st.binary(max_size=20), st.data())
-def test_cutting_changes_nothing(head: bytes, rest: bytes, data: st.DataObject) -> None:
-    """A part of a head is never a request, and what follows a request doesn't change it."""
-    whole = ours(head)
+def test_a_cut_head_is_no_request_and_following_bytes_change_nothing(
+    head: bytes, rest: bytes, data: st.DataObject
+) -> None:
+    """A part of a head is never a request, and the bytes that follow a request don't change it."""
+    whole = parse_ours(head)
     if not isinstance(whole, Request):
         return
     cut = data.draw(st.integers(0, len(head) - 1))
@@ -138,8 +140,8 @@ def test_cutting_changes_nothing(head: bytes, rest: bytes, data: st.DataObject) 
 
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=60))
-def test_any_bytes_are_read_refused_or_not_yet_whole(junk: bytes) -> None:
-    assert isinstance(ours(junk), (Request, Refusal, type(None)))
+def test_any_bytes_give_a_request_a_refusal_or_none(junk: bytes) -> None:
+    assert isinstance(parse_ours(junk), (Request, Refusal, type(None)))
 
 
 def test_bare_line_feed_is_refused_before_the_head_ends() -> None:
@@ -149,7 +151,7 @@ def test_bare_line_feed_is_refused_before_the_head_ends() -> None:
     assert parse(b"GET / HTTP/1.1\r") is None
 
 
-def test_limit_of_the_head() -> None:
+def test_limit_of_the_head_size() -> None:
     start = b"GET / HTTP/1.1\r\nHost: a\r\nX: "
     largest = start + b"x" * (MAX_HEAD - len(start) - 4) + b"\r\n\r\n"
     request = parse(largest)
@@ -170,7 +172,7 @@ def test_one_empty_line_before_the_request_is_skipped() -> None:
 
 
 @pytest.mark.parametrize("status", [400, 405, 413, 431, 501, 505])
-def test_answers_are_what_h11_reads(status: int) -> None:
+def test_h11_parses_refusals(status: int) -> None:
     connection = h11.Connection(h11.CLIENT)
     connection.send(h11.Request(method="GET", target="/", headers=[("Host", "a")]))
     connection.send(h11.EndOfMessage())
@@ -183,7 +185,7 @@ def test_answers_are_what_h11_reads(status: int) -> None:
     assert (b"connection", b"close") in list(answer.headers)
 
 
-def test_head_only_keeps_the_length() -> None:
+def test_head_only_keeps_the_content_length() -> None:
     full, bare = encode(200, b"body", persistent=True), encode(200, b"body", persistent=True, head_only=True)
     assert full == bare + b"body"
     assert b"\r\nConnection: keep-alive\r\n\r\n" in bare

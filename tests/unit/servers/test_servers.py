@@ -1,4 +1,4 @@
-"""The parts of the servers that a real shortage would test too rarely: starting again, and counting across forks."""
+"""Parts of the servers for which a real shortage would occur too rarely: retried starts, and counting across forks."""
 
 from __future__ import annotations
 
@@ -14,68 +14,68 @@ from collections.abc import Callable
 import pytest
 
 from servers.core import listener as listening
-from servers.core.app import Handle, Work, burn, escape
+from servers.core.app import Application, AppSettings, burn, escape
 from servers.core.counts import Counts, Ending
-from servers.core.listener import persist
+from servers.core.listener import retry_start
 from servers.core.model import load, measured, names
-from servers.process import Children
+from servers.process import MultiprocessingChildren
 
 
 @pytest.fixture(autouse=True)
-def no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listening, "REST", 0.001)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "PAUSE_S", 0.001)
 
 
 def failing(*errors: Exception) -> tuple[Callable[[], None], list[Exception]]:
-    left = list(errors)
+    remaining = list(errors)
 
     def start() -> None:
-        if left:
-            raise left.pop(0)
+        if remaining:
+            raise remaining.pop(0)
 
-    return start, left
+    return start, remaining
 
 
-def test_persist_tries_until_there_is_room() -> None:
-    start, left = failing(
+def test_retry_start_tries_until_there_is_room() -> None:
+    start, remaining = failing(
         RuntimeError("can't start new thread"), OSError(errno.EAGAIN, "fork"), OSError(errno.EMFILE, "pipe")
     )
-    rests: list[int] = []
-    persist(start, meanwhile=lambda: rests.append(1))
-    assert not left
-    assert len(rests) == 3
+    pauses: list[int] = []
+    retry_start(start, during_pause=lambda: pauses.append(1))
+    assert not remaining
+    assert len(pauses) == 3
 
 
-def test_persist_lets_other_errors_through() -> None:
+def test_retry_start_raises_other_errors() -> None:
     start, _ = failing(OSError(errno.EPERM, "no"))
     with pytest.raises(PermissionError):
-        persist(start)
+        retry_start(start)
 
 
-def test_fork_that_fails_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    """multiprocessing leaves two pipes open there; without care a shortage of processes becomes one of descriptors."""
-    handle = Handle(Work(), timeout=1, keep_alive=False)
-    children = Children(handle)
+def test_failed_fork_leaves_no_descriptor_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """multiprocessing leaves two pipes open then, so that a shortage of processes would become one of descriptors."""
+    handle = Application(AppSettings(), timeout=1, keep_alive=False)
+    children = MultiprocessingChildren(handle)
     ours, theirs = socket.socketpair()
     before = os.listdir("/proc/self/fd")
-    tries = []
+    attempts = []
     fork = os.fork
 
-    def short() -> int:
-        tries.append(1)
-        if len(tries) < 5:
+    def failing_fork() -> int:
+        attempts.append(1)
+        if len(attempts) < 5:
             raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
         assert len(os.listdir("/proc/self/fd")) == len(before) + 4
         return fork()
 
-    monkeypatch.setattr(os, "fork", short)
+    monkeypatch.setattr(os, "fork", failing_fork)
     handle.counts.opened()
     with ours:
         children.start(theirs)
         ours.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         assert ours.recv(100).startswith(b"HTTP/1.1 200")
     children.wait()
-    assert len(tries) == 5
+    assert len(attempts) == 5
     assert handle.counts.report()["answered"] == 1
     assert handle.counts.open == 0
 
@@ -98,37 +98,37 @@ def test_counts_of_many_threads_are_exact() -> None:
     assert counts.open == 0
 
 
-def test_rows_lent_to_children_add_up_and_come_back() -> None:
+def test_rows_lent_to_children_are_added_and_reused() -> None:
     counts = Counts()
     for _ in range(3):
-        rows = [counts.lend() for _ in range(4)]
+        rows = [counts.lend_row() for _ in range(4)]
         assert sorted(rows) == [1, 2, 3, 4]
         for row in rows:
             counts.opened()
             pid = os.fork()
             if pid == 0:
-                counts.use(row)
+                counts.use_row(row)
                 counts.closed(Ending.DROPPED) if row == 1 else counts.finished(200)
                 os._exit(0)
             os.waitpid(pid, 0)
         assert counts.open == 0
         for row in rows:
-            counts.take_back(row)
+            counts.return_row(row)
     report = counts.report()
     assert (report["accepted"], report["answered"], report["dropped"]) == (12, 9, 3)
     assert report["peak_connections"] == 4
 
 
-def test_a_child_that_comes_up_while_its_parent_is_told_to_stop_knows_it() -> None:
-    """Signals that reach a child before Python is up in it are lost, so that it has to look for itself."""
+def test_a_child_forked_during_the_signal_stops_too() -> None:
+    """Pending signals are not inherited across fork, so the child has to read the shared flag."""
     script = """
 import os, signal
-from servers.core.app import Handle, Work
+from servers.core.app import Application, AppSettings
 from servers.core.runner import Stopper
 
 reading, writing = os.pipe()
-os.register_at_fork(after_in_child=lambda: os.read(reading, 1))  # comes before the Stopper's own
-handle = Handle(Work(), timeout=1, keep_alive=False)
+os.register_at_fork(after_in_child=lambda: os.read(reading, 1))  # runs before the Stopper's own
+handle = Application(AppSettings(), timeout=1, keep_alive=False)
 stopper = Stopper(handle, 60)
 stopper.install()
 if child := os.fork():
@@ -140,13 +140,13 @@ os._exit(0 if handle.stopping else 9)
     assert subprocess.run([sys.executable, "-c", script], timeout=30, check=False).returncode == 0
 
 
-def test_what_is_open_at_the_end_is_aborted() -> None:
+def test_open_connections_count_as_aborted_at_the_end() -> None:
     counts = Counts()
     counts.opened()
     assert counts.report()["aborted"] == 1
 
 
-def test_every_file_is_a_model_of_its_name() -> None:
+def test_every_file_declares_a_model_of_its_name() -> None:
     for name in names():
         module = load(name)
         assert module.MODEL.name == name
