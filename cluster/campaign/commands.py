@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cluster.hosts.inventory import LOOPBACK, HostEntry
-from servers.core.runner import BACKLOG
+from servers.core.runner import BACKLOG, TIMEOUT_S
 from study.layout import RunFiles
 from study.models import needs
 from study.plan import Plan
@@ -63,7 +63,7 @@ def bystanders(python: str, plan: Plan, of: Server, target: HostEntry, out: Path
     """The clients beside the load, on one load host."""
     where = ("--host", target.address, "--port", str(plan.port), "--timeout", str(plan.timeout), "--out", str(out))
     asked = ("--method", of.method, "--path", of.path, "--status", str(of.status))
-    many = ("--idle", str(plan.idle_connections), "--slow", str(plan.slow_clients))
+    many = ("--keep-alive", str(TIMEOUT_S), "--idle", str(plan.idle_connections), "--slow", str(plan.slow_clients))
     return (python, "-m", "cluster.remote.background", *where, *asked, *many)
 
 

@@ -1,17 +1,17 @@
-"""The master's side: walk the plan's steps, name the phases, keep the ledger.
+"""The master's side of a run: go through the plan's steps, send the phases to the workers, write the ledger.
 
-Locust's `tick` may block, so a step is held where it is written, in a straight line: ramp until the workers say
-that every user runs, settle, measure, next. A slow ramp makes a step late, never skipped. Each phase begins on a
-worker when the master's message reaches it, and is as long as that worker's own clock says.
+Locust calls `tick` for the next number of users and lets it block, so a step is written as a straight line: ramp until
+the workers report that every user runs, settle, measure, next. A slow ramp makes a step later; no step is skipped. Each
+phase begins on a worker when the master's message reaches it, and its length is by that worker's own clock.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any, TextIO
 
 import gevent
@@ -19,64 +19,67 @@ from locust import LoadTestShape
 from locust.env import Environment
 
 from cluster.engine.recorder import Phase, now
-from study.formats.json_files import FORMAT, made_by, write_json
+from study.formats.json_files import write_json
+from study.formats.ledger_jsonl import EndRecord, LedgerHeader, LedgerLine, LostRecord, PhaseRecord, ledger_line
+from study.formats.live_json import LiveFigures
 from study.layout import RunFiles
 from study.plan import AUTO_MEASURE_S, AUTO_MOST_S, AUTO_SETTLE_S, Plan, Step
+from study.reading import parse_as
 
-ENTER, FINISH, RECORD = (
-    "study_enter",
-    "study_finish",
-    "study_record",
-)  # messages of ours on Locust's own connection
+ENTER, FINISH, RECORD = "study_enter", "study_finish", "study_record"
+"""This project's messages on Locust's connection between master and workers."""
 
-RAMP_GRACE_S = 120.0  # beyond users / spawn_rate; then the step is measured with the users that there are, and says so
+RAMP_GRACE_S = 120.0  # for all users to run; after that the step is measured with those that do, and an error is logged
 RECORD_WAIT_S = 10.0
-STATS_WAIT_S = 2.5  # Locust's last reports reach its CSV files: report and row interval of 1 s; closing them flushes
+STATS_WAIT_S = 2.5  # until Locust's last reports are in its CSV files: reports and rows have intervals of 1 s
 
 log = logging.getLogger(__name__)
 
 
-class Ledger:
-    """ledger.jsonl, one line a record, in the order in which they come. The format is in docs/results.md."""
+class LedgerWriter:
+    """Writes ledger.jsonl, one line a record, in the order in which they come."""
 
     def __init__(self, stream: TextIO, workers: tuple[str, ...]) -> None:
+        """`workers` are the names of all workers that the run begins with."""
         self._stream = stream
         self.workers = workers
-        self._here: set[tuple[int, str, str]] = set()
-        self._write({"record": "header", "format": FORMAT, "made_by": made_by(), "workers": list(workers)})
+        self._received: set[tuple[int, str, str]] = set()
+        self._write(LedgerHeader(workers=workers))
 
-    def add(self, record: dict[str, Any]) -> None:
-        """A worker's record of a finished phase, written as it came; late ones too."""
-        self._here.add((record["step"], record["phase"], record["worker"]))
+    def add(self, message: dict[str, Any]) -> None:
+        """Write a worker's record of a finished phase, also a late one. Raises FormatError for anything else."""
+        record = parse_as(PhaseRecord, message, "a worker's message")
+        self._received.add((record.step, record.phase, record.worker))
         self._write(record)
 
     def missing(self, phase: Phase) -> list[str]:
         """Workers whose record of the phase has not come."""
-        return [name for name in self.workers if (phase.step, phase.phase, name) not in self._here]
+        return [name for name in self.workers if (phase.step, phase.phase, name) not in self._received]
 
     def wait(self, phase: Phase) -> None:
-        """Until every worker's record is here; after RECORD_WAIT_S the missing ones are written as lost."""
+        """Wait for every worker's record; after RECORD_WAIT_S write the missing ones as lost."""
         until = now() + RECORD_WAIT_S
         while self.missing(phase) and now() < until:
             gevent.sleep(0.05)
         for worker in self.missing(phase):
             log.error("no record of %s, step %d, from worker %s: lost", phase.phase, phase.step, worker)
-            self._write({"record": "lost", "step": phase.step, "phase": phase.phase, "worker": worker})
+            self._write(LostRecord(step=phase.step, phase=phase.phase, worker=worker))
 
     def end(self) -> None:
-        """The run was walked to its end."""
-        self._write({"record": "end"})
+        """Write that all steps were run."""
+        self._write(EndRecord())
         os.fsync(self._stream.fileno())
 
-    def _write(self, record: dict[str, Any]) -> None:
-        self._stream.write(json.dumps(record, separators=(",", ":")) + "\n")
+    def _write(self, record: LedgerLine) -> None:
+        self._stream.write(ledger_line(record))
         self._stream.flush()
 
 
 class Ladder(LoadTestShape):
-    """Locust's shape, on the master. `prepare` hands it the plan and the ledger before the first tick."""
+    """Locust's shape, on the master. `prepare` must be called before the first tick."""
 
-    def prepare(self, environment: Environment, plan: Plan, files: RunFiles, ledger: Ledger) -> None:
+    def prepare(self, environment: Environment, plan: Plan, files: RunFiles, ledger: LedgerWriter) -> None:
+        """Set what the shape needs, since Locust constructs it without arguments, and start writing live.json."""
         self._environment = environment
         self._plan = plan
         self._files = files
@@ -88,7 +91,10 @@ class Ladder(LoadTestShape):
         gevent.spawn(self._show)
 
     def tick(self) -> tuple[int, float] | None:
-        """Hold the step whose users Locust has just started, then name the next; None after the last."""
+        """Run the step whose users Locust has just started, then return the next one's; None after the last.
+
+        Returns users and spawn rate (1/s).
+        """
         if self._step is not None:
             self._await_users(self._step)
             self._enter("settle")
@@ -110,11 +116,12 @@ class Ladder(LoadTestShape):
             log.error("step %d wants %d users, the workers report %d", step.number, step.users, self._running())
 
     def _running(self) -> int:
+        """Users that the workers report."""
         runner = self._environment.runner
         return runner.user_count if runner is not None else 0
 
     def _seconds(self, planned: float | str, least: float, cycles: float) -> float:
-        """A phase's length: as planned, or for "auto" long enough for so many requests of every user."""
+        """A phase's length in s: as planned, or for "auto" long enough for `cycles` requests of every user."""
         if not isinstance(planned, str):
             return planned
         rate = self._environment.stats.total.current_rps
@@ -129,12 +136,12 @@ class Ladder(LoadTestShape):
         self._send(ENTER, vars(self._phase))
 
     def _close(self) -> None:
-        """The open phase ends with the next message; its records are waited for beside the run, not in its way."""
+        """The open phase ends with the next message; a greenlet of its own waits for its records."""
         if self._phase is not None:
             self._waits.spawn(self._ledger.wait, self._phase)
 
     def _finish(self) -> None:
-        """Let every user end its request and stop, then wait for the last records and for Locust's CSV files."""
+        """Have every user end its request and stop, then wait for the last records and for Locust's CSV files."""
         last = self._phase
         assert last is not None
         self._close()
@@ -157,14 +164,16 @@ class Ladder(LoadTestShape):
         self._environment.runner.send_message(message, data)
 
     def _show(self) -> None:
-        """Once a second, what the person at the keyboard sees; from Locust's own running figures."""
+        """Write live.json once a second, from Locust's own running figures."""
         while True:
             total = self._environment.stats.total
-            phase = vars(self._phase) if self._phase else {}
-            figures = {
-                "rps": total.current_rps,
-                "requests": total.num_requests,
-                "failures": total.num_failures,
-            }
-            write_json(self._files.live, {"time": time.time(), **phase, "running": self._running(), **figures})
+            figures = LiveFigures(
+                time=time.time(),
+                **(vars(self._phase) if self._phase else {}),
+                running=self._running(),
+                rps=total.current_rps,
+                requests=total.num_requests,
+                failures=total.num_failures,
+            )
+            write_json(self._files.live, asdict(figures))
             gevent.sleep(1.0)

@@ -1,24 +1,24 @@
-"""A Locust user that costs the load generator little (`client = "lean"`): bare sockets on the hub's own watchers.
+"""A Locust user that uses little CPU (`client = "lean"`): bare sockets on the watchers of gevent's hub.
 
-What it does for each request is what a browser's first GET does, and no more: connect (or reuse), send, wait until the
-socket is readable, judge the answer. What makes it cheap, and why each is sound:
+For each request it does what a browser's first GET does, and no more: connect (or reuse), send, wait until the socket
+is readable, check the response. Why it is cheap, and why each shortcut is sound:
 
-- The server's name is looked up once a worker. A request that was sent is never sent again.
-- It sends straight after `connect`, without waiting: on loopback the connection stands by then. Elsewhere the first
-  attempt says "not yet", and the socket is waited for.
-- One deadline for the whole request, connection included, kept by one sweep a worker over the requests in flight, which
-  the recorder has in order of start; no timer is made for a request. An answer that comes after it is a failure too.
-- An answer that equals the last good one byte for byte (the Date field changes once a second) is as good as that one.
-- Without think time, all answers that are there are read before anything is sent: see `_think`.
-- Its one task never returns: Locust's choosing, queueing and dispatching of a task for each request is left out.
+- The server's name is looked up once a worker. A request is never sent twice.
+- It sends immediately after `connect`, without waiting: on loopback the connection is established by then. Elsewhere
+  the first attempt fails with EAGAIN, and it waits until the socket is writable.
+- The deadline of a request, connection included, is enforced by one sweep a worker over the requests in flight, which
+  the recorder has in order of start; there is no timer per request. A response after the deadline is a failure too.
+- A response that equals the last good one byte for byte (the Date field changes once a second) isn't parsed again.
+- Without think time, all responses that have arrived are read before anything is sent: see `_think`.
+- Its one task never returns, so that Locust doesn't choose, queue and dispatch a task for each request.
 
-After `Connection: close` the server should close first, or the client's few ports fill up with TIME_WAIT. Mostly the
-end lies behind the answer already; where it doesn't, the connection is left to `Parting` and the user goes on.
+After `Connection: close` the server should close first, or the client's ports fill up with TIME_WAIT. Usually the
+server's FIN has arrived with the response; if not, `LingeringClose` keeps the connection and the user continues.
 """
 
 from __future__ import annotations
 
-import _socket  # socket.socket without the layers that Python and gevent put around it: half the cost of a new one
+import _socket  # without the layers of Python's and gevent's socket.socket, a new socket costs half
 import errno
 import os
 import sys
@@ -32,23 +32,23 @@ from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST
 
 from cluster.engine.recorder import now
 from cluster.engine.users import Recorded
-from cluster.remote.http_message import Answer, Reply, request_bytes
+from cluster.remote.http_message import ResponseOutcome, ResponseParser, request_bytes
 
 SWEEP_S = 0.05
-PART_S = 1.0  # how long the server may take to close first
+LINGER_S = 1.0  # how long the server may take to close first
 RECEIVE = 64 * 1024
-READ, WRITE = 1, 2  # libev's names for what a watcher watches for
+READ, WRITE = 1, 2  # libev's events
 
 LATE = "no answer in time"
 _OWN_LIMITS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
 
 
 class RequestFailed(Exception):
-    """For Locust's statistics, which count failures by this text: so it has no figures of one request in it."""
+    """For Locust's statistics, which count failures by this text: it must not have figures of the single request."""
 
 
-def failed(error: OSError) -> Answer:
-    """A failure by the socket's own word."""
+def failed(error: OSError) -> ResponseOutcome:
+    """The outcome of a request that ended with an error of the socket."""
     text = os.strerror(error.errno) if error.errno else str(error)
     if isinstance(error, TimeoutError):
         kind = "timed-out"
@@ -60,22 +60,22 @@ def failed(error: OSError) -> Answer:
         kind = "other"
         if error.errno in _OWN_LIMITS:
             text = f"the load generator's own limit: {text}"
-    return Answer(kind, text, 0, False)
+    return ResponseOutcome(kind, text, 0, False)
 
 
-class Parting:
-    """Connections that were answered and that the server has yet to close. One for each worker."""
+class LingeringClose:
+    """Connections whose response is complete and that the server has yet to close. One for each worker."""
 
     def __init__(self) -> None:
-        self._open: dict[Any, tuple[_socket.socket, float]] = {}  # by watcher, in order of time
+        self._open: dict[Any, tuple[_socket.socket, float]] = {}  # connection and time by watcher, in order of time
 
     def take(self, connection: _socket.socket, watcher: Any) -> None:
-        """Close the connection when the server has, or after PART_S. `watcher` must watch it, and not be started."""
+        """Close the connection when the server has, or after LINGER_S. `watcher` is that connection's, and stopped."""
         self._open[watcher] = (connection, now())
         watcher.start(self._close, watcher)
 
     def sweep(self, before: float) -> None:
-        """Close those that came before that moment."""
+        """Close the connections that were taken before that moment."""
         for watcher in [watcher for watcher, (_, since) in self._open.items() if since < before]:
             self._close(watcher)
 
@@ -86,15 +86,15 @@ class Parting:
 
 
 class LeanUser(Recorded):
-    """One request, think, again. `prepare` is called once a worker, before the first user starts."""
+    """Request and think in turn. `prepare` must be called once a worker, before the first user starts."""
 
     _family: ClassVar[int]
     _address: ClassVar[Any]
     _request: ClassVar[bytes]
-    _parting: ClassVar[Parting]
+    _lingering: ClassVar[LingeringClose]
     _sweeper: ClassVar[Any]
-    _good: ClassVar[tuple[bytes | None, Answer]] = (None, Answer(None, "", 0, False))
-    """The last good answer that came in one piece, and what it was worth."""
+    _good: ClassVar[tuple[bytes | None, ResponseOutcome]] = (None, ResponseOutcome(None, "", 0, False))
+    """The last good response that came in one piece, and its outcome."""
 
     _connection: _socket.socket | None = None
     _watcher: Any = None
@@ -107,12 +107,12 @@ class LeanUser(Recorded):
             sys.exit(f"--host {host}: http://NAME:PORT is wanted")
         port = url.port or 80
         try:
-            found = _socket.getaddrinfo(url.hostname, port, 0, _socket.SOCK_STREAM)
+            addresses = _socket.getaddrinfo(url.hostname, port, 0, _socket.SOCK_STREAM)
         except _socket.gaierror as error:
             sys.exit(f"--host {host}: {error}")
-        cls._family, _, _, _, cls._address = found[0]  # the servers listen on a name's first address, too
+        cls._family, _, _, _, cls._address = addresses[0]  # servers, too, use a name's first address
         cls._request = request_bytes(url.hostname, port, cls.keep_alive, cls.method, cls.path)
-        cls._parting = Parting()
+        cls._lingering = LingeringClose()
         cls._sweeper = get_hub().loop.timer(SWEEP_S, SWEEP_S)
         cls._sweeper.start(cls._sweep)
         return cls._request
@@ -120,9 +120,9 @@ class LeanUser(Recorded):
     @classmethod
     def _sweep(cls) -> None:
         at = now()
-        cls._parting.sweep(at - PART_S)
+        cls._lingering.sweep(at - LINGER_S)
         for user in cls.recorder.begun_before(at - cls.timeout):
-            # A user with a request in flight waits in `_readable` or `_writable` and nowhere else.
+            # A user with a request in flight waits only in `_readable` or `_writable`.
             user._running.throw(TimeoutError(LATE))
 
     @task
@@ -142,27 +142,27 @@ class LeanUser(Recorded):
             self._close()
 
     def _get(self) -> None:
-        """One request from its beginning to its entry in the records. Leaves a connection only for the next one."""
+        """One request, recorded. Leaves a connection open only if the next request can use it."""
         began = self.woke()
         self.recorder.begin(self, began)
         try:
             answer = self._exchange()
             at = now()
             if at - began > self.timeout:
-                answer = Answer("timed-out", LATE, answer.size, False)
+                answer = ResponseOutcome("timed-out", LATE, answer.size, False)
         except OSError as error:
             at = now()
             self._close()
             answer = failed(error)
         except GreenletExit:
             self._close()
-            self._record(now(), Answer("aborted", "the user was ended", 0, False))
+            self._record(now(), ResponseOutcome("aborted", "the user was ended", 0, False))
             raise
         self._record(at, answer)
         if not self.keep_alive or not answer.persistent:
-            self._part(answer)
+            self._close_after_response(answer)
 
-    def _record(self, at: float, answer: Answer) -> None:
+    def _record(self, at: float, answer: ResponseOutcome) -> None:
         kind, text, size, _ = answer
         if kind is None:
             elapsed = self.recorder.success(self, at, size)
@@ -179,7 +179,7 @@ class LeanUser(Recorded):
             context={},
         )
 
-    def _exchange(self) -> Answer:
+    def _exchange(self) -> ResponseOutcome:
         connection = self._connection
         if connection is not None and self.think[1] > 0 and not self._idle(connection):
             self._close()
@@ -193,20 +193,20 @@ class LeanUser(Recorded):
         known, answer = LeanUser._good
         if data == known:
             return answer
-        reply = Reply(self.body, self.status, bodiless=self.method == "HEAD")
+        parser = ResponseParser(self.body, self.status, bodiless=self.method == "HEAD")
         while data:
-            came = reply.feed(data)
+            came = parser.feed(data)
             if came is not None:
                 if came.kind is None:
                     LeanUser._good = (data, came)
                 return came
             self._readable()
             data = connection.recv(RECEIVE)
-        return reply.end()
+        return parser.end()
 
     def _connect(self) -> _socket.socket:
         connection = self._connection = _socket.socket(self._family, _socket.SOCK_STREAM | _socket.SOCK_NONBLOCK)
-        if self.keep_alive:  # a connection's first segment is never held back, and without it there is no second
+        if self.keep_alive:  # Nagle's algorithm never delays a connection's first segment; otherwise there is only one
             connection.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
         error = connection.connect_ex(self._address)
         if error not in (0, errno.EINPROGRESS):
@@ -237,7 +237,7 @@ class LeanUser(Recorded):
             self._watcher.events = READ
 
     def _idle(self, connection: _socket.socket) -> bool:
-        """Whether a connection that was kept open is still open, and nothing has come that nobody asked for."""
+        """Whether a connection that was kept open is still open, and nothing has arrived on it."""
         try:
             connection.recv(1, _socket.MSG_PEEK)
         except BlockingIOError:
@@ -246,28 +246,28 @@ class LeanUser(Recorded):
             pass
         return False
 
-    def _part(self, answer: Answer) -> None:
-        """End an answered connection that carries no other request, the server first if it will."""
+    def _close_after_response(self, answer: ResponseOutcome) -> None:
+        """Close a connection after its last response, the server first if it does so within LINGER_S."""
         connection = self._connection
         if connection is None:
             return
         try:
-            connection.recv(1)  # mostly the end, which came with the answer
+            connection.recv(1)  # usually the FIN, which arrived with the response
         except BlockingIOError:
             if not answer.persistent:
-                self._parting.take(connection, self._watcher)
+                self._lingering.take(connection, self._watcher)
                 self._connection = self._watcher = None
                 return
         except OSError:
             pass
-        connection.close()  # whose watcher was stopped when the answer came
+        connection.close()  # its watcher was stopped when the response came
         self._connection = None
 
     def _think(self) -> None:
-        """What Locust does between two tasks: wait, or without think time let the others run.
+        """Do what Locust does between two tasks: wait, or without think time let the other greenlets run.
 
-        So the answers that are there are all read before the next requests are sent. Sent in one go, these find a
-        server that is awake: waking one that sleeps on another core costs the sender a fifth of a connection's time.
+        Thus all responses that have arrived are read before the next requests are sent. Requests sent in a batch find
+        the server running: waking it on another core would take a fifth of the time of a connection.
         """
         seconds = self.wait_time()
         self._state = LOCUST_STATE_WAITING
@@ -283,7 +283,7 @@ class LeanUser(Recorded):
         try:
             self._hub.switch()
         except BaseException:
-            callback.stop()  # ended meanwhile: nothing may wake the user out of another wait
+            callback.stop()  # the user was ended meanwhile: the callback must not wake it from a later wait
             raise
 
     def _close(self) -> None:

@@ -1,9 +1,10 @@
-"""What `locust -f` is given, on the master and on every worker: wires plan, users, ladder and recorder."""
+"""The file for `locust -f`, on the master and on every worker: connects plan, users, ladder and recorder."""
 
 from __future__ import annotations
 
 import argparse
 import gc
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,27 +16,29 @@ from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
 from cluster.engine import ladder
-from cluster.engine.ladder import Ladder, Ledger
+from cluster.engine.ladder import Ladder, LedgerWriter
 from cluster.engine.lean import LeanUser
 from cluster.engine.recorder import Phase, Recorder, now
 from cluster.engine.users import FastQuickstartUser, QuickstartUser, Recorded
-from servers.core.app import escape
+from cluster.remote.http_message import echo_body
+from study.formats.ledger_jsonl import PhaseRecord
 from study.layout import RunFiles
 from study.plan import Plan, load_plan
 
-__all__ = ["FastQuickstartUser", "Ladder", "LeanUser", "QuickstartUser"]  # what Locust picks from
+__all__ = ["FastQuickstartUser", "Ladder", "LeanUser", "QuickstartUser"]  # the classes that Locust looks for
 
-# Reports, rows and flushes once a second: a short phase has history rows of its own, the last one reaches the disk.
+# Reports, rows and flushes once a second: a short phase has rows in Locust's history, and its last row is written.
 locust.runners.WORKER_REPORT_INTERVAL = 1.0
 locust.stats.CSV_STATS_FLUSH_INTERVAL_SEC = 1
-# A saturated worker answers heartbeats late. Whether it is lost is told by its records, not by them.
+# A saturated worker answers heartbeats late; it counts as lost when its record of a phase doesn't come.
 locust.runners.HEARTBEAT_LIVENESS = 30
 
 
 @events.init_command_line_parser.add_listener
 def add_options(parser: argparse.ArgumentParser) -> None:
+    """This project's options on Locust's command line."""
     study = parser.add_argument_group("load study")
-    # Text, not Path: Locust sends the master's options to the workers.
+    # str, not Path: Locust sends the master's options to the workers as text.
     study.add_argument("--study-plan", required=True, help="the campaign's plan")
     study.add_argument("--study-server", required=True, help="which of the plan's servers is measured")
     study.add_argument("--study-run", default="", help="master: the run's directory")
@@ -45,6 +48,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 @events.init.add_listener
 def wire(environment: Environment, **_: Any) -> None:
+    """Read the plan and prepare this process, a master or a worker."""
     options = environment.parsed_options
     assert options is not None
     plan = load_plan(Path(options.study_plan))
@@ -55,21 +59,23 @@ def wire(environment: Environment, **_: Any) -> None:
 
 
 def wire_master(environment: Environment, runner: MasterRunner, plan: Plan) -> None:
+    """Open the ledger and give it the workers' records."""
     options = environment.parsed_options
     assert options is not None
     assert isinstance(environment.shape_class, Ladder)
     files = RunFiles(Path(options.study_run))
-    keeper = Ledger(files.ledger.open("w", encoding="utf-8"), tuple(options.study_workers.split(",")))
-    runner.register_message(ladder.RECORD, lambda environment, msg: keeper.add(msg.data))
-    environment.shape_class.prepare(environment, plan, files, keeper)
+    ledger = LedgerWriter(files.ledger.open("w", encoding="utf-8"), tuple(options.study_workers.split(",")))
+    runner.register_message(ladder.RECORD, lambda environment, msg: ledger.add(msg.data))
+    environment.shape_class.prepare(environment, plan, files, ledger)
     environment.process_exit_code = 0  # failed requests are findings, not a failure of Locust
 
 
 def wire_worker(environment: Environment, runner: WorkerRunner, plan: Plan) -> None:
+    """Set the users' class attributes from the plan, and send a record for each phase that ends."""
     options = environment.parsed_options
     assert options is not None
-    name = options.study_worker  # now, since the master's options replace the worker's when users are spawned
-    recorder = Recorder(runner)
+    # The name is read now, since the master's options replace the worker's when users are spawned.
+    recorder = Recorder(runner, options.study_worker)
     Recorded.recorder = recorder
     Recorded.think = plan.think_time
     Recorded.keep_alive = plan.connection == "keep-alive"
@@ -80,15 +86,15 @@ def wire_worker(environment: Environment, runner: WorkerRunner, plan: Plan) -> N
     if plan.client == "lean":
         request = LeanUser.prepare(options.host)
         if of.echoes:
-            Recorded.body = escape(request)  # what it sends is known to the byte, so its echo is too
+            Recorded.body = echo_body(request)  # the lean client's request is known to the byte, hence its echo
 
-    def send(record: dict[str, Any] | None) -> None:
+    def send(record: PhaseRecord | None) -> None:
         if record is not None:
-            runner.send_message(ladder.RECORD, {**record, "worker": name})
+            runner.send_message(ladder.RECORD, asdict(record))
 
     def enter(environment: Environment, msg: Any) -> None:
         send(recorder.enter(Phase(**msg.data)))
-        gc.freeze()  # thousands of users stay as they are: no collection in the window needs to walk them again
+        gc.freeze()  # collections during the window don't traverse the thousands of users again
 
     def finish(environment: Environment, msg: Any) -> None:
         enter(environment, msg)

@@ -1,11 +1,11 @@
-"""What one worker counts, phase by phase, on its own monotonic clock.
+"""One worker's counts, phase by phase, by its own monotonic clock.
 
 Little's L is exact: the integral of requests in flight over a phase is the sum, over all requests, of the part of
-their time that lies inside the phase. So a request costs nothing until it ends, those still running are added at
-the phase's end, and what lies before its beginning is one constant, known as it opens.
+their time that lies inside the phase. So nothing is computed for a request before it ends: the requests still running
+are added at the phase's end, and the part before its beginning is a constant (`carried_s`), known at that moment.
 
-Times are kept as they come, in lists, and put into the histograms ten times a second, many at once: recording one
-value takes an HdrHistogram longer than all the rest of what is done here for a request.
+Times are appended to lists and put into the histograms ten times a second, many at once: recording one value in an
+HdrHistogram takes longer than everything else here for a request.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import os
 import resource
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import takewhile
 from typing import Any, Protocol
 
@@ -22,36 +22,39 @@ import numpy as np
 import numpy.typing as npt
 from hdrh.histogram import HdrHistogram
 
+from study.formats.ledger_jsonl import PhaseRecord, Ticks
+
 LOWEST_US, HIGHEST_US, SIGNIFICANT_DIGITS = 1, 300_000_000, 3
 MICRO = 1_000_000
-LOOP_INTERVAL_S = 0.010  # the timer whose lateness is the event loop's lag
-FOLD_EVERY = USERS_EVERY = 10  # of those intervals: 100 ms
+LOOP_INTERVAL_S = 0.010  # of the timer whose lateness is the event loop's lag
+FOLD_EVERY = USERS_EVERY = 10  # intervals of that timer: 100 ms
 TICK_S = 1.0
 
 now = time.monotonic
 
 
 def histogram() -> HdrHistogram:
+    """An empty histogram of times in µs, of the kind that the ledger has."""
     return HdrHistogram(LOWEST_US, HIGHEST_US, SIGNIFICANT_DIGITS)
 
 
 def text(values: HdrHistogram) -> str:
-    """HdrHistogram's V2 text form."""
+    """HdrHistogram's V2 encoding: base64 of the compressed form."""
     encoded: bytes = values.encode()
     return encoded.decode("ascii")
 
 
 def microseconds(seconds: float) -> int:
-    """Clamped to the histogram's range, so that no value is ever refused and lost."""
+    """Seconds in µs, clamped to the histogram's range: it would refuse a value outside."""
     return min(max(int(seconds * MICRO), LOWEST_US), HIGHEST_US)
 
 
 def record_all(into: HdrHistogram, seconds: npt.NDArray[np.float64]) -> None:
-    """What `record_value(microseconds(value))` does for each value, bin for bin."""
+    """Do `record_value(microseconds(value))` for each value, with the same bins as a result."""
     if not len(seconds):
         return
     values = np.clip((seconds * MICRO).astype(np.int64), LOWEST_US, HIGHEST_US)
-    # frexp's exponent of a whole number is its bit length; below the first bucket's size the bucket is the first.
+    # frexp's exponent of an integer is its bit length. Or-ing the mask puts all small values into the first bucket.
     bits = np.frexp((values | into.sub_bucket_mask).astype(np.float64))[1]
     bucket = bits - (into.sub_bucket_half_count_magnitude + 1)
     index = ((bucket + 1) << into.sub_bucket_half_count_magnitude) + (values >> bucket) - into.sub_bucket_half_count
@@ -62,8 +65,8 @@ def record_all(into: HdrHistogram, seconds: npt.NDArray[np.float64]) -> None:
     into.max_value = max(into.max_value, int(values.max()))
 
 
-class Users(Protocol):
-    """The part of Locust's worker runner that tells how many users run, and how many should."""
+class UserCounts(Protocol):
+    """The part of Locust's worker runner that has the number of running users, and the number that should run."""
 
     @property
     def user_count(self) -> int: ...
@@ -73,7 +76,7 @@ class Users(Protocol):
 
 @dataclass(frozen=True)
 class Phase:
-    """Which stretch of a run: sent by the master, copied into every record."""
+    """A phase of a step, as the master sends it to the workers; copied into every record."""
 
     step: int
     kind: str
@@ -85,7 +88,7 @@ class Phase:
 class Tally:
     """The open phase's counts. Times in seconds, histograms in microseconds.
 
-    Of the times, those in the lists came since the last `fold`.
+    `answered`, `unanswered`, `drawn` and `passed` hold the times since the last `fold`.
     """
 
     phase: Phase
@@ -93,7 +96,7 @@ class Tally:
     started: float
     cpu_began: float
     carried_s: float
-    """How long the requests in flight at the phase's beginning had run by then."""
+    """Sum of the ages, at the phase's beginning, of the requests then in flight."""
     successes: int = 0
     bytes: int = 0
     response_s: float = 0.0
@@ -114,18 +117,14 @@ class Tally:
     passed: list[float] = field(default_factory=list)
     running: list[int] = field(default_factory=list)
     wanted: list[int] = field(default_factory=list)
-    ticks: dict[str, list[float]] = field(
-        default_factory=lambda: {
-            name: [] for name in ("at", "successes", "failures", "response_s", "in_flight_s", "cpu_s")
-        }
-    )
+    ticks: dict[str, list[float]] = field(default_factory=lambda: {column.name: [] for column in fields(Ticks)})
 
     def fold(self) -> None:
-        """Put the times that came since the last call into the sums and the histograms."""
+        """Add the times since the last call to the sums and the histograms."""
         answered, unanswered = np.array(self.answered), np.array(self.unanswered)
         drawn, passed = np.array(self.drawn), np.array(self.passed)
-        for came in (self.answered, self.unanswered, self.drawn, self.passed):
-            came.clear()
+        for times in (self.answered, self.unanswered, self.drawn, self.passed):
+            times.clear()
         self.successes += len(answered)
         self.response_s += float(answered.sum())
         self.failed_s += float(unanswered.sum())
@@ -140,19 +139,21 @@ class Tally:
 class Recorder:
     """One for each worker process. Users call `begin`, then `success` or `failure`; `thought` after a think time."""
 
-    def __init__(self, users: Users) -> None:
+    def __init__(self, users: UserCounts, worker: str) -> None:
+        """`worker` is the worker's name in the ledger."""
         self._users = users
-        self._in_flight: dict[Any, float] = {}  # in order of start: whoever begins goes to the end
+        self._worker = worker
+        self._in_flight: dict[Any, float] = {}  # start of each user's request; in order of start, as dicts keep theirs
         self._tally: Tally | None = None
 
-    # What users call, once a request: kept short, it is part of the generator's cost.
+    # Called by users once a request: this is part of the generator's cost.
 
     def begin(self, user: object, at: float) -> None:
-        """A request starts (its connection included) at `at`, a value of `now`."""
+        """A request of `user`, its connection included, starts at `at`, a value of `now`."""
         self._in_flight[user] = at
 
     def success(self, user: object, at: float, size: int) -> float:
-        """The request of `user` was answered as the plan wants, with `size` bytes of body. Returns its seconds."""
+        """The request of `user` was answered as the plan wants, with `size` bytes of body. Returns its time in s."""
         elapsed = at - self._in_flight.pop(user)
         tally = self._tally
         if tally is not None:
@@ -161,7 +162,7 @@ class Recorder:
         return elapsed
 
     def failure(self, user: object, at: float, kind: str, size: int = 0) -> float:
-        """The request of `user` failed, for a reason named by docs/results.md. Returns its seconds."""
+        """The request of `user` failed; `kind` is one of docs/results.md. Returns its time in s."""
         elapsed = at - self._in_flight.pop(user)
         tally = self._tally
         if tally is not None:
@@ -171,7 +172,7 @@ class Recorder:
         return elapsed
 
     def drew(self, seconds: float) -> None:
-        """A think time was drawn. Counted apart from those that end: under overload the long ones end later."""
+        """A think time was drawn. Counted apart from those that end: long ones may end in a later phase."""
         tally = self._tally
         if tally is not None:
             tally.draws += 1
@@ -184,64 +185,67 @@ class Recorder:
             tally.drawn.append(drawn)
             tally.passed.append(passed)
 
-    # What the worker's own greenlets call.
+    # Called by the worker's own greenlets.
 
     def begun_before(self, moment: float) -> list[Any]:
         """The users whose requests in flight began before `moment`, the oldest first."""
         return [user for user, _ in takewhile(lambda request: request[1] < moment, self._in_flight.items())]
 
-    def enter(self, phase: Phase) -> dict[str, Any] | None:
-        """Close the open phase, whose record is returned, and open `phase` at the same instant."""
+    def enter(self, phase: Phase) -> PhaseRecord | None:
+        """Close the open phase and open `phase` at the same instant. Returns the closed phase's record."""
         at = now()
         closed = self.close(at)
         self._tally = Tally(phase, at, time.time(), time.process_time(), carried_s=self._open_s(at))
         return closed
 
-    def close(self, at: float) -> dict[str, Any] | None:
-        """The open phase's record, as in docs/results.md; None where no phase is open."""
+    def close(self, at: float) -> PhaseRecord | None:
+        """Close the open phase at `at` and return its record; None where no phase is open."""
         tally, self._tally = self._tally, None
         if tally is None:
             return None
         if tally.ticks["at"] and at - tally.began - tally.ticks["at"][-1] < TICK_S / 2:
-            for column in tally.ticks.values():  # no interval too short to be a sample of its own
+            for column in tally.ticks.values():  # the last interval would be too short to be a sample
                 column.pop()
         self._tick(tally, at)
         ages = histogram()
         record_all(ages, at - np.array(list(self._in_flight.values())))
         running = tally.running or [self._users.user_count]
         wanted = tally.wanted or [self._users.target_user_count]
-        return {
-            "record": "phase",
+        return PhaseRecord(
             **vars(tally.phase),
-            "started": tally.started,
-            "seconds": at - tally.began,
-            "attempts": tally.successes + tally.failures.total(),
-            "successes": tally.successes,
-            "failures": dict(tally.failures),
-            "bytes": tally.bytes,
-            "response_us": text(tally.response),
-            "failed_us": text(tally.failed),
-            "lag_us": text(tally.lag),
-            "loop_lag_us": text(tally.loop_lag),
-            "draws": tally.draws,
-            "draws_s": tally.draws_s,
-            "think_count": tally.think_count,
-            "think_drawn_s": tally.think_drawn_s,
-            "think_passed_s": tally.think_passed_s,
-            "in_flight_s": tally.ticks["in_flight_s"][-1],
-            "in_flight_end": len(self._in_flight),
-            "in_flight_age_us": text(ages),
-            "users_wanted": wanted[-1],
-            "users_min": min(running),
-            "users_mean": sum(running) / len(running),
-            "users_right": sum(have == want for have, want in zip(running, wanted, strict=True)) / len(running),
-            "fds_used": _open_descriptors(),
-            "fds_limit": resource.getrlimit(resource.RLIMIT_NOFILE)[0],
-            "ticks": tally.ticks,
-        }
+            worker=self._worker,
+            started=tally.started,
+            seconds=at - tally.began,
+            attempts=tally.successes + tally.failures.total(),
+            successes=tally.successes,
+            failures=dict(tally.failures),
+            bytes=tally.bytes,
+            response_us=text(tally.response),
+            failed_us=text(tally.failed),
+            lag_us=text(tally.lag),
+            loop_lag_us=text(tally.loop_lag),
+            draws=tally.draws,
+            draws_s=tally.draws_s,
+            think_count=tally.think_count,
+            think_drawn_s=tally.think_drawn_s,
+            think_passed_s=tally.think_passed_s,
+            in_flight_s=tally.ticks["in_flight_s"][-1],
+            in_flight_end=len(self._in_flight),
+            in_flight_age_us=text(ages),
+            users_wanted=wanted[-1],
+            users_min=min(running),
+            users_mean=sum(running) / len(running),
+            users_right=sum(have == want for have, want in zip(running, wanted, strict=True)) / len(running),
+            fds_used=_open_descriptors(),
+            fds_limit=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+            ticks=Ticks(**{name: tuple(column) for name, column in tally.ticks.items()}),
+        )
 
     def watch(self, sleep: Any) -> None:
-        """Sample for ever: the event loop's lag, the running users, the counts once a second. `sleep` is gevent's."""
+        """Sample the event loop's lag, the running users, and once a second the counts; never returns.
+
+        `sleep` is gevent's.
+        """
         rounds = 0
         last_tick = now()
         while True:
@@ -251,7 +255,7 @@ class Recorder:
             tally = self._tally
             if tally is None:
                 continue
-            # Corrected for the samples that a long stall swallows: a stall of 3 s is 300 late timers, not one.
+            # Corrected for coordinated omission: a stall of 3 s counts as 300 late timers, not as one.
             tally.loop_lag.record_corrected_value(
                 microseconds(at - slept_at - LOOP_INTERVAL_S), int(LOOP_INTERVAL_S * MICRO)
             )
@@ -266,6 +270,7 @@ class Recorder:
                 last_tick = at
 
     def _tick(self, tally: Tally, at: float) -> None:
+        """Append a row to the ticks, counted from the phase's beginning up to `at`."""
         tally.fold()
         in_flight_s = tally.response_s + tally.failed_s + self._open_s(at) - tally.carried_s
         row = {
@@ -280,6 +285,7 @@ class Recorder:
             tally.ticks[name].append(value)
 
     def _open_s(self, at: float) -> float:
+        """Sum of the ages (s) of the requests in flight."""
         return sum(at - began for began in self._in_flight.values())
 
 

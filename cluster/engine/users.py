@@ -1,7 +1,7 @@
-"""Locust users of the class report, and the same on Locust's faster client: `client = "http"` and `client = "fast"`.
+"""Locust users on Locust's own clients: `client = "http"`, as in the class report, and `client = "fast"`.
 
-Both send one request, think, and send the next. What they measure goes into the worker's recorder; Locust's own
-statistics are fed by Locust's own clients.
+Both send one request, think, and send the next. Their times go into the worker's recorder; Locust's clients themselves
+report to Locust's statistics.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from locust import FastHttpUser, HttpUser, User, task
 
 from cluster.engine.recorder import Recorder, now
 
-# geventhttpclient silently repeats idempotent requests, so that a server which drops connections looks sound.
+# geventhttpclient silently repeats idempotent requests, which would hide that a server drops connections.
 geventhttpclient.client.IDEMPOTENT_METHODS = frozenset()
 
 
@@ -32,19 +32,20 @@ class Recorded(User):
     status: ClassVar[int]
     """The status that every answer must have."""
     body: ClassVar[bytes | None]
-    """The body that every answer must have, where it can be known beforehand."""
+    """The body that every answer must have, where it is known beforehand."""
 
     _thinking: tuple[float, float] | None = None
 
     def wait_time(self) -> float:
+        """Draw a think time (s), uniformly between the plan's bounds. Called by Locust."""
         low, high = self.think
-        drawn = low + (high - low) * random()  # `uniform`, spelled out
+        drawn = low + (high - low) * random()  # random.uniform without its call
         self._thinking = (now(), drawn)
         self.recorder.drew(drawn)
         return drawn
 
     def woke(self) -> float:
-        """Called as the next request starts: the think time that passed ends here. Returns the moment."""
+        """End the think time, if any, as the next request starts. Returns the moment, a value of `now`."""
         at = now()
         if self._thinking is not None:
             since, drawn = self._thinking
@@ -53,13 +54,14 @@ class Recorded(User):
         return at
 
 
-class _Clientful(Recorded):
-    """The part that both of Locust's clients share: their responses look alike."""
+class _LocustClientUser(Recorded):
+    """The part that both of Locust's clients share: their responses have the same attributes."""
 
     abstract = True
 
     @task
     def index(self) -> None:
+        """Send one request and record it."""
         self.recorder.begin(self, self.woke())
         try:
             kind, size = self.get()
@@ -72,10 +74,11 @@ class _Clientful(Recorded):
             self.recorder.failure(self, now(), kind, size)
 
     def get(self) -> tuple[str | None, int]:
+        """Send one request; returns what `judge` does."""
         raise NotImplementedError
 
     def judge(self, response: Any) -> tuple[str | None, int]:
-        """Kind of failure (None for a good answer) and body size; tells Locust's statistics as well."""
+        """Kind of failure (None for a good answer) and body size in bytes; reports to Locust's statistics as well."""
         if response.status_code == 0:
             return kind_of(response.error), 0
         body = response.content or b""
@@ -88,26 +91,26 @@ class _Clientful(Recorded):
         if self.body is not None and body != self.body:
             response.failure("wrong body")
             return "wrong-body", len(body)
-        response.success()  # whatever Locust thinks of that status
+        response.success()  # Locust would count a status of 400 and above as a failure
         return None, len(body)
 
     @property
-    def asked(self) -> dict[str, Any]:
-        """What both clients' `request` is given."""
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of both clients' `request`."""
         headers = {} if self.keep_alive else {"Connection": "close"}
         return {"method": self.method, "url": self.path, "headers": headers, "catch_response": True}
 
 
-class QuickstartUser(_Clientful, HttpUser):
+class QuickstartUser(_LocustClientUser, HttpUser):
     """The class report's user, on the requests library."""
 
     def get(self) -> tuple[str | None, int]:
-        with self.client.request(**self.asked, timeout=self.timeout, allow_redirects=False) as response:
+        with self.client.request(**self.arguments, timeout=self.timeout, allow_redirects=False) as response:
             return self.judge(response)
 
 
-class FastQuickstartUser(_Clientful, FastHttpUser):
-    """Its twin on geventhttpclient, without hidden retries."""
+class FastQuickstartUser(_LocustClientUser, FastHttpUser):
+    """The same on Locust's faster client, geventhttpclient, without retries and redirects."""
 
     max_retries = 0
     max_redirects = 0
@@ -117,7 +120,7 @@ class FastQuickstartUser(_Clientful, FastHttpUser):
         super().__init__(environment)
 
     def get(self) -> tuple[str | None, int]:
-        with self.client.request(**self.asked) as response:
+        with self.client.request(**self.arguments) as response:
             return self.judge(response)
 
 
@@ -130,7 +133,7 @@ _KINDS = {
 
 
 def kind_of(error: object) -> str:
-    """The failure's kind from a client's exception: both clients wrap the socket's error in texts of their own."""
+    """The failure's kind from a client's exception: both clients wrap the socket's error in their own text."""
     words = f"{type(error).__name__} {error!r} {error}".lower()
     for kind in ("short-body", "timed-out", "refused", "reset"):
         if any(word in words for word in _KINDS[kind]):

@@ -1,18 +1,40 @@
-"""Clients beside the load, which cost a server something without asking much: `python -m cluster.remote.background`.
+"""Background clients, which occupy a server without asking much of it: `python -m cluster.remote.background`.
 
-Idle ones ask once, are answered, and stay; before the server's patience ends they ask again. Slow ones send their
-request a byte a second, and begin anew when the server has had enough of them. One process on a load host, one thread,
-standard library only. Once a second it writes what became of them: bystanders.csv in docs/results.md.
+Idle clients ask once, are answered, and stay connected; before the server's keep-alive timeout they ask again. Slow
+clients send their request a byte a second. One process on a load host, one thread, one epoll loop; standard library
+only. Once a second it writes a row for each kind: bystanders.csv in docs/results.md.
+
+The states of a client. Each change of state sets `due`, the time of the next timeout.
+
+    state       kind  event                          counted    next state   due after
+    ----------  ----  -----------------------------  ---------  -----------  -----------------------------
+    AWAY        both  due                                       CONNECTING   timeout
+    CONNECTING  idle  connected; sends the request   opened     WAITING      timeout
+    CONNECTING  slow  connected                      opened     SENDING      now
+    CONNECTING  both  ECONNREFUSED                   refused    AWAY         AGAIN_S
+    CONNECTING  both  another error                  reset      AWAY         AGAIN_S
+    CONNECTING  both  due, or ETIMEDOUT              timed_out  AWAY         AGAIN_S
+    SENDING     slow  due; sends a byte                         SENDING      BYTE_S
+    SENDING     slow  due; sends the last byte                  WAITING      timeout
+    SENDING     slow  closed by the server           reset      AWAY         AGAIN_S
+    SENDING     slow  response, before the last byte            as for WAITING
+    WAITING     idle  good, persistent response      answered   HELD         RENEW of the keep-alive timeout
+    WAITING     both  any other good response        answered   AWAY         AGAIN_S
+    WAITING     both  another status                 refused    AWAY         AGAIN_S
+    WAITING     both  closed by the server           reset      AWAY         AGAIN_S
+    WAITING     both  due                            timed_out  AWAY         AGAIN_S
+    HELD        idle  due; sends the request                    WAITING      timeout
+    HELD        idle  closed by the server, or data  reset      AWAY         AGAIN_S
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import errno
 import heapq
 import os
 import random
+import resource
 import select
 import signal
 import socket
@@ -23,30 +45,31 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cluster.remote.http_message import Answer, Reply, request_bytes
-from servers.core.runner import TIMEOUT_S, raise_descriptor_limit
+from cluster.remote.http_message import ResponseOutcome, ResponseParser, request_bytes
+from study.formats.background_csv import EVENTS, BackgroundRow
+from study.formats.csv_rows import RowWriter
 
-EVENTS = ("opened", "answered", "refused", "reset", "timed_out")
-COLUMNS = ("time", "kind", "seconds", "wanted", "held", "waiting", *EVENTS)
 STARTS_PER_S = 1000.0
 BYTE_S = 1.0
-AGAIN_S = {"idle": 5.0, "slow": 1.0}  # before the next try: who comes again at once is a load, not a bystander
-RENEW = (0.6, 0.9)  # of the server's patience, drawn anew each time so that they don't come together
+AGAIN_S = {"idle": 5.0, "slow": 1.0}  # pause before the next attempt: without it, rejected clients would be a load
+RENEW = (0.6, 0.9)  # share of the server's keep-alive timeout, drawn anew each time so that requests are spread
 OWN_LIMITS = (errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM)
-READY_S = 10.0  # the load begins then, even if some have not been answered yet
+READY_S = 10.0  # the load begins after this time even if some clients have had no response yet
 ROW_S = 1.0
 
 
 class State(Enum):
+    """State of a client; the table of changes is at the top of this file."""
+
     AWAY = 0
     CONNECTING = 1
-    SENDING = 2  # slow ones alone: a byte a second
-    WAITING = 3  # for an answer
-    HELD = 4  # idle ones alone: answered, and open
+    SENDING = 2
+    WAITING = 3
+    HELD = 4
 
 
-class Asked(NamedTuple):
-    """What every bystander does. Times in seconds."""
+class ClientSettings(NamedTuple):
+    """What all background clients have in common. Times in seconds."""
 
     family: int
     address: Any
@@ -54,14 +77,16 @@ class Asked(NamedTuple):
     bodiless: bool
     status: int
     timeout: float
+    keep_alive_s: float
+    """After so long without a request the server closes a connection."""
 
 
-class Bystander:
-    """One client: `on_ready` and `on_time` are called by the crowd, which looks at `state` and `due` afterwards."""
+class BackgroundClient:
+    """One client. The loop calls `on_ready` and `on_time`, and reads `socket`, `state` and `due` afterwards."""
 
-    def __init__(self, kind: str, asked: Asked, counts: Counter[str], due: float) -> None:
+    def __init__(self, kind: str, settings: ClientSettings, counts: Counter[str], due: float) -> None:
         self.kind = kind
-        self.asked = asked
+        self.settings = settings
         self.counts = counts
         self.due = due
         self.state = State.AWAY
@@ -69,15 +94,16 @@ class Bystander:
         self.answered = False
         self.socket: socket.socket | None = None
         self._sent = 0
-        self._reply = Reply(None)
+        self._parser = ResponseParser(None)
 
     @property
     def held(self) -> bool:
-        """An idle one was answered and stays connected; a slow one is connected."""
+        """Whether it is connected; an idle client also must have been answered on this connection."""
         connected = self.state in (State.SENDING, State.WAITING, State.HELD)
         return connected and (self.answered or self.kind == "slow")
 
     def on_time(self, now: float) -> None:
+        """`due` has come."""
         if self.state is State.AWAY:
             self._connect(now)
         elif self.state is State.SENDING:
@@ -88,6 +114,7 @@ class Bystander:
             self._leave("timed_out", now)
 
     def on_ready(self, now: float) -> None:
+        """The socket is writable where the client is connecting, else readable."""
         assert self.socket is not None
         try:
             if self.state is State.CONNECTING:
@@ -100,16 +127,16 @@ class Bystander:
             self._leave("reset", now)
             return
         if self.state is State.HELD or (self.state is State.SENDING and not data):
-            self._leave("reset", now)  # nothing was asked
+            self._leave("reset", now)  # no request is pending
             return
-        answer = self._reply.feed(data) if data else self._reply.end()
-        if answer is not None:
-            self._came(answer, now)
+        outcome = self._parser.feed(data) if data else self._parser.end()
+        if outcome is not None:
+            self._responded(outcome, now)
 
     def _connect(self, now: float) -> None:
-        self.socket = socket.socket(self.asked.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        error = self.socket.connect_ex(self.asked.address)
-        self.state, self.due = State.CONNECTING, now + self.asked.timeout
+        self.socket = socket.socket(self.settings.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        error = self.socket.connect_ex(self.settings.address)
+        self.state, self.due = State.CONNECTING, now + self.settings.timeout
         if error not in (0, errno.EINPROGRESS):
             self._failed(error, now)
 
@@ -124,147 +151,154 @@ class Bystander:
         else:
             self.tried = True
             self._sent = 0
-            self._reply = self._new_reply()
+            self._parser = self._new_parser()
             self.state, self.due = State.SENDING, now
 
     def _failed(self, error: int, now: float) -> None:
-        """No connection. Raises OSError where this host's own limit was the reason."""
+        """The connection failed. Raises OSError where a limit of this host was the reason."""
         if error in OWN_LIMITS:
             raise OSError(error, os.strerror(error))
         self._leave({errno.ECONNREFUSED: "refused", errno.ETIMEDOUT: "timed_out"}.get(error, "reset"), now)
 
-    def _new_reply(self) -> Reply:
-        return Reply(None, self.asked.status, self.asked.bodiless)
+    def _new_parser(self) -> ResponseParser:
+        return ResponseParser(None, self.settings.status, self.settings.bodiless)
 
     def _ask(self, now: float) -> None:
         assert self.socket is not None
-        self._reply = self._new_reply()
-        self.state, self.due = State.WAITING, now + self.asked.timeout
+        self._parser = self._new_parser()
+        self.state, self.due = State.WAITING, now + self.settings.timeout
         try:
-            self.socket.send(self.asked.request)
+            self.socket.send(self.settings.request)
         except OSError:
             self._leave("reset", now)
 
     def _send_byte(self, now: float) -> None:
         assert self.socket is not None
         try:
-            self._sent += self.socket.send(self.asked.request[self._sent : self._sent + 1])
+            self._sent += self.socket.send(self.settings.request[self._sent : self._sent + 1])
         except OSError:
             self._leave("reset", now)
             return
-        whole = self._sent == len(self.asked.request)
+        whole = self._sent == len(self.settings.request)
         self.state = State.WAITING if whole else State.SENDING
-        self.due = now + (self.asked.timeout if whole else BYTE_S)
+        self.due = now + (self.settings.timeout if whole else BYTE_S)
 
-    def _came(self, answer: Answer, now: float) -> None:
-        if answer.kind == "reset":
+    def _responded(self, outcome: ResponseOutcome, now: float) -> None:
+        if outcome.kind == "reset":
             self._leave("reset", now)
-        elif answer.kind is not None:
+        elif outcome.kind is not None:
             self._leave("refused", now)
-        elif self.kind == "idle" and answer.persistent:
+        elif self.kind == "idle" and outcome.persistent:
             self.counts["answered"] += 1
             self.tried = self.answered = True
-            self.state, self.due = State.HELD, now + TIMEOUT_S * random.uniform(*RENEW)
+            self.state, self.due = State.HELD, now + self.settings.keep_alive_s * random.uniform(*RENEW)
         else:
             self._leave("answered", now)
 
-    def _leave(self, how: str, now: float) -> None:
+    def _leave(self, event: str, now: float) -> None:
         assert self.socket is not None
-        self.counts[how] += 1
+        self.counts[event] += 1
         self.tried = True
         self.answered = False
-        self.socket.close()  # which takes it out of the epoll set as well
+        self.socket.close()  # which also removes it from the epoll set
         self.socket = None
         self.state, self.due = State.AWAY, now + AGAIN_S[self.kind]
 
 
-class Crowd:
-    """All bystanders, in one epoll loop."""
+class ClientLoop:
+    """All background clients, in one epoll loop."""
 
-    def __init__(self, idle: int, slow: int, asked: Asked, stop: int) -> None:
+    def __init__(self, idle: int, slow: int, settings: ClientSettings, stop: int) -> None:
+        """`stop` is a descriptor that becomes readable when the loop is to end."""
         self.counts = {kind: Counter[str]() for kind, wanted in (("idle", idle), ("slow", slow)) if wanted}
         now = time.monotonic()
         kinds = ["idle"] * idle + ["slow"] * slow
-        self.all = [
-            Bystander(kind, asked, self.counts[kind], now + number / STARTS_PER_S) for number, kind in enumerate(kinds)
+        self.clients = [
+            BackgroundClient(kind, settings, self.counts[kind], now + number / STARTS_PER_S)
+            for number, kind in enumerate(kinds)
         ]
-        self.timers = [(each.due, number) for number, each in enumerate(self.all)]  # ascending, hence a heap
+        self.timers = [(client.due, number) for number, client in enumerate(self.clients)]  # ascending, hence a heap
         self.by_fd: dict[int, int] = {}
-        self.watched: dict[int, tuple[int, int]] = {}  # of each: descriptor and events
+        self.watched: dict[int, tuple[int, int]] = {}  # descriptor and events of each client that has a socket
         self.epoll = select.epoll()
         self.epoll.register(stop, select.EPOLLIN)
         self.stop = stop
 
     def settled(self) -> bool:
-        """Each has had its first answer, or knows that it gets none."""
-        return all(each.tried for each in self.all)
+        """Whether each client has had its first response or failure."""
+        return all(client.tried for client in self.clients)
 
     def turn(self, until: float) -> bool:
-        """Wait for what comes first and see to it. False once told to stop."""
+        """Wait for the first event or timeout, at most until that monotonic time, and handle it. False once stopped."""
         first = min(until, self.timers[0][0] if self.timers else until)
         for fd, _ in self.epoll.poll(max(first - time.monotonic(), 0.0)):
             if fd == self.stop:
                 return False
-            self._see_to(self.by_fd[fd], ready=True)
+            self._handle(self.by_fd[fd], ready=True)
         now = time.monotonic()
         while self.timers and self.timers[0][0] <= now:
             due, number = heapq.heappop(self.timers)
-            if self.all[number].due == due:
-                self._see_to(number, ready=False)
+            if self.clients[number].due == due:
+                self._handle(number, ready=False)
         return True
 
-    def _see_to(self, number: int, ready: bool) -> None:
-        one = self.all[number]
-        before, fd = one.due, one.socket.fileno() if one.socket is not None else -1
+    def _handle(self, number: int, ready: bool) -> None:
+        """Call the client, then watch what it waits for. Timers are never removed: an old one is ignored when due."""
+        client = self.clients[number]
+        before, fd = client.due, client.socket.fileno() if client.socket is not None else -1
         now = time.monotonic()
         if ready:
-            one.on_ready(now)
+            client.on_ready(now)
         else:
-            one.on_time(now)
-        if one.due != before or not ready:
-            heapq.heappush(self.timers, (one.due, number))
-        if one.socket is None:
+            client.on_time(now)
+        if client.due != before or not ready:
+            heapq.heappush(self.timers, (client.due, number))
+        if client.socket is None:
             self.by_fd.pop(fd, None)
             self.watched.pop(number, None)
             return
-        events = select.EPOLLOUT if one.state is State.CONNECTING else select.EPOLLIN
-        wanted = (one.socket.fileno(), events)
-        if (had := self.watched.get(number)) != wanted:
-            (self.epoll.register if had is None else self.epoll.modify)(*wanted)
+        events = select.EPOLLOUT if client.state is State.CONNECTING else select.EPOLLIN
+        wanted = (client.socket.fileno(), events)
+        if (watched := self.watched.get(number)) != wanted:
+            (self.epoll.register if watched is None else self.epoll.modify)(*wanted)
             self.watched[number] = wanted
             self.by_fd[wanted[0]] = number
 
-    def rows(self, seconds: float) -> list[dict[str, Any]]:
-        """One row for each kind, with what happened since the last call."""
-        made = []
+    def rows(self, seconds: float) -> list[BackgroundRow]:
+        """One row for each kind, with the events since the last call, `seconds` ago."""
+        rows = []
         for kind, counts in self.counts.items():
-            these = [each for each in self.all if each.kind == kind]
-            held = sum(each.held for each in these)
-            waiting = sum(each.state is State.WAITING for each in these)
-            row: dict[str, Any] = {
-                "time": f"{time.time():.3f}",
-                "kind": kind,
-                "seconds": f"{seconds:.4f}",
-                "wanted": len(these),
-            }
-            made.append({**row, "held": held, "waiting": waiting, **{name: counts[name] for name in COLUMNS[6:]}})
+            clients = [client for client in self.clients if client.kind == kind]
+            row = BackgroundRow(
+                time=time.time(),
+                kind=kind,
+                seconds=seconds,
+                wanted=len(clients),
+                held=sum(client.held for client in clients),
+                waiting=sum(client.state is State.WAITING for client in clients),
+                **{event: counts[event] for event in EVENTS},
+            )
             counts.clear()
-        return made
+            rows.append(row)
+        return rows
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m cluster.remote.background", description=__doc__)
+    """Run the clients until SIGTERM; returns 1 where a limit of this host ended them."""
+    parser = argparse.ArgumentParser(prog="python -m cluster.remote.background", description=__doc__.partition("\n")[0])
     parser.add_argument("--host", required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--idle", type=int, default=0, help="how many connections are held open")
     parser.add_argument("--slow", type=int, default=0, help="how many clients send a byte a second")
-    parser.add_argument("--timeout", type=float, required=True, help="seconds to wait for an answer")
+    parser.add_argument("--timeout", type=float, required=True, help="seconds to wait for a response")
+    parser.add_argument("--keep-alive", type=float, required=True, help="seconds until the server closes a connection")
     parser.add_argument("--method", default="GET")
     parser.add_argument("--path", default="/")
-    parser.add_argument("--status", type=int, default=200, help="that of a good answer")
+    parser.add_argument("--status", type=int, default=200, help="that of a good response")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    raise_descriptor_limit()
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     stop, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake)
@@ -272,31 +306,32 @@ def main() -> int:
         signal.signal(number, lambda *_: None)
     family, _, _, _, address = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM)[0]
     request = request_bytes(options.host, options.port, True, options.method, options.path)
-    asked = Asked(family, address, request, options.method == "HEAD", options.status, options.timeout)
-    crowd = Crowd(options.idle, options.slow, asked, stop)
+    settings = ClientSettings(
+        family, address, request, options.method == "HEAD", options.status, options.timeout, options.keep_alive
+    )
     try:
-        watch(crowd, options.out)
+        run_until_stopped(ClientLoop(options.idle, options.slow, settings, stop), options.out)
     except OSError as error:
-        print(f"bystanders: this host's own limit: {error.strerror or error}", file=sys.stderr)
+        print(f"background clients: this host's own limit: {error.strerror or error}", file=sys.stderr)
         return 1
     return 0
 
 
-def watch(crowd: Crowd, out: Path) -> None:
-    """Until told to stop: a row a second and kind, and the ready line once the crowd has settled."""
+def run_until_stopped(loop: ClientLoop, out: Path) -> None:
+    """Write a row a second and kind to `out`, and print "ready" once the clients have settled or READY_S are over."""
     with out.open("w", encoding="utf-8", newline="", buffering=1) as stream:
-        sheet = csv.DictWriter(stream, COLUMNS)
-        sheet.writeheader()
+        writer = RowWriter(stream, BackgroundRow)
         began = last = time.monotonic()
         ready, stopped = False, False
         while not stopped:
-            stopped = not crowd.turn(last + ROW_S)
+            stopped = not loop.turn(last + ROW_S)
             now = time.monotonic()
-            if not ready and (crowd.settled() or now - began > READY_S):
+            if not ready and (loop.settled() or now - began > READY_S):
                 ready = True
                 print("ready", flush=True)
             if stopped or now - last >= ROW_S:
-                sheet.writerows(crowd.rows(now - last))
+                for row in loop.rows(now - last):
+                    writer.write(row)
                 last = now
 
 

@@ -1,7 +1,8 @@
-"""Become another server's program, found beside this Python first: `python -m cluster.remote.exec PROGRAM ...`.
+"""Run another server's program in place of this process: `python -m cluster.remote.exec PROGRAM ...`.
 
-`python -m cluster.remote.exec --missing NAME...` prints, as JSON, which of those are neither such a program nor a
-module of this Python. Standard library only: it runs on the target.
+The program is looked up in this Python's own directory first. `python -m cluster.remote.exec --missing NAME...` prints
+a JSON list of the names that are neither such a program nor a module of this Python. Standard library only: it runs on
+the target.
 """
 
 from __future__ import annotations
@@ -15,24 +16,25 @@ from pathlib import Path
 
 
 def search_path() -> str:
-    """Beside this Python, then as usual, then where a plain user's path often doesn't lead."""
+    """This Python's directory, then PATH, then the directories for administrators, which a user's PATH may lack."""
     own = Path(sys.executable).parent
     return os.pathsep.join((str(own), os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin"))
 
 
 def missing(names: list[str]) -> list[str]:
-    """Those that are neither a program nor a module."""
+    """The names that are neither a program nor a module."""
     return [name for name in names if shutil.which(name, path=search_path()) is None and not _importable(name)]
 
 
 def _importable(module: str) -> bool:
     try:
         return find_spec(module) is not None
-    except (ImportError, ValueError):  # a module of a package that isn't there, or no module's name
+    except (ImportError, ValueError):  # its package is missing, or it can't be a module's name
         return False
 
 
 def main() -> int:
+    """Run the program; returns 127 where it can't be."""
     argv = sys.argv[1:]
     if argv[:1] == ["--missing"]:
         print(json.dumps(missing(argv[1:])))

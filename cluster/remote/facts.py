@@ -1,7 +1,7 @@
-"""What a host is and allows: `python -m cluster.remote.facts` prints it as JSON. Changes nothing.
+"""What a host is and what it allows: `python -m cluster.remote.facts` prints it as a JSON object. Changes nothing.
 
-Standard library only, and in words that older Pythons understand, so that a host without the code can be looked at and
-a host with an old Python can say so.
+Standard library only and Python 3.7 syntax: this file is piped to hosts before anything is deployed, and a host whose
+Python is too old must be able to report its version. The keys are those of study/formats/facts_json.py.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PACKAGES = ("locust", "gevent", "geventhttpclient", "pyzmq", "hdrhistogram", "ps
 
 
 def facts(address: str, ports: tuple[int, ...], directory: Path) -> dict[str, Any]:
-    """Everything that the preflight looks at and that the manifest keeps. Memory and disk in MiB."""
+    """The facts that the preflight checks and the manifest keeps; keys and units as in study/formats/facts_json.py."""
     existing = _existing(directory)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     return {
@@ -60,7 +60,7 @@ def facts(address: str, ports: tuple[int, ...], directory: Path) -> dict[str, An
 
 
 def _existing(directory: Path) -> Path:
-    """Where the directory is, or would be made: the nearest one above it that exists."""
+    """The directory itself, or the nearest one above it that exists."""
     directory = directory.expanduser().absolute()
     return next(path for path in (directory, *directory.parents) if path.is_dir())
 
@@ -98,7 +98,7 @@ def _version(package: str) -> str | None:
 
 
 def _obstacle(address: str, port: int) -> str:
-    """Why nobody can listen there; empty where somebody can."""
+    """Why no process can listen there; empty where one can."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -110,6 +110,7 @@ def _obstacle(address: str, port: int) -> str:
 
 
 def main() -> int:
+    """Print the facts."""
     parser = argparse.ArgumentParser(prog="python -m cluster.remote.facts", description=__doc__)
     parser.add_argument("--address", default="127.0.0.1", help="where the ports would be bound")
     parser.add_argument("--port", type=int, action="append", default=[], help="a port that must be free")

@@ -1,14 +1,15 @@
-"""One answer, without I/O: bytes in, and at its end what it was worth.
+"""A parser of one HTTP/1 response, without I/O: bytes in, and at the end whether it is what the plan wants.
 
-- A head ends at the first CRLF CRLF and has at most MAX_HEAD bytes. Field names are read in any case.
-- The body ends where its chunks do, or after Content-Length bytes, or, with neither, where the server closes
-  (RFC 9112, 6.3). A chunked body is kept until it is whole; any other is counted and compared as it comes.
-- Status first, then length, then content: a 503 that is cut short is a bad status, since the status came whole.
-- Bytes after the end are a wrong body: nothing else was asked for on this connection.
+- A head ends at the first CRLF CRLF and has at most MAX_HEAD bytes. Field names are matched in any case.
+- The body ends with its last chunk, or after Content-Length bytes, or, with neither, where the server closes
+  (RFC 9112, 6.3). A chunked body is kept until it is complete; any other is counted and compared as it comes.
+- The status is checked first, then the length, then the content: a 503 that is cut short is a bad status.
+- Bytes after the end are a wrong body: the client sent no other request on this connection.
 """
 
 from __future__ import annotations
 
+import html
 import re
 from typing import NamedTuple
 
@@ -20,71 +21,78 @@ _BODILESS = (204, 304)
 
 
 def request_bytes(host: str, port: int, keep_alive: bool, method: str = "GET", path: str = "/") -> bytes:
-    """Known to the byte, so that an echo's body can be known beforehand."""
+    """The whole request. Its bytes follow from the arguments, so that the body of an echo is known beforehand."""
     name = f"[{host}]" if ":" in host else host
     connection = "" if keep_alive else "Connection: close\r\n"
     empty = "Content-Length: 0\r\n" if method == "POST" else ""
     return f"{method} {path} HTTP/1.1\r\nHost: {name}:{port}\r\n{connection}{empty}\r\n".encode("ascii")
 
 
-class Answer(NamedTuple):
-    """`kind` is that of docs/results.md, None for a good answer. `text` says it without figures of the one request."""
+def echo_body(request: bytes) -> bytes:
+    """The body with which a server of servers/ echoes a request: it as HTML text, a character for each byte."""
+    return html.escape(request.decode("latin-1")).encode("latin-1")
+
+
+class ResponseOutcome(NamedTuple):
+    """`kind` of failure as in docs/results.md, None for a good response. `text` has no figures of the one request."""
 
     kind: str | None
     text: str
-    size: int
+    size: int  # bytes of body
     persistent: bool  # the connection can carry another request
 
 
-class Head(NamedTuple):
+class ResponseHead(NamedTuple):
+    """Status line and the fields that matter. `length` in bytes, None where the body ends otherwise."""
+
     status: int
     length: int | None
     chunked: bool
     persistent: bool
 
 
-class Malformed(ValueError):
-    """The bytes are no answer; the kind of failure stands before the text."""
+class MalformedResponse(ValueError):
+    """The bytes are no HTTP/1 response; `kind` is the kind of failure."""
 
     def __init__(self, kind: str, text: str) -> None:
         super().__init__(text)
         self.kind = kind
 
 
-class Reply:
-    """An answer that comes in pieces. `feed` and `end` return it once it is whole, and are not called after that."""
+class ResponseParser:
+    """For one response. `feed` and `end` return its outcome once it is complete, and must not be called after that."""
 
     def __init__(self, expected: bytes | None, status: int = 200, bodiless: bool = False) -> None:
-        """`expected` is the whole body, `status` that of a good answer; the answer to HEAD is `bodiless`."""
+        """`expected` is the whole body, None for any; a good response has `status`; that to HEAD is `bodiless`."""
         self._expected = expected
         self._status = status
         self._bodiless = bodiless
-        self._head: Head | None = None
+        self._head: ResponseHead | None = None
         self._buffer = bytearray()  # the head, then the body where it is chunked
         self._size = 0
         self._wrong = False
 
-    def feed(self, data: bytes) -> Answer | None:
-        """The next bytes of the connection; None while more must come."""
+    def feed(self, data: bytes) -> ResponseOutcome | None:
+        """Take the next bytes of the connection. Returns None while more must come."""
         try:
             return self._feed(data)
-        except Malformed as error:
-            return Answer(error.kind, str(error), self._size, False)
+        except MalformedResponse as error:
+            return ResponseOutcome(error.kind, str(error), self._size, False)
 
-    def end(self) -> Answer:
+    def end(self) -> ResponseOutcome:
         """The server closed the connection."""
         if self._head is None:
             within = "within the head" if self._buffer else "before an answer"
-            return Answer("reset", f"closed {within}", 0, False)
+            return ResponseOutcome("reset", f"closed {within}", 0, False)
         return self._judge(self._head, whole=self._head.length is None and not self._head.chunked)
 
-    def _feed(self, data: bytes) -> Answer | None:
+    def _feed(self, data: bytes) -> ResponseOutcome | None:
         head = self._head
         if head is None:
             self._buffer += data
             end = self._buffer.find(b"\r\n\r\n")
             if max(end, len(self._buffer) if end < 0 else 0) > MAX_HEAD:
-                raise Malformed("other", f"the head is longer than {MAX_HEAD} bytes")
+                raise MalformedResponse("other", f"the head is longer than {MAX_HEAD} bytes")
             if end < 0:
                 return None
             head = parse_head(bytes(self._buffer[:end]))
@@ -95,7 +103,7 @@ class Reply:
             self._buffer.clear()
         if head.chunked:
             self._buffer += data
-            # Looking at all of it after each piece would cost the square of its length.
+            # Only where it may be the end: unchunking after each piece would take quadratic time.
             body = unchunk(bytes(self._buffer)) if self._buffer.endswith(b"\r\n\r\n") else None
             if body is None:
                 return None
@@ -112,25 +120,25 @@ class Reply:
             self._wrong = True
         self._size += len(data)
 
-    def _judge(self, head: Head, whole: bool) -> Answer:
+    def _judge(self, head: ResponseHead, whole: bool) -> ResponseOutcome:
         persistent = whole and head.persistent
         if head.status != self._status:
-            return Answer("bad-status", f"status {head.status}", self._size, persistent)
+            return ResponseOutcome("bad-status", f"status {head.status}", self._size, persistent)
         if not whole:
-            return Answer("short-body", "closed within the body", self._size, False)
+            return ResponseOutcome("short-body", "closed within the body", self._size, False)
         if head.length is not None and self._size > head.length:
-            return Answer("wrong-body", "bytes after the answer's end", self._size, False)
+            return ResponseOutcome("wrong-body", "bytes after the answer's end", self._size, False)
         if self._wrong or (self._expected is not None and self._size != len(self._expected)):
-            return Answer("wrong-body", "the body is not what the plan says", self._size, persistent)
-        return Answer(None, "", self._size, persistent)
+            return ResponseOutcome("wrong-body", "the body is not what the plan says", self._size, persistent)
+        return ResponseOutcome(None, "", self._size, persistent)
 
 
-def parse_head(head: bytes) -> Head:
-    """A head without its last two line ends. Raises Malformed."""
+def parse_head(head: bytes) -> ResponseHead:
+    """Parse a head without its last two line ends. Raises MalformedResponse."""
     first, *fields = head.split(b"\r\n")
     line = _STATUS_LINE.fullmatch(first)
     if line is None:
-        raise Malformed("bad-status", "not an HTTP/1 answer")
+        raise MalformedResponse("bad-status", "not an HTTP/1 answer")
     status = int(line[2])
     values: dict[bytes, list[bytes]] = {}
     for name, _, value in (field.partition(b":") for field in fields):
@@ -138,23 +146,23 @@ def parse_head(head: bytes) -> Head:
     options = b",".join(values.get(b"connection", [])).lower()
     persistent = b"close" not in options and (line[1] != b"0" or b"keep-alive" in options)
     if status in _BODILESS:
-        return Head(status, 0, False, persistent)
+        return ResponseHead(status, 0, False, persistent)
     codings = b",".join(values.get(b"transfer-encoding", [])).lower()
     if codings:
         if codings != b"chunked":
-            raise Malformed("other", "a transfer coding other than chunked")
-        return Head(status, None, True, persistent)
+            raise MalformedResponse("other", "a transfer coding other than chunked")
+        return ResponseHead(status, None, True, persistent)
     lengths = set(values.get(b"content-length", []))
     if not lengths:
-        return Head(status, None, False, False)
+        return ResponseHead(status, None, False, False)
     length = lengths.pop()
     if lengths or not length.isdigit():
-        raise Malformed("other", "Content-Length is not one number")
-    return Head(status, int(length), False, persistent)
+        raise MalformedResponse("other", "Content-Length is not one number")
+    return ResponseHead(status, int(length), False, persistent)
 
 
 def unchunk(coded: bytes) -> bytes | None:
-    """The body in a chunked coding, trailers left out; None while it isn't whole. Raises Malformed."""
+    """Decode a chunked body without its trailers; None while it isn't complete. Raises MalformedResponse."""
     chunks: list[bytes] = []
     at = 0
     while size_line := _CHUNK_SIZE.match(coded, at):
@@ -168,4 +176,4 @@ def unchunk(coded: bytes) -> bytes | None:
         if coded[at - 2 : at] != b"\r\n":
             break
         chunks.append(coded[start : at - 2])
-    raise Malformed("other", "the chunked coding is damaged")
+    raise MalformedResponse("other", "the chunked coding is damaged")

@@ -1,6 +1,6 @@
-"""What a host has of the study, and whether it is whole: asked before a deploy and after it.
+"""Which code and environment a host has, and whether they are complete: read before a deploy and checked after it.
 
-Runs there, perhaps with an old Python: standard library only, nothing newer than 3.7. Changes nothing, unless `--seal`.
+Piped to hosts before anything is deployed: standard library only, Python 3.7 syntax. Changes nothing without `--seal`.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import tempfile
 from pathlib import Path
 from typing import Any, Iterator, Sequence  # noqa: UP035 - for 3.7
 
-SEAL = ".complete"  # written last, into an environment that is whole
+SEAL = ".complete"  # written last, into a complete environment
 SKIPPED = "__pycache__"
 
 
 def files_below(root: Path, parts: Sequence[str] = (".",)) -> list[str]:
-    """Relative names of all files, sorted; what Python makes by itself is none of them."""
+    """Relative names of all files, sorted, without the bytecode that Python writes by itself."""
     return sorted(_walk(root, parts))
 
 
@@ -37,7 +37,7 @@ def _walk(root: Path, parts: Sequence[str]) -> Iterator[str]:
 
 
 def digest_of(root: Path, parts: Sequence[str] = (".",)) -> str:
-    """Of the names and contents of all files."""
+    """SHA-256 of the names and contents of all files."""
     digest = hashlib.sha256()
     for name in files_below(root, parts):
         content = hashlib.sha256((root / name).read_bytes()).hexdigest()
@@ -46,7 +46,7 @@ def digest_of(root: Path, parts: Sequence[str] = (".",)) -> str:
 
 
 def sizes_of(root: Path) -> str:
-    """A digest of the names and sizes of all files: thousands of them, looked at in a blink."""
+    """SHA-256 of the names and sizes of all files: faster than their contents, since an environment has thousands."""
     digest = hashlib.sha256()
     for name in files_below(root):
         if name != SEAL:
@@ -56,14 +56,14 @@ def sizes_of(root: Path) -> str:
 
 
 def seal(env: Path) -> None:
-    """Say of an environment that it is whole, and made with this Python."""
+    """Record that an environment is complete, with this Python's version and its files' sizes."""
     temporary = env / (SEAL + ".new")
     temporary.write_text(json.dumps({"python": platform.python_version(), "sizes": sizes_of(env)}))
     temporary.replace(env / SEAL)
 
 
 def environment(env: Path, python: str) -> str:
-    """`whole`, or what is the matter with it."""
+    """`whole`, `absent`, `unfinished`, `damaged`, or `made with Python X`, which isn't the version `python`."""
     try:
         sealed = json.loads((env / SEAL).read_text())
     except (OSError, ValueError):
@@ -74,7 +74,7 @@ def environment(env: Path, python: str) -> str:
 
 
 def look(code: Path, env: Path) -> dict[str, Any]:
-    """What there is, and what a deploy needs. MiB."""
+    """What is installed, and what a deploy needs to know. `free_mb` in MiB."""
     existing = next(path for path in (env, *env.parents) if path.exists())
     obstacle = ""
     try:
@@ -95,10 +95,11 @@ def look(code: Path, env: Path) -> dict[str, Any]:
 
 
 def main() -> int:
+    """Seal if asked to, then print what is installed as a JSON object."""
     parser = argparse.ArgumentParser(prog="python -m cluster.remote.installed", description=__doc__)
     parser.add_argument("--code", type=Path, required=True, help="directory of the code")
     parser.add_argument("--env", type=Path, required=True, help="directory of the environment")
-    parser.add_argument("--seal", action="store_true", help="say of the environment that it is whole")
+    parser.add_argument("--seal", action="store_true", help="record that the environment is complete")
     asked = parser.parse_args()
     if asked.seal:
         seal(asked.env)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-OPENED = "Tcp.PassiveOpens"  # connections that were accepted from outside, by any program
+OPENED = "Tcp.PassiveOpens"  # connections accepted since boot, by any program
 
 
 def kernel_counters() -> dict[str, int]:
-    """/proc/net/snmp and /proc/net/netstat as `Group.Name`: of this network namespace alone."""
+    """/proc/net/snmp and /proc/net/netstat by `Group.Name`, since boot, of this network namespace alone."""
     counters = {}
     for path in ("/proc/net/snmp", "/proc/net/netstat"):
         lines = Path(path).read_text(encoding="ascii").splitlines()

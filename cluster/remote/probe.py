@@ -1,6 +1,6 @@
-"""One request to a server and a look at its answer, before anything is measured: `python -m cluster.remote.probe`.
+"""The readiness probe, `python -m cluster.remote.probe`: one request, whose response must be what the plan says.
 
-Standard library only: it runs on a load host. The answer must be what the plan says, or the run would measure errors.
+It runs on a load host before the load starts, so that no run measures only errors. Standard library only.
 """
 
 from __future__ import annotations
@@ -12,15 +12,14 @@ import sys
 import time
 from typing import NamedTuple
 
-from cluster.remote.http_message import request_bytes
-from servers.core.app import escape
+from cluster.remote.http_message import echo_body, request_bytes
 
 POLL_S = 0.05
-NOT_READY = 2  # exit status; 1 is that of a wrong answer
+NOT_READY = 2  # exit status; 1 is for a wrong response
 
 
 class Wanted(NamedTuple):
-    """What a good answer is. `body` None: any, of `size` bytes where that is known; `echo`: the request, escaped."""
+    """A good response. `body` None: any, of `size` bytes where that is known; `echo`: the request as HTML text."""
 
     status: int = 200
     body: bytes | None = None
@@ -31,13 +30,13 @@ class Wanted(NamedTuple):
 def problem(
     address: tuple[str, int], timeout: float, wanted: Wanted, method: str, path: str, keep_alive: bool
 ) -> str | None:
-    """What is wrong with the answer to one request, None where nothing is."""
+    """Send one request; returns what is wrong with the response, None where nothing is. `timeout` in s."""
     host, port = address
     connection = http.client.HTTPConnection(host, port, timeout=timeout)
-    head = request_bytes(host, port, keep_alive, method, path)
+    request = request_bytes(host, port, keep_alive, method, path)
     try:
         connection.connect()
-        connection.sock.sendall(head)
+        connection.sock.sendall(request)
         response = http.client.HTTPResponse(connection.sock, method=method)
         response.begin()
         body = response.read()
@@ -50,7 +49,7 @@ def problem(
         return f"status {response.status} instead of {wanted.status}"
     if method != "HEAD" and length is not None and int(length) != len(body):
         return f"Content-Length {length}, {len(body)} bytes of body"
-    if wanted.echo and body != escape(head):
+    if wanted.echo and body != echo_body(request):
         return "the body is not the request, escaped"
     if wanted.size is not None and len(body) != wanted.size:
         return f"{len(body)} bytes of body instead of {wanted.size}"
@@ -60,7 +59,10 @@ def problem(
 
 
 def wait_until_ready(address: tuple[str, int], path: str | None, seconds: float) -> str | None:
-    """Until the port accepts, or until GET of `path` is answered with 200. What was wrong to the last, else None."""
+    """Wait until the port accepts, or until GET of `path` is answered with 200; None once that is so.
+
+    Returns after `seconds` what was wrong at the last attempt.
+    """
     until = time.monotonic() + seconds
     while True:
         if path is not None:
@@ -81,6 +83,7 @@ def _refusal(address: tuple[str, int]) -> str | None:
 
 
 def main() -> int:
+    """Probe as the command line says; returns the exit status: 0, 1 for a wrong response, NOT_READY."""
     parser = argparse.ArgumentParser(prog="python -m cluster.remote.probe", description=__doc__)
     parser.add_argument("--host", required=True)
     parser.add_argument("--port", type=int, required=True)

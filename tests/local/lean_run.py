@@ -9,6 +9,7 @@ import json
 import os
 import resource
 import sys
+from dataclasses import asdict
 from typing import Any
 
 import gevent
@@ -26,7 +27,7 @@ def main() -> None:
     asked = json.loads(sys.argv[1])
     environment = Environment(user_classes=[LeanUser], stop_timeout=asked["stop_timeout"])
     runner = environment.create_local_runner()
-    recorder = Recorder(runner)
+    recorder = Recorder(runner, "load1-1")
     Recorded.recorder = recorder
     Recorded.think = (asked["think"], asked["think"])
     Recorded.keep_alive = asked["keep_alive"]
@@ -72,7 +73,11 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (1024, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
     total = environment.stats.total
     record = recorder.close(now())
-    print(json.dumps({"record": record, "ended": ended, "locust": [total.num_requests, total.num_failures]}))
+    print(
+        json.dumps(
+            {"record": record and asdict(record), "ended": ended, "locust": [total.num_requests, total.num_failures]}
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.remote.http_message import MAX_HEAD, Answer, Head, Malformed, Reply, parse_head, unchunk
+from cluster.remote.http_message import (
+    MAX_HEAD,
+    MalformedResponse,
+    ResponseHead,
+    ResponseOutcome,
+    ResponseParser,
+    parse_head,
+    unchunk,
+)
 
 BODY = b"hello, world"
 GOOD = b"HTTP/1.1 200 OK\r\nDate: today\r\ncOnTeNt-LeNgTh: 12\r\n\r\n" + BODY
@@ -17,15 +25,15 @@ UNTIL_CLOSE = b"HTTP/1.1 200 OK\r\n\r\n" + BODY
 OTHER_BODY = GOOD[:-1] + b"!"
 
 
-def judge(data: bytes, cuts: list[int] | None = None, expected: bytes | None = BODY) -> Answer:
+def judge(data: bytes, cuts: list[int] | None = None, expected: bytes | None = BODY) -> ResponseOutcome:
     """Feed the data cut at these places, then close."""
-    reply = Reply(expected)
+    parser = ResponseParser(expected)
     edges = [0, *sorted(cut for cut in cuts or [] if 0 < cut < len(data)), len(data)]
     for start, end in itertools.pairwise(edges):
-        answer = reply.feed(data[start:end]) if end > start else None
+        answer = parser.feed(data[start:end]) if end > start else None
         if answer is not None:
             return answer
-    return reply.end()
+    return parser.end()
 
 
 CASES = [
@@ -87,14 +95,16 @@ def test_a_large_body_is_compared_as_it_comes() -> None:
     body = bytes(range(256)) * 4096
     head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
     cuts = list(range(0, len(body), 65_536))
-    assert judge(head + body, cuts, body) == Answer(None, "", len(body), True)
+    assert judge(head + body, cuts, body) == ResponseOutcome(None, "", len(body), True)
     assert judge(head + body[:-1] + b"?", cuts, body).kind == "wrong-body"
 
 
 def test_heads() -> None:
-    assert parse_head(b"HTTP/1.1 200") == Head(200, None, False, False)
-    assert parse_head(b"HTTP/1.1 200 OK\r\nCONTENT-LENGTH:\t5 \r\ncontent-length: 5") == Head(200, 5, False, True)
-    with pytest.raises(Malformed):
+    assert parse_head(b"HTTP/1.1 200") == ResponseHead(200, None, False, False)
+    assert parse_head(b"HTTP/1.1 200 OK\r\nCONTENT-LENGTH:\t5 \r\ncontent-length: 5") == ResponseHead(
+        200, 5, False, True
+    )
+    with pytest.raises(MalformedResponse):
         parse_head(b"HTTP/2 200")
 
 

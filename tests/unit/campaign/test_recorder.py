@@ -62,7 +62,7 @@ def test_in_flight_is_the_integral(of: list[Request], inner: list[int]) -> None:
     acts: list[tuple[float, str, Any]] = [(cut, "cut", None) for cut in cuts]
     for request in of:
         acts += [(request.begins, "begin", request), (request.ends, "end", request)]
-    recorder, records = Recorder(Users()), []
+    recorder, records = Recorder(Users(), "load1-1"), []
     with pytest.MonkeyPatch.context() as patch:
         for at, act, request in sorted(acts, key=lambda entry: entry[0]):
             patch.setattr(module, "now", lambda at=at: at)
@@ -81,17 +81,17 @@ def test_in_flight_is_the_integral(of: list[Request], inner: list[int]) -> None:
         ended = [request for request in of if start <= request.ends < end]
         good = [request for request in ended if request.good]
         ages = sorted(microseconds(end - request.begins) for request in of if request.begins < end < request.ends)
-        assert record["in_flight_s"] == pytest.approx(sum(inside), abs=1e-9)
-        assert record["seconds"] == pytest.approx(end - start)
-        assert (record["attempts"], record["successes"]) == (len(ended), len(good))
-        assert record["bytes"] == 10 * len(good) + len(ended) - len(good)
-        assert record["in_flight_end"] == len(ages)
-        held = counts(record["in_flight_age_us"])
+        assert record.in_flight_s == pytest.approx(sum(inside), abs=1e-9)
+        assert record.seconds == pytest.approx(end - start)
+        assert (record.attempts, record.successes) == (len(ended), len(good))
+        assert record.bytes == 10 * len(good) + len(ended) - len(good)
+        assert record.in_flight_end == len(ages)
+        held = counts(record.in_flight_age_us)
         assert held.get_total_count() == len(ages)
         if ages:
             assert held.get_max_value() == held.get_highest_equivalent_value(ages[-1])
-        assert counts(record["response_us"]).get_total_count() == len(good)
-        assert counts(record["failed_us"]).get_total_count() == len(ended) - len(good)
+        assert counts(record.response_us).get_total_count() == len(good)
+        assert counts(record.failed_us).get_total_count() == len(ended) - len(good)
 
 
 @given(st.lists(st.floats(-1, 400, allow_nan=False) | st.integers(0, 5_000).map(lambda us: us / 1e6), max_size=50))
@@ -114,7 +114,7 @@ def test_the_ends_of_the_range_are_kept() -> None:
 
 
 def test_phases_are_kept_apart(clock: Clock) -> None:
-    recorder = Recorder(Users())
+    recorder = Recorder(Users(), "load1-1")
     recorder.begin("early", 999.0)
     recorder.success("early", clock.at, 7)  # no phase is open: counted nowhere
     assert recorder.enter(phase("settle")) is None
@@ -131,19 +131,20 @@ def test_phases_are_kept_apart(clock: Clock) -> None:
     assert settled is not None
     assert measured is not None
     assert recorder.close(clock.at) is None
-    assert (settled["phase"], settled["attempts"], settled["in_flight_s"]) == ("settle", 0, pytest.approx(1.0))
-    assert (settled["draws"], settled["draws_s"]) == (1, 3.0)
-    assert (settled["think_count"], settled["think_drawn_s"]) == (1, 2.0)
-    assert settled["think_passed_s"] == pytest.approx(2.004)
-    assert counts(settled["lag_us"]).get_max_value() == pytest.approx(4000, rel=0.001)
-    assert (measured["phase"], measured["attempts"], measured["failures"]) == ("measure", 2, {"short-body": 1})
-    assert (measured["bytes"], measured["think_count"], measured["in_flight_end"]) == (199, 0, 0)
-    assert measured["in_flight_s"] == pytest.approx(1.0)  # half a second of each
-    assert counts(measured["response_us"]).get_max_value() == pytest.approx(1_500_000, rel=0.001)
+    assert (settled.phase, settled.attempts) == ("settle", 0)
+    assert settled.in_flight_s == pytest.approx(1.0)
+    assert (settled.draws, settled.draws_s) == (1, 3.0)
+    assert (settled.think_count, settled.think_drawn_s) == (1, 2.0)
+    assert settled.think_passed_s == pytest.approx(2.004)
+    assert counts(settled.lag_us).get_max_value() == pytest.approx(4000, rel=0.001)
+    assert (measured.phase, measured.attempts, measured.failures) == ("measure", 2, {"short-body": 1})
+    assert (measured.bytes, measured.think_count, measured.in_flight_end) == (199, 0, 0)
+    assert measured.in_flight_s == pytest.approx(1.0)  # half a second of each
+    assert counts(measured.response_us).get_max_value() == pytest.approx(1_500_000, rel=0.001)
 
 
 def test_who_began_before(clock: Clock) -> None:
-    recorder = Recorder(Users())
+    recorder = Recorder(Users(), "load1-1")
     for at, user in enumerate("abcd"):
         recorder.begin(user, float(at))
     recorder.success("a", 9.0, 0)
@@ -156,7 +157,7 @@ def test_who_began_before(clock: Clock) -> None:
 def test_watching(clock: Clock) -> None:
     """3.3 s of a worker with an answer in every round and a stall of 0.4 s: ticks, users and the loop's lag."""
     users = Users()
-    recorder = Recorder(users)
+    recorder = Recorder(users, "load1-1")
     recorder.enter(phase())
     rounds = 0
 
@@ -174,18 +175,18 @@ def test_watching(clock: Clock) -> None:
         recorder.watch(sleep)
     record = recorder.close(clock.at)
     assert record is not None
-    ticks = record["ticks"]
-    assert {len(column) for column in ticks.values()} == {len(ticks["at"])}
-    assert len(ticks["at"]) == 3
-    assert ticks["at"][-1] == record["seconds"] == pytest.approx(3.3)
-    assert all(later - earlier > 0.5 for earlier, later in itertools.pairwise([0.0, *ticks["at"]]))
-    assert ticks["successes"][-1] == record["successes"] == 290
+    ticks = record.ticks
+    assert {len(column) for column in vars(ticks).values()} == {len(ticks.at)}
+    assert len(ticks.at) == 3
+    assert ticks.at[-1] == record.seconds == pytest.approx(3.3)
+    assert all(later - earlier > 0.5 for earlier, later in itertools.pairwise([0.0, *ticks.at]))
+    assert ticks.successes[-1] == record.successes == 290
     for name in ("successes", "response_s", "in_flight_s"):
-        assert ticks[name] == sorted(ticks[name])
-        assert ticks[name][0] > 0
-    assert record["in_flight_s"] == pytest.approx(3.3)
-    assert (record["users_min"], record["users_wanted"]) == (2, 3)
-    assert record["users_right"] == pytest.approx(0.5, abs=0.04)
-    lag = counts(record["loop_lag_us"])
+        assert getattr(ticks, name) == tuple(sorted(getattr(ticks, name)))
+        assert getattr(ticks, name)[0] > 0
+    assert record.in_flight_s == pytest.approx(3.3)
+    assert (record.users_min, record.users_wanted) == (2, 3)
+    assert record.users_right == pytest.approx(0.5, abs=0.04)
+    lag = counts(record.loop_lag_us)
     assert lag.get_max_value() == pytest.approx(400_000, rel=0.001)
     assert lag.get_total_count() == 290 + 39  # the late timers that the stall swallowed

@@ -56,7 +56,7 @@ def crowd(tmp_path: Path) -> Iterator[Start]:
     started: list[Crowd] = []
 
     def start(port: int, *options: str) -> Crowd:
-        started.append(Crowd(port, tmp_path / "bystanders.csv", "--timeout", "2", *options))
+        started.append(Crowd(port, tmp_path / "bystanders.csv", "--timeout", "2", "--keep-alive", "10", *options))
         return started[-1]
 
     yield start

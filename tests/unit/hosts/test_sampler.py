@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 
 import psutil
 import pytest
@@ -46,12 +47,13 @@ def test_children_that_lived_shorter_than_a_second_are_counted(forking: int) -> 
         time.sleep(0.05)
     row = tree.row(sessions()[forking], 1.0, with_pss=True)
     assert row is not None
-    assert row["cpu_cores"] >= 0.4
-    assert 0.4 <= row["ended_cores"] <= row["cpu_cores"]
-    assert 0 < row["kernel_share"] < 1
-    assert row["processes"] in (1, 2)
-    assert row["fds"] >= 3
-    assert row["pss_mb"] > 1
+    figures = asdict(row)
+    assert figures["cpu_cores"] >= 0.4
+    assert 0.4 <= figures["ended_cores"] <= figures["cpu_cores"]
+    assert 0 < figures["kernel_share"] < 1
+    assert figures["processes"] in (1, 2)
+    assert figures["fds"] >= 3
+    assert figures["pss_mb"] > 1
 
 
 def test_processes_that_are_started_are_counted(forking: int) -> None:
@@ -62,7 +64,7 @@ def test_processes_that_are_started_are_counted(forking: int) -> None:
     while leader.cpu_times().children_user < before + 0.2:  # at 20 ms each
         assert time.monotonic() < until
         time.sleep(0.05)
-    assert host.row(1.0, with_ports=False)["starts"] >= 5
+    assert (host.row(1.0, with_ports=False).starts or 0) >= 5
 
 
 def test_a_process_that_has_ended_has_no_row() -> None:
