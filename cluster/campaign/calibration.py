@@ -9,9 +9,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cluster.campaign.run import Show, Study, execute
-from study.formats.json_files import read_json, write_whole
+from study.formats.json_files import write_whole
+from study.formats.run_json import RunState
 from study.layout import CampaignFiles
 from study.plan import Plan, parse_plan
+from study.reading import read_as
 
 MODEL = "null"
 THINK_S = 0.2  # mean; short, so that few users make a high rate
@@ -76,13 +78,13 @@ def calibrate(study: Study, files: CampaignFiles, show: Show) -> CampaignFiles |
     plan = parse_plan(text, "calibration")
     (run,) = plan.runs()
     sealed = files.run(run.directory).state
-    if not (sealed.exists() and read_json(sealed)["state"] == "done"):
+    if not (sealed.exists() and read_as(RunState, sealed).state == "done"):
         files.runs.mkdir(parents=True, exist_ok=True)
         write_whole(files.plan, text)
         show.say(f"calibrating: the generator against a server that costs next to nothing, {seconds(text):.0f} s")
         show.began(plan, run, 1, 1)
         if execute(replace(study, plan=plan, plan_text=text), files, run, show) != "done":
-            show.say(f"calibration failed: {read_json(sealed)['reason']}")
+            show.say(f"calibration failed: {read_as(RunState, sealed).reason}")
             return None
     return files
 

@@ -12,9 +12,10 @@ from cluster.campaign import preflight
 from cluster.campaign.run import Judge, Show, Study, end_what_runs, execute, missing_runs
 from cluster.hosts.host import Host, tried
 from study.errors import StudyError, UnreachableError
-from study.formats.json_files import read_json
+from study.formats.run_json import RunState
 from study.layout import CampaignFiles
 from study.plan import Run
+from study.reading import read_as
 
 TARGET_S = 120.0  # for which a target is waited: a machine starts in less
 ASK_S = 3.0
@@ -42,7 +43,7 @@ def run_campaign(study: Study, files: CampaignFiles, show: Show, judge: Judge) -
             left = hosts_left(study, show)
         if (state := attempt(run, number)) == "failed":
             before, left = left, hosts_left(study, show)
-            lost = read_json(files.run(run.directory).state)["lost"]  # it may be back by now
+            lost = read_as(RunState, files.run(run.directory).state).lost  # it may be back by now
             if lost or any(host not in left.load for host in before.load):
                 names = ", ".join(host.entry.name for host in left.load)
                 show.say(f"block {run.block}, {run.label} is tried again, with the load of {names}")

@@ -1,4 +1,4 @@
-"""Where a campaign ran and what makes it the same campaign: manifest.json."""
+"""The content of manifest.json, and the digests by which a campaign is recognised as the same."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from cluster.campaign.preflight import Facts, given_cpus, workers_of
 from cluster.deploy import release
 from cluster.hosts.host import PROJECT
 from cluster.hosts.inventory import Inventory
 from servers.core import model
+from study.formats.facts_json import Facts as HostFacts
+from study.formats.json_files import made_by
+from study.formats.manifest_json import Manifest, ModelDescription
 from study.layout import CampaignFiles
 from study.plan import Plan
 
@@ -22,9 +25,10 @@ LOCKS = (PROJECT / "requirements.lock", release.LOCK)
 
 
 def identity(plan_text: str, inventory: Inventory, facts: Mapping[str, Facts]) -> dict[str, str]:
-    """Digests by what they are of; where one changed, a campaign is another one.
+    """SHA-256 by what it was computed from: plan, code, locked packages, and each host.
 
-    Of a host: its part, name and address, and cores and workers as they were found. How SSH reaches it is not in it.
+    A host's digest has its part (target or load), address, cores and number of workers; not how SSH reaches it. A
+    campaign is continued only where all digests are the same.
     """
     hosts = {}
     for entry in inventory.hosts:
@@ -35,42 +39,40 @@ def identity(plan_text: str, inventory: Inventory, facts: Mapping[str, Facts]) -
         "servers/": _digest(_code(PROJECT / "servers")),
         "cluster/": _digest(_code(PROJECT / "cluster")),
         **{lock.name: _digest(lock.read_bytes() if lock.exists() else b"") for lock in LOCKS},
-        **{what: _digest(repr(found).encode()) for what, found in hosts.items()},
+        **{what: _digest(repr(values).encode()) for what, values in hosts.items()},
     }
 
 
-def changed(before: dict[str, str], now: dict[str, str]) -> str:
-    """What differs, in words; empty where nothing does."""
+def changed(before: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """The names of the digests that differ, for a message; empty where none does."""
     return " and ".join(what for what in dict.fromkeys((*now, *before)) if before.get(what) != now.get(what))
 
 
-def describe(plan: Plan, asked: dict[str, str], facts: dict[str, Facts], load_cores: int) -> dict[str, Any]:
-    """The manifest's content: what was asked, by which code, and where it ran."""
-    return {
-        "plan": plan.name,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": _git("rev-parse", "HEAD"),
-        "uncommitted_changes": bool(_git("status", "--porcelain")),
-        "identity": asked,
-        "load_cores": load_cores,
-        "models": {name: about(plan, name) for name in plan.models},
-        "hosts": facts,
-    }
+def describe(plan: Plan, asked: dict[str, str], facts: Mapping[str, Facts], load_cores: int) -> Manifest:
+    """The manifest of a campaign that begins now. `asked` is what `identity` returned, `facts` are by host."""
+    return Manifest(
+        made_by=made_by(),
+        plan=plan.name,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        commit=_git("rev-parse", "HEAD"),
+        uncommitted_changes=bool(_git("status", "--porcelain")),
+        identity=asked,
+        load_cores=load_cores,
+        models={name: about(plan, name) for name in plan.models},
+        hosts=cast(Mapping[str, HostFacts], facts),
+    )
 
 
-def about(plan: Plan, name: str) -> dict[str, Any]:
-    """What the code says of a model, so that a reader of the results needs no code; empty for a server not of ours."""
-    of = plan.server(name).model
-    if of not in model.names():
-        return {}
-    module = model.load(of)
+def about(plan: Plan, name: str) -> ModelDescription:
+    """What the code says of a model, so that reading the results needs no code; empty for a server of another kind."""
+    server = plan.server(name).model
+    if server not in model.names():
+        return ModelDescription()
+    module = model.load(server)
     declared = cast(model.Model, module.MODEL)
-    return {
-        "model": of,
-        "summary": declared.summary,
-        "docstring": module.__doc__ or "",
-        "descriptors": declared.descriptors,
-    }
+    return ModelDescription(
+        model=server, summary=declared.summary, docstring=module.__doc__ or "", descriptors=declared.descriptors
+    )
 
 
 def campaigns(results: Path, plan_name: str) -> Iterator[Path]:
@@ -91,7 +93,7 @@ def _digest(content: bytes) -> str:
 
 
 def _git(*arguments: str) -> str | None:
-    """What git says, None where there is no repository or no git: the manifest then says null."""
+    """A git command's output; None where it fails, or where there is no repository or no git."""
     try:
         done = subprocess.run(
             ["git", *arguments], cwd=PROJECT, capture_output=True, text=True, timeout=10, check=False, process_group=0

@@ -13,10 +13,10 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from cluster.campaign import commands, interrupts, manifest
 from cluster.campaign.preflight import Facts, given_cpus, sampler_cpus, server_cpus, workers_of
@@ -26,10 +26,15 @@ from cluster.hosts.inventory import DIRECT, LOOPBACK, Inventory
 from cluster.hosts.lease import Renewing
 from cluster.remote.kernel import OPENED
 from cluster.remote.probe import NOT_READY
-from study.errors import HostError, LostHostError, RunError, StoppedError, StudyError
-from study.formats.json_files import read_json, write_json, write_whole
+from study.errors import FormatError, HostError, LostHostError, RunError, StoppedError, StudyError
+from study.formats.json_files import write_json, write_whole
+from study.formats.ledger_jsonl import EndRecord
+from study.formats.live_json import LiveFigures
+from study.formats.manifest_json import Manifest, write_manifest
+from study.formats.run_json import LostHost, RunState, ServerCounts
 from study.layout import CampaignFiles, RunFiles, point_latest
 from study.plan import Plan, Run
+from study.reading import parse_as, read_as
 from study.workload import Server
 
 RENEW_S = 2.0
@@ -115,7 +120,7 @@ class Show(Protocol):
 
     def began(self, plan: Plan, run: Run, number: int, of: int) -> None: ...
 
-    def live(self, figures: dict[str, Any]) -> None: ...
+    def live(self, figures: LiveFigures) -> None: ...
 
     def ended(self, run: Run, state: str, found: Sequence[Judged]) -> None: ...
 
@@ -136,7 +141,7 @@ def sealed_runs(files: CampaignFiles) -> list[Path]:
 
 def state_of(files: RunFiles) -> str:
     """done, failed, skipped, or absent."""
-    return str(read_json(files.state)["state"]) if files.state.exists() else "absent"
+    return read_as(RunState, files.state).state if files.state.exists() else "absent"
 
 
 def open_campaign(study: Study, show: Show, fresh: bool) -> CampaignFiles:
@@ -144,7 +149,7 @@ def open_campaign(study: Study, show: Show, fresh: bool) -> CampaignFiles:
     asked = manifest.identity(study.plan_text, study.inventory, study.facts)
     newest = None if fresh else next(manifest.campaigns(study.results, study.plan.name), None)
     if newest is not None and missing_runs(study.plan, CampaignFiles(newest)):
-        changed = manifest.changed(read_json(CampaignFiles(newest).manifest)["identity"], asked)
+        changed = manifest.changed(read_as(Manifest, CampaignFiles(newest).manifest).identity, asked)
         if not changed:
             show.say(f"going on with {newest.name}: what is finished there is kept")
             point_latest(newest)
@@ -153,7 +158,7 @@ def open_campaign(study: Study, show: Show, fresh: bool) -> CampaignFiles:
     files = CampaignFiles(study.results / directory_name(study.plan))
     files.runs.mkdir(parents=True)
     write_whole(files.plan, study.plan_text)
-    write_json(files.manifest, manifest.describe(study.plan, asked, study.facts, study.load_cores()))
+    write_manifest(files.manifest, manifest.describe(study.plan, asked, study.facts, study.load_cores()))
     point_latest(files.directory)
     return files
 
@@ -201,13 +206,13 @@ def execute(study: Study, files: CampaignFiles, run: Run, show: Show) -> str:
     A run whose server needs what isn't installed on the target is skipped: sealed at once, with the reason.
     """
     to = files.run(run.directory)
-    earlier = [read_json(state) for state in files.runs.glob(f"{run.block}-*/{to.state.name}")]
-    attempt = 1 + (int(read_json(to.state)["attempt"]) if to.state.exists() else 0)
+    earlier = [read_as(RunState, state) for state in files.runs.glob(f"{run.block}-*/{to.state.name}")]
+    attempt = 1 + (read_as(RunState, to.state).attempt if to.state.exists() else 0)
     shutil.rmtree(to.directory, ignore_errors=True)
     to.logs.mkdir(parents=True)
     started = _utc()
     reasons: list[str] = []
-    counted: dict[str, Any] | None = None
+    counted: ServerCounts | None = None
     lacking: list[str] = []
     boots: dict[str, str] = {}
     lost: LostHostError | None = None
@@ -228,31 +233,33 @@ def execute(study: Study, files: CampaignFiles, run: Run, show: Show) -> str:
         finally:
             with interrupts.held_back():
                 reasons += _stop_and_collect(study, to, work, lost.host if lost else "")
-    at_step = _step(to.live)
+    live = _live(to.live)
     to.live.unlink(missing_ok=True)
     if lacking and not reasons:
         reasons.append(f"not installed on {study.target.entry.name}: {', '.join(lacking)}")
-    sealed = {
-        "state": "skipped" if lacking else "failed" if reasons else "done",
-        "reason": "; ".join(reasons),
-        "block": run.block,
-        "label": run.label,
-        "model": run.model,
-        "attempt": attempt,
-        "load": [host.entry.name for host in study.load],
-        "without": list(study.without),
-        "lost": {"host": lost.host, "step": at_step} if lost and lost.host != study.target.entry.name else None,
-        "boot_ids": boots,
-        "rebooted": [
-            name for name, boot in boots.items() if any(one["boot_ids"].get(name, boot) != boot for one in earlier)
-        ],
-        "started": started,
-        "ended": _utc(),
-        "server": counted or _counts(to.logs / f"{SERVER}.out"),
-        "probes": 0 if counted else PROBES,
-    }
-    write_json(to.state, sealed)
-    return str(sealed["state"])
+    sealed = RunState(
+        state="skipped" if lacking else "failed" if reasons else "done",
+        reason="; ".join(reasons),
+        block=run.block,
+        label=run.label,
+        model=run.model,
+        attempt=attempt,
+        load=tuple(host.entry.name for host in study.load),
+        without=study.without,
+        lost=LostHost(lost.host, live.step if live else None)
+        if lost and lost.host != study.target.entry.name
+        else None,
+        boot_ids=boots,
+        rebooted=tuple(
+            name for name, boot in boots.items() if any(one.boot_ids.get(name, boot) != boot for one in earlier)
+        ),
+        started=started,
+        ended=_utc(),
+        server=counted or _counts(to.logs / f"{SERVER}.out"),
+        probes=0 if counted else PROBES,
+    )
+    write_json(to.state, asdict(sealed))
+    return sealed.state
 
 
 @contextlib.contextmanager
@@ -273,7 +280,7 @@ def _pin(cpus: set[int]) -> None:
             os.sched_setaffinity(int(thread), cpus)
 
 
-def _load(study: Study, files: CampaignFiles, run: Run, to: RunFiles, work: Path, show: Show) -> dict[str, Any] | None:
+def _load(study: Study, files: CampaignFiles, run: Run, to: RunFiles, work: Path, show: Show) -> ServerCounts | None:
     """Start, verify, load. Raises StudyError where the run can't be brought to its end.
 
     Returns the kernel's count of a server that keeps none of its own.
@@ -330,7 +337,7 @@ def _load(study: Study, files: CampaignFiles, run: Run, to: RunFiles, work: Path
         argv = commands.sampler(host.python, plan, of, host.entry.name, samples, watched, here)
         spawn(host, SAMPLER, argv, cpus=study.beside(host))
     _wait(study, to, run, show, lifetime)
-    return None if before is None else {"accepted": _opened(target) - before, "counted_by": "kernel"}
+    return None if before is None else ServerCounts(accepted=_opened(target) - before, counted_by="kernel")
 
 
 def _verify(run: Run, first: Host, target: Host, probe: tuple[str, ...], timeout: float) -> None:
@@ -401,8 +408,8 @@ def _wait(study: Study, to: RunFiles, run: Run, show: Show, lifetime: float) -> 
         while time.monotonic() < until:
             if _has_ended(study, to, run, renewing.once(RENEW_S)):
                 return
-            with contextlib.suppress(OSError, ValueError):  # not there yet, or just being replaced
-                show.live(json.loads(to.live.read_text(encoding="utf-8")))
+            if live := _live(to.live):
+                show.live(live)
             time.sleep(RENEW_S)
     raise RunError(f"the run did not end within {lifetime:.0f} s")
 
@@ -434,7 +441,7 @@ def _has_ended(study: Study, to: RunFiles, run: Run, known: dict[tuple[str, str]
 def _walked(ledger: Path) -> bool:
     """Whether the ladder was walked to its end: the ledger's last line says so."""
     try:
-        return bool(json.loads(ledger.read_text(encoding="utf-8").splitlines()[-1]).get("record") == "end")
+        return bool(json.loads(ledger.read_text(encoding="utf-8").splitlines()[-1]).get("record") == EndRecord().record)
     except (OSError, ValueError, IndexError):
         return False
 
@@ -471,21 +478,20 @@ def _collect(host: Host, logs: Path, to: RunFiles) -> None:
             figures.replace(to.directory / figures.name)
 
 
-def _step(live: Path) -> int | None:
-    """The step that the master was in when it last said so; None before the first."""
-    with contextlib.suppress(OSError, ValueError):
-        step = json.loads(live.read_text(encoding="utf-8")).get("step")
-        return None if step is None else int(step)
-    return None
-
-
-def _counts(out: Path) -> dict[str, Any] | None:
-    """The server's last line: its own counts. None where it had no time to say them."""
+def _live(path: Path) -> LiveFigures | None:
+    """The master's latest figures; None before it has written any."""
     try:
-        counts = json.loads(out.read_text(encoding="utf-8").splitlines()[-1])
-    except (OSError, ValueError, IndexError):
+        return read_as(LiveFigures, path)
+    except FormatError:
         return None
-    return counts if "accepted" in counts else None
+
+
+def _counts(out: Path) -> ServerCounts | None:
+    """The server's own counts, which are the last line of its output; None where it was ended before."""
+    try:
+        return parse_as(ServerCounts, json.loads(out.read_text(encoding="utf-8").splitlines()[-1]), out)
+    except (OSError, ValueError, IndexError, FormatError):
+        return None
 
 
 def _utc() -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -13,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cluster.campaign.run import Judged
+from study.formats.live_json import LiveFigures
 from study.plan import Plan, Run, Step
 
 PLAIN_EVERY_S = 10.0
@@ -28,6 +28,10 @@ def duration(seconds: float) -> str:
     """Minutes and seconds, or hours and minutes."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min {rest:02d} s"
+
+
+def _or_dash(value: int | None) -> str:
+    return "-" if value is None else str(value)
 
 
 class Progress:
@@ -73,15 +77,15 @@ class Progress:
         else:
             self._live.update(Group(Text(self._title, style="bold"), self._table(0)))
 
-    def live(self, figures: dict[str, Any]) -> None:
+    def live(self, figures: LiveFigures) -> None:
         """Called about every two seconds with the master's live.json."""
         assert self._run is not None
-        where = (figures.get("step"), figures.get("phase"))
+        where = (figures.step, figures.phase)
         said = ", ".join(f"{name} {value}" for name, value in self._now(figures))
         if self._live is not None:
-            step = int(figures.get("step", 0))
-            if figures.get("phase") in ("settle", "measure"):
-                self._rates[self._run.label, step] = figures["rps"]
+            step = figures.step or 0
+            if figures.phase in ("settle", "measure"):
+                self._rates[self._run.label, step] = figures.rps
             self._live.update(Group(Text(self._title, style="bold"), Text(said), self._table(step)))
         elif where != self._last or time.monotonic() - self._last_at >= PLAIN_EVERY_S:
             self._last, self._last_at = where, time.monotonic()
@@ -98,14 +102,14 @@ class Progress:
         if self._live is not None:
             self._live.update(Group(Text(self._title, style="bold"), self._table(0)))
 
-    def _now(self, figures: dict[str, Any]) -> list[tuple[str, str]]:
+    def _now(self, figures: LiveFigures) -> list[tuple[str, str]]:
         steps = len(self._plan.steps()) if self._plan is not None else 0
         return [
-            ("step", f"{figures.get('step', '-')} of {steps}"),
-            ("phase", str(figures.get("phase", "start"))),
-            ("users", f"{figures['running']} of {figures.get('users', '-')}"),
-            ("requests/s", f"{figures['rps']:.0f}"),
-            ("failures", str(figures["failures"])),
+            ("step", f"{_or_dash(figures.step)} of {steps}"),
+            ("phase", figures.phase or "start"),
+            ("users", f"{figures.running} of {_or_dash(figures.users)}"),
+            ("requests/s", f"{figures.rps:.0f}"),
+            ("failures", str(figures.failures)),
             ("time left", "about " + duration(self._left())),
         ]
 

@@ -24,6 +24,7 @@ from cluster.campaign import prepare as study
 from cluster.campaign import run as campaign
 from cluster.campaign.run import Judged, Study
 from cluster.remote import supervise
+from study.formats.live_json import LiveFigures
 from study.layout import RunFiles
 from study.plan import Plan, Run
 from tests.local.running import PROJECT, free_ports, live, until
@@ -118,7 +119,7 @@ class Quiet:
 
     def began(self, plan: Plan, run: Run, number: int, of: int) -> None: ...
 
-    def live(self, figures: dict[str, Any]) -> None: ...
+    def live(self, figures: LiveFigures) -> None: ...
 
     def ended(self, run: Run, state: str, found: Sequence[Judged]) -> None: ...
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from cluster.hosts.inventory import Inventory, this_machine
 from cluster.remote import facts
 from study.errors import StudyError, UnreachableError
 from study.formats.json_files import read_json, write_json
+from study.formats.live_json import LiveFigures
 from study.layout import CampaignFiles
 from study.plan import parse_plan
 from tests.unit.campaign.test_run import TEXT, RecordingHost, Silent
@@ -49,7 +49,9 @@ class LosableHost(RecordingHost):
         handle = super().start(spawn)
         if spawn.name == "master":
             run = Path(spawn.argv[spawn.argv.index("--study-run") + 1])
-            (run / "live.json").write_text(json.dumps({"step": 2}), encoding="utf-8")
+            write_json(
+                run / "live.json", asdict(LiveFigures(time=0.0, step=2, running=0, rps=0.0, requests=0, failures=0))
+            )
         if spawn.name == self.dies_with:
             self.dead = True
         return handle

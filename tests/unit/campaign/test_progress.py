@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from cluster.show.progress import Progress
+from study.formats.live_json import LiveFigures
 from study.plan import Plan
 from tests.unit.synthetic import plan
 
@@ -25,6 +26,12 @@ class Found:
         return f"step {self.step}: {self.verdict}"
 
 
+def figures(running: int, rps: float, failures: int) -> LiveFigures:
+    return LiveFigures(
+        time=0.0, step=1, phase="measure", users=100, running=running, rps=rps, requests=900, failures=failures
+    )
+
+
 def shown(asked: Plan, terminal: bool, width: int = 100) -> str:
     """What is printed of one finished run and the second's first step, with the table as it then stands."""
     text = io.StringIO()
@@ -33,12 +40,12 @@ def shown(asked: Plan, terminal: bool, width: int = 100) -> str:
     with progress.shown():
         progress.began(asked, first, 1, 4)
         last = len(asked.steps())
-        progress.live({"step": 1, "phase": "measure", "users": 100, "running": 100, "rps": 30.0, "failures": 0})
+        progress.live(figures(running=100, rps=30.0, failures=0))
         progress.ended(
             first, "done", [Found(1, "valid", 33.0), Found(2, "overload", 1250.0), Found(last, "unsteady", None)]
         )
         progress.began(asked, second, 2, 4)
-        progress.live({"step": 1, "phase": "measure", "users": 100, "running": 98, "rps": 77.0, "failures": 5})
+        progress.live(figures(running=98, rps=77.0, failures=5))
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text.getvalue()) if terminal else text.getvalue()
 
 

@@ -7,7 +7,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from rich.console import Console
@@ -22,6 +21,7 @@ from cluster.hosts.inventory import HostEntry, this_machine
 from cluster.show.tables import show_processes
 from study.errors import HostError, StoppedError, UnreachableError
 from study.formats.json_files import read_json
+from study.formats.live_json import LiveFigures
 from study.layout import CampaignFiles
 from study.plan import Plan, Run, parse_plan
 
@@ -90,7 +90,7 @@ class Silent:
 
     def began(self, plan: Plan, run: Run, number: int, of: int) -> None: ...
 
-    def live(self, figures: dict[str, Any]) -> None: ...
+    def live(self, figures: LiveFigures) -> None: ...
 
     def ended(self, run: Run, state: str, found: Sequence[Judged]) -> None:
         self.said.append(f"{run.label} {state}")
