@@ -102,7 +102,7 @@ def locust(directory: Path, port: int, client: str, mode: str, cores: tuple[int,
         """,
         encoding="utf-8",
     )
-    plan = load_plan(plan_file)
+    plan = load_plan(plan_file).plan
     asked = (sys.executable, plan_file, plan, plan.server("nginx"), HostEntry("target"))
     master, worker = directory / "master.log", directory / "worker.log"
     with (

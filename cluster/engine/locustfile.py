@@ -47,7 +47,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def wire(environment: Environment, **_: Any) -> None:
     options = environment.parsed_options
     assert options is not None
-    plan = load_plan(Path(options.study_plan))
+    plan = load_plan(Path(options.study_plan)).plan
     if isinstance(environment.runner, MasterRunner):
         wire_master(environment, environment.runner, plan)
     elif isinstance(environment.runner, WorkerRunner):
