@@ -103,7 +103,7 @@ def locust_rate(directory: Path, port: int, client: str, mode: str, cores: tuple
         """,
         encoding="utf-8",
     )
-    plan = load_plan(plan_file)
+    plan = load_plan(plan_file).plan
     arguments = (sys.executable, plan_file, plan, plan.server("nginx"), HostEntry("target"))
     master, worker = directory / "master.log", directory / "worker.log"
     with (

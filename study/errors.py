@@ -1,49 +1,51 @@
-"""What a person can mend: one small tree, turned into a message and an exit status in one place (fabfile.py).
+"""Errors that a person can mend: one small tree. fabfile.py turns them into a message and an exit status.
 
 Anything else that is raised is a bug and keeps its traceback.
 """
 
 from __future__ import annotations
 
+from study.exit_status import ExitStatus
+
 
 class StudyError(Exception):
-    """What happened and what to do about it, in words for the person at the keyboard."""
+    """Its text says what happened and what to do about it."""
 
-    exit_status = 1
+    exit_status = ExitStatus.FAILED
 
 
 class PlanError(StudyError):
-    """The plan asks for something that can't be; carries every mistake found, not only the first."""
+    """The plan has mistakes; the text lists all of them, not only the first."""
 
-    exit_status = 2
+    exit_status = ExitStatus.USAGE
 
 
 class InventoryError(StudyError):
     """The inventory can't be read, or names hosts that can't be used."""
 
-    exit_status = 2
+    exit_status = ExitStatus.USAGE
 
 
 class UsageError(StudyError):
-    """The command line asks for something that can't be."""
+    """The command line has an option, or a combination of options, that can't be used."""
 
-    exit_status = 2
+    exit_status = ExitStatus.USAGE
 
 
 class HostError(StudyError):
-    """A command on a host failed: says which host, which command, its exit status and its last lines."""
+    """A command on a host failed; the text names the host, the command, its exit status and its last lines."""
 
 
 class UnreachableError(HostError):
-    """A host can't be reached, or was lost on the way: says how to see why."""
+    """No connection to a host can be opened, or an open one was lost."""
 
 
 class RunError(StudyError):
-    """A run of one model could not be brought to its end."""
+    """A run of one model could not be completed."""
 
 
 class LostHostError(RunError):
-    """A host can't be reached any more, in the middle of a run."""
+    """The connection to a host was lost during a run."""
 
     def __init__(self, host: str, why: str) -> None:
         super().__init__(f"{host} was lost: {why}")
@@ -51,10 +53,10 @@ class LostHostError(RunError):
 
 
 class StoppedError(StudyError):
-    """Somebody else, `fab stop` perhaps, ended the campaign's processes: it is not to be gone on with."""
+    """Somebody else ended the campaign's processes (`fab stop`): the campaign must not continue."""
 
 
 class FormatError(StudyError):
-    """A file is of another version than this program reads, or isn't what its name says."""
+    """A file has a format version that this program doesn't read, or isn't the kind of file that its name says."""
 
-    exit_status = 2
+    exit_status = ExitStatus.USAGE

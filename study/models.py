@@ -1,4 +1,4 @@
-"""The registered models as a plan needs them: their names, the names of their own options, what they need installed."""
+"""What a plan needs to know of the model files in servers/: names, their own options, and required modules."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def needs(name: str) -> tuple[str, ...]:
 
 
 def _declared(name: str) -> Model | None:
-    """None where the file can't be imported: that is its own model's trouble, whose run will say what is wrong."""
+    """The model's declaration; None where its file can't be imported: a run of that model then says why."""
     try:
         declared: Model = load(name).MODEL
     except Exception:

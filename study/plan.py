@@ -1,6 +1,7 @@
-"""A plan: what is asked of a campaign, as one immutable value read from a TOML file.
+"""A plan: what a campaign measures and how, as one immutable value read from a TOML file.
 
-The whole file is validated before anything starts; every mistake is in the one message, with its key.
+The whole file is validated before anything starts; one message lists every mistake with its key. docs/plan-keys.md
+documents each key, and a test checks that page against the types below.
 """
 
 from __future__ import annotations
@@ -19,15 +20,16 @@ from study.errors import PlanError
 from study.workload import Frozen, Name, Server, Work, mistakes
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
-Beside = Annotated[int, Field(ge=0, le=60_000, strict=True)]
+ClientCount = Annotated[int, Field(ge=0, le=60_000, strict=True)]
 
-AUTO_SETTLE_S, AUTO_MEASURE_S, AUTO_MOST_S = 15.0, 45.0, 180.0  # least of each, and the most of both
+AUTO_SETTLE_S, AUTO_MEASURE_S = 15.0, 45.0  # shortest settle and measure phase where the plan says "auto"
+AUTO_MOST_S = 180.0  # longest phase where the plan says "auto"
 RUN_OVERHEAD_S = 10.0  # start of server, master and workers, drain, stop
-AA_SUFFIX = "-aa"  # the label of the first model's second run in a block
+AA_SUFFIX = "-aa"  # ends the label of the first model's second run in a block
 
 
 class Slo(Frozen):
-    """What counts as good service: the largest step within it is a model's `sustained_users`."""
+    """The service level objective: the largest step that meets it is a model's `sustained_users`."""
 
     p99_ms: Annotated[float, Field(gt=0)] = 500.0
     failures_percent: Annotated[float, Field(ge=0, le=100)] = 1.0
@@ -35,7 +37,7 @@ class Slo(Frozen):
 
 @dataclass(frozen=True)
 class Step:
-    """One rung of a run: `number` counts from 1, `kind` is ladder or return."""
+    """One level of load in a run. `number` counts from 1; a `return` step repeats an earlier level at the end."""
 
     number: int
     kind: Literal["ladder", "return"]
@@ -44,7 +46,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Run:
-    """One model up the ladder once: the unit of the study. `label` differs from `model` for the A/A control."""
+    """One model measured at every step once. `label` differs from `model` only for the A/A control."""
 
     block: int
     label: str
@@ -52,11 +54,12 @@ class Run:
 
     @property
     def directory(self) -> str:
+        """Name of the run's directory below runs/, unique within the campaign."""
         return f"{self.block}-{self.label}"
 
 
 class Plan(Frozen):
-    """Times in seconds, rates per second, memory in MiB."""
+    """Every key of a plan file. Times in seconds, rates per second, memory in MiB."""
 
     name: Name
     models: tuple[str, ...] = Field(min_length=1)
@@ -66,27 +69,28 @@ class Plan(Frozen):
         1.0,
         5.0,
     )
-    """Drawn uniformly between the two, Locust's `between`."""
+    """Each wait is drawn uniformly between the two, as by Locust's `between`."""
     client: Literal["lean", "fast", "http"] = "lean"
     connection: Literal["close", "keep-alive"] = "close"
-    idle_connections: Beside = 0
-    """Held open beside the load: answered once, and asked again before the server's patience ends."""
-    slow_clients: Beside = 0
-    """Beside the load as well: they send their request a byte a second."""
+    idle_connections: ClientCount = 0
+    """Background clients that hold a connection open: each sends a request and repeats it before the server's idle
+    timeout."""
+    slow_clients: ClientCount = 0
+    """Background clients that send their request at one byte a second."""
     timeout: Annotated[float, Field(gt=0, le=300)] = 10.0
-    """Deadline of a whole request, its connection included."""
+    """Deadline of a whole request, including its connect."""
     settle: Seconds | Literal["auto"] = "auto"
     measure: Seconds | Literal["auto"] = "auto"
     return_step: bool = True
-    """Repeat a step at or below half of the ladder's top at the end of each run."""
+    """Whether each run ends by repeating the largest step at or below half of the largest number of users."""
     aa: bool = True
-    """Run the first model twice in each block, the second time under another label."""
+    """Whether each block runs the first model twice, the second time under another label (the A/A control)."""
     blocks: Annotated[int, Field(ge=1, le=100)] = 1
     seed: Annotated[int, Field(ge=0)] = 1
     port: Annotated[int, Field(ge=1, le=65535)] = 8070
     master_port: Annotated[int, Field(ge=1, le=65535)] = 5557
     memory_floor_mb: Annotated[int, Field(ge=0)] = 512
-    """A run is stopped, and recorded as stopped, when a host has less available memory than this."""
+    """A host with less available memory than this stops the run, which is recorded as failed."""
     work: Work = Work()
     servers: tuple[Server, ...] = ()
     slo: Slo = Slo()
@@ -121,16 +125,16 @@ class Plan(Frozen):
 
     @property
     def mean_think_s(self) -> float:
-        """Z of the interactive law as drawn."""
+        """Mean think time in seconds: Z of the interactive response time law."""
         return sum(self.think_time) / 2
 
     @property
-    def bystanders(self) -> int:
-        """Clients beside the load."""
+    def background_clients(self) -> int:
+        """Number of clients, idle and slow, that connect in addition to the users."""
         return self.idle_connections + self.slow_clients
 
     def steps(self) -> tuple[Step, ...]:
-        """The ladder of users, and at its end the return step."""
+        """The ladder of users, followed by the return step if there is one."""
         ladder = [Step(index, "ladder", users) for index, users in enumerate(self.users, start=1)]
         lower = [users for users in self.users if users <= self.users[-1] / 2]
         if self.return_step and lower:
@@ -138,7 +142,7 @@ class Plan(Frozen):
         return tuple(ladder)
 
     def run_seconds(self) -> tuple[float, float]:
-        """How long one run takes, at least and at most (they differ where a phase is "auto")."""
+        """Shortest and longest duration of one run, in seconds; they differ where a phase is "auto"."""
         least = most = RUN_OVERHEAD_S
         users = 0
         for step in self.steps():
@@ -151,31 +155,40 @@ class Plan(Frozen):
         return least, most
 
     def server(self, name: str) -> Server:
-        """What runs under this name, with the plan's work where it is a model that has none of its own."""
+        """The server called `name`. A model without `work` of its own gets the plan's."""
         own = next((server for server in self.servers if server.name == name), Server(name=name, model=name))
         return own if own.command is not None or own.work is not None else own.model_copy(update={"work": self.work})
 
     def runs(self) -> tuple[Run, ...]:
-        """Every block's runs, in an order drawn from the seed: the same plan gives the same order."""
+        """Every block's runs, shuffled within the block by the plan's seed: the same plan gives the same order."""
         drawn = random.Random(self.seed)
         runs: list[Run] = []
         for block in range(1, self.blocks + 1):
-            of_block = [Run(block, name, name) for name in self.models]
+            block_runs = [Run(block, name, name) for name in self.models]
             if self.aa:
-                of_block.append(Run(block, self.models[0] + AA_SUFFIX, self.models[0]))
-            drawn.shuffle(of_block)
-            runs += of_block
+                block_runs.append(Run(block, self.models[0] + AA_SUFFIX, self.models[0]))
+            drawn.shuffle(block_runs)
+            runs += block_runs
         return tuple(runs)
 
 
+@dataclass(frozen=True)
+class PlanFile:
+    """A plan and the text it was parsed from, both from one read of the file."""
+
+    plan: Plan
+    text: str
+
+
 Models = Mapping[str, Collection[str]]
-"""The models that can be run here, each with the names of its own options."""
+"""The registered models, each with the names of its own options."""
 
 
 def parse_plan(text: str, source: str, known_models: Models | None = None) -> Plan:
-    """Read a plan from TOML text. Without `known_models` any name will do: a finished campaign is only read.
+    """Parse and validate a plan's TOML text; `source` names it in messages.
 
-    Raises PlanError with every mistake in one message.
+    Without `known_models` any model name is accepted, as the analysis of a finished campaign needs it. Raises
+    PlanError with every mistake in one message.
     """
     try:
         data = tomllib.loads(text)
@@ -183,54 +196,49 @@ def parse_plan(text: str, source: str, known_models: Models | None = None) -> Pl
         raise PlanError(f"{source}: not valid TOML: {error}") from None
     wrong = _unknown_models(data, known_models) if known_models is not None else []
     wrong += [mistake for key, entry in _servers(data).items() for mistake in mistakes(entry, key)]
-    wrong += _labels_clash(data)
+    wrong += _duplicate_labels(data)
     try:
         plan = Plan.model_validate(data)
     except ValidationError as error:
-        wrong = _sentences(error.errors(), list(_servers(data))) + wrong
+        wrong = _messages(error.errors(), list(_servers(data))) + wrong
     if wrong:
         count = "1 mistake" if len(wrong) == 1 else f"{len(wrong)} mistakes"
         raise PlanError(f"{source}: {count}\n" + "\n".join(f"  {mistake}" for mistake in wrong))
     return plan
 
 
-def load_plan(path: Path, known_models: Models | None = None) -> Plan:
-    """Read a plan file; see parse_plan."""
+def load_plan(path: Path, known_models: Models | None = None) -> PlanFile:
+    """Read a plan file once; parse_plan says what is checked. Raises PlanError, also where it can't be read."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise PlanError(f"plan {path}: can't be read: {reason} (plans are in campaigns/)") from None
-    return parse_plan(text, f"plan {path}", known_models)
+    return PlanFile(parse_plan(text, f"plan {path}", known_models), text)
 
 
-def _sentences(details: Sequence[Any], servers: Sequence[str]) -> list[str]:
+_VARIANTS = ("constrained", "literal[", "int", "float", "str")
+"""How the last part of pydantic's location begins where a key may have several types: it names the type tried."""
+
+
+def _messages(details: Sequence[Any], servers: Sequence[str]) -> list[str]:
     """One line for each key: `key: what is wrong (got ...)`. `servers` are the keys of the [[servers]], in order."""
-    found: dict[str, tuple[list[str], str]] = {}
+    by_key: dict[str, tuple[list[str], str]] = {}
     for detail in details:
         parts = [str(part) for part in detail["loc"] if not str(part).startswith(_VARIANTS)]
         if parts[:1] == ["servers"] and len(parts) > 1 and int(parts[1]) < len(servers):
             parts[:2] = [servers[int(parts[1])]]
         key = ".".join(parts) or "plan"
-        if detail["type"] == "too_short" and any(other.startswith(f"{key}.") for other in found):
-            continue  # it is short only of the items that were refused
+        if detail["type"] == "too_short" and any(other.startswith(f"{key}.") for other in by_key):
+            continue  # the list is too short only because its items were refused
         message = "unknown key" if detail["type"] == "extra_forbidden" else detail["msg"].removeprefix("Value error, ")
         given = "" if detail["type"] in ("missing", "extra_forbidden") else f" (got {detail['input']!r})"
-        found.setdefault(key, ([], given))[0].append(message)
-    return [f"{key}: {', or: '.join(messages)}{given}" for key, (messages, given) in found.items()]
-
-
-_VARIANTS = (
-    "constrained",
-    "literal[",
-    "int",
-    "float",
-    "str",
-)  # what pydantic adds to a key that may have several types
+        by_key.setdefault(key, ([], given))[0].append(message)
+    return [f"{key}: {', or: '.join(messages)}{given}" for key, (messages, given) in by_key.items()]
 
 
 def _servers(data: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The [[servers]] as they stand in the file, by a key that a person finds there: the name, or the number."""
+    """The raw [[servers]] tables by `servers.NAME`, or `servers.NUMBER` where the name is missing or not unique."""
     listed = _listed(data.get("servers"))
     names = [
         str(entry.get("name", number)) if isinstance(entry, dict) else "" for number, entry in enumerate(listed, 1)
@@ -241,19 +249,19 @@ def _servers(data: dict[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
-def _labels_clash(data: dict[str, Any]) -> list[str]:
-    """Two runs of one name would share a directory."""
+def _duplicate_labels(data: dict[str, Any]) -> list[str]:
+    """Mistakes by which two runs would have one label, and so one directory."""
     names = [entry.get("name") for entry in _listed(data.get("servers")) if isinstance(entry, dict)]
     twice = sorted({str(name) for name in names if names.count(name) > 1})
-    mistakes = [f"servers.{name}: named twice" for name in twice]
+    wrong = [f"servers.{name}: named twice" for name in twice]
     models = [name for name in _listed(data.get("models")) if isinstance(name, str)]
     if data.get("aa", True) and models and models[0] + AA_SUFFIX in models:
-        mistakes.append(f"models: {models[0]}{AA_SUFFIX} is the A/A control's name: choose another, or set aa = false")
-    return mistakes
+        wrong.append(f"models: {models[0]}{AA_SUFFIX} is the A/A control's name: choose another, or set aa = false")
+    return wrong
 
 
 def _unknown_models(data: dict[str, Any], known: Models) -> list[str]:
-    """Looked up in the raw file, so that they stand beside the other mistakes and not after them."""
+    """Unknown models and options. Looks at the raw data, so that one message lists them with all other mistakes."""
     registered = ", ".join(sorted(known))
     servers = _servers(data)
     own = {entry.get("name") for entry in servers.values()}
@@ -267,9 +275,10 @@ def _unknown_models(data: dict[str, Any], known: Models) -> list[str]:
         if isinstance(model, str) and model not in known:
             wrong.append(f"{key}: unknown model {model!r} (known: {registered})")
         elif isinstance(model, str) and isinstance(options, dict):
-            there = f"it has {', '.join(known[model])}" if known[model] else "it has none"
+            available = f"it has {', '.join(known[model])}" if known[model] else "it has none"
             wrong += [
-                f"{key}.options: {model} has no option {name!r} ({there})" for name in set(options) - {*known[model]}
+                f"{key}.options: {model} has no option {name!r} ({available})"
+                for name in set(options) - {*known[model]}
             ]
         if isinstance(entry.get("name"), str) and entry["name"] in known:
             wrong.append(f"{key}: a registered model has this name already")
@@ -277,4 +286,5 @@ def _unknown_models(data: dict[str, Any], known: Models) -> list[str]:
 
 
 def _listed(value: object) -> list[Any]:
+    """The value if it is a list, else an empty list: pydantic reports a wrong type."""
     return value if isinstance(value, list) else []

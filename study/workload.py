@@ -1,4 +1,4 @@
-"""What is measured: a model of servers/ or any other command, each under a name, and what a request asks of it."""
+"""The servers of a plan: a model of servers/ or any other command, each with a name, and the work of one request."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 Milliseconds = Annotated[float, Field(ge=0, le=60_000)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=60)]
-Target = Annotated[str, Field(pattern=r"^/[!-~]*$", max_length=2000)]
+RequestTarget = Annotated[str, Field(pattern=r"^/[!-~]*$", max_length=2000)]
 Status = Annotated[int, Field(ge=200, le=599, strict=True)]
 Requirement = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*$", max_length=60)]
 
@@ -20,15 +20,17 @@ PLACEHOLDERS = {
     "port": "the port to listen on",
     "cores": "how many cores the server has",
     "python": "the target's Python",
-    "scratch": "a directory of the run's own on the target, gathered into its logs/",
+    "scratch": "the run's own directory on the target; its files are copied into the run's logs/",
 }
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
-OF_A_COMMAND = ("ready", "path", "method", "expect", "requires")
-OF_A_MODEL = ("work", "options")
+COMMAND_KEYS = ("ready", "path", "method", "expect", "requires")
+MODEL_KEYS = ("work", "options")
 
 
 class Frozen(BaseModel):
-    # protected_namespaces: `model` and `models` are this study's own words.
+    """Base of a plan's tables: immutable, refuses unknown keys."""
+
+    # protected_namespaces: pydantic reserves names that begin with `model`, which are keys of a plan.
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, protected_namespaces=())
 
 
@@ -36,9 +38,11 @@ class Work(Frozen):
     """What a model does for each request: the body it sends, the CPU it burns, the time it waits."""
 
     bytes: PositiveInt | None = Field(default=None, le=64 * 1024 * 1024)
-    """Length of the body; without it the request is echoed, as in the class report."""
+    """Length of the answer's body; None echoes the request, as in the class report."""
     cpu_ms: Milliseconds = 0.0
+    """CPU time burnt."""
     wait_ms: Milliseconds = 0.0
+    """Time waited without using the CPU."""
 
 
 class Server(Frozen):
@@ -47,20 +51,20 @@ class Server(Frozen):
     name: Name
     model: str | None = None
     work: Work | None = None
-    """None: the plan's."""
+    """None means the plan's [work]."""
     options: dict[str, int | float | str] = {}
-    """Of the model's own, such as a pool's size."""
+    """The model's own options, such as a pool's size."""
     command: str | None = None
-    """Split as a shell would, run without one; PLACEHOLDERS are replaced in its words."""
-    ready: Target | None = None
-    """Answered with 200 once the server is ready; without it, it is ready when its port accepts."""
-    path: Target = "/"
+    """Split into words as a shell would, but run without a shell; PLACEHOLDERS are replaced in each word."""
+    ready: RequestTarget | None = None
+    """Path of the readiness probe, which expects status 200; without it the server is ready when its port accepts."""
+    path: RequestTarget = "/"
     method: Literal["GET", "HEAD", "POST"] = "GET"
     """POST sends an empty body."""
     expect: Status | str | None = None
-    """A status, or the whole body of an answer with status 200; without it any body with status 200 is good."""
+    """Expected status, or expected body of an answer with status 200; without it any body with status 200 is good."""
     requires: tuple[Requirement, ...] = ()
-    """Programs, or modules of the target's Python. Where one is missing the run is skipped, and the report says so."""
+    """Programs, or modules of the target's Python. Where one is missing, the run is skipped and the report says so."""
 
     @property
     def status(self) -> int:
@@ -69,42 +73,42 @@ class Server(Frozen):
 
     @property
     def wait_ms(self) -> float:
-        """What a request is made to wait, by the study's doing; what a command does itself isn't known."""
+        """Milliseconds that the plan makes each request wait; 0 for a command, whose own waiting isn't known."""
         return self.work.wait_ms if self.work is not None else 0.0
 
     @property
     def echoes(self) -> bool:
-        """A good answer's body is the request, escaped."""
+        """Whether a good answer's body is the request, HTML-escaped."""
         return self.command is None and (self.work is None or self.work.bytes is None)
 
     @property
     def body(self) -> bytes | None:
-        """The body of a good answer where it can be known without the request; None: any, or the request's echo."""
+        """The body of a good answer; None where any body is good or the request is echoed."""
         if self.command is not None:
             return self.expect.encode() if isinstance(self.expect, str) else None
         return b"x" * self.work.bytes if self.work is not None and self.work.bytes is not None else None
 
     def argv(self, values: Mapping[str, str]) -> tuple[str, ...]:
-        """The command's words; `values` are those of PLACEHOLDERS."""
+        """The command's words, with each placeholder replaced by its value in `values`."""
         assert self.command is not None
-        return tuple(_PLACEHOLDER.sub(lambda found: values[found[1]], word) for word in shlex.split(self.command))
+        return tuple(_PLACEHOLDER.sub(lambda match: values[match[1]], word) for word in shlex.split(self.command))
 
 
 def mistakes(entry: Mapping[str, Any], key: str) -> list[str]:
-    """What no single key shows to be wrong with one `[[servers]]` table, each with its key's name."""
+    """Mistakes in one raw `[[servers]]` table that concern several keys together, each with its key's name."""
     model, command = entry.get("model"), entry.get("command")
     if (model is None) == (command is None):
         return [f"{key}: needs either a model or a command" + ("" if model is None else ", not both")]
-    stray, owner = (OF_A_COMMAND, "a server with a command") if command is None else (OF_A_MODEL, "a model")
-    found = [f"{key}.{name}: belongs to {owner}" for name in stray if name in entry]
+    stray, owner = (COMMAND_KEYS, "a server with a command") if command is None else (MODEL_KEYS, "a model")
+    wrong = [f"{key}.{name}: belongs to {owner}" for name in stray if name in entry]
     if isinstance(command, str):
-        found += [f"{key}.command: {wrong}" for wrong in _wrong_command(command)]
+        wrong += [f"{key}.command: {mistake}" for mistake in _command_mistakes(command)]
     if entry.get("method") == "HEAD" and isinstance(entry.get("expect"), str):
-        found.append(f"{key}.expect: the answer to HEAD has no body: expect a status")
-    return found
+        wrong.append(f"{key}.expect: the answer to HEAD has no body: expect a status")
+    return wrong
 
 
-def _wrong_command(command: str) -> list[str]:
+def _command_mistakes(command: str) -> list[str]:
     try:
         words = shlex.split(command)
     except ValueError as error:

@@ -126,7 +126,7 @@ def load(directory: Path | str) -> Campaign:
     if not files.plan.is_file():
         raise FormatError(f"{directory}: not a campaign: it holds no plan.toml (campaigns are below results/)")
     try:
-        plan = load_plan(files.plan)
+        plan = load_plan(files.plan).plan
     except PlanError as error:
         raise FormatError(f"{directory}: not a campaign that can be read: {error}") from None
     gaps: list[str] = []

@@ -1,14 +1,17 @@
-"""Calibration: how many requests a second the generator holds, against a server that costs next to nothing.
+"""Calibration: how many requests per second the load generator sustains against a server that costs next to nothing.
 
-It is a campaign of its own, kept below the one that it is for: the null responder under three rates, up to twice what
-the plan's largest step may ask for. A step is planned on at most half of what the generator holds.
+It is a campaign of its own in the directory calibration/ of the campaign that it is for: the null responder at three
+rates, up to twice what the plan's largest step may ask for. A step should need at most half of what the generator
+sustains.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from cluster.campaign.run import Show, Study, execute
+from cluster.campaign.observer import DescribeCapacity, Observer
+from cluster.campaign.prepare import Setup
+from cluster.campaign.run import execute
 from study.formats.json_files import write_whole
 from study.formats.run_json import RunState
 from study.layout import CampaignFiles
@@ -18,10 +21,10 @@ from study.reading import read_as
 MODEL = "null"
 THINK_S = 0.2  # mean; short, so that few users make a high rate
 HEADROOM = 2.0
-RATES = (0.5, 1.0, HEADROOM)  # of the plan's need
-MOST_USERS = 10_000  # 50,000 requests a second: more can't be tried
+RATES = (0.5, 1.0, HEADROOM)  # as shares of the plan's need
+MOST_USERS = 10_000  # limits the rate to 50,000 requests per second
 
-TEXT = """# The generator against the null responder, for the plan {name}. Rates, not users, are what matters here.
+TEXT = """# The load generator against the null responder, for the plan {name}. Its rates matter, not its users.
 name = "calibration"
 models = ["{model}"]
 users = {users}
@@ -41,16 +44,16 @@ memory_floor_mb = {memory_floor_mb}
 
 
 def need(plan: Plan) -> float | None:
-    """Requests a second that the plan's largest step may ask for, N / Z; None without think time: no bound."""
+    """Requests per second that the plan's largest step may ask for, N / Z; None without think time: no bound."""
     return max(plan.users) / plan.mean_think_s if plan.mean_think_s else None
 
 
 def plan_text(plan: Plan) -> str | None:
-    """The calibration's plan, as a file; None where the plan's need has no bound."""
-    wanted = need(plan)
-    if wanted is None:
+    """The calibration's plan as TOML; None where the plan's need has no bound."""
+    rate = need(plan)
+    if rate is None:
         return None
-    users = sorted({min(max(round(wanted * share * THINK_S), 1), MOST_USERS) for share in RATES})
+    users = sorted({min(max(round(rate * share * THINK_S), 1), MOST_USERS) for share in RATES})
     return TEXT.format(
         name=plan.name,
         model=MODEL,
@@ -67,28 +70,30 @@ def plan_text(plan: Plan) -> str | None:
     )
 
 
-def calibrate(study: Study, files: CampaignFiles, show: Show) -> CampaignFiles | None:
-    """Run the calibration in `files`, where it has not been run yet.
+def calibrate(setup: Setup, files: CampaignFiles, observer: Observer, capacity: DescribeCapacity) -> None:
+    """Run the calibration in `files` unless it is there already, and report the rate that was sustained.
 
-    None where the plan's need has no bound, or the calibration failed, which is said: the campaign goes on.
+    A calibration that fails is reported and does not stop the campaign.
     """
-    text = plan_text(study.plan)
-    if text is None:
-        return None
+    rate, text = need(setup.plan), plan_text(setup.plan)
+    if rate is None or text is None:
+        observer.message("no think time: nothing bounds what a step asks for, so the generator is not calibrated")
+        return
     plan = parse_plan(text, "calibration")
     (run,) = plan.runs()
     sealed = files.run(run.directory).state
     if not (sealed.exists() and read_as(RunState, sealed).state == "done"):
         files.runs.mkdir(parents=True, exist_ok=True)
         write_whole(files.plan, text)
-        show.say(f"calibrating: the generator against a server that costs next to nothing, {seconds(text):.0f} s")
-        show.began(plan, run, 1, 1)
-        if execute(replace(study, plan=plan, plan_text=text), files, run, show) != "done":
-            show.say(f"calibration failed: {read_as(RunState, sealed).reason}")
-            return None
-    return files
+        cost = "a server that costs next to nothing"
+        observer.message(f"calibrating: the generator against {cost}, {duration_s(text):.0f} s")
+        observer.run_started(plan, run, 1, 1)
+        if execute(replace(setup, plan=plan, plan_text=text), files, run, observer) != "done":
+            observer.message(f"calibration failed: {read_as(RunState, sealed).reason}")
+            return
+    observer.message(capacity(files.directory, rate, setup.placement.load_cores()))
 
 
-def seconds(text: str) -> float:
-    """How long a calibration takes."""
+def duration_s(text: str) -> float:
+    """How long a calibration with this plan takes, in seconds."""
     return parse_plan(text, "calibration").run_seconds()[0]

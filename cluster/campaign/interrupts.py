@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a closed terminal are one thing to a campaign: stop in order, keep what is finished."""
+"""Ctrl-C, SIGTERM and SIGHUP (a closed terminal) all stop a campaign in order and keep finished runs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def listen() -> None:
-    """Let each of them raise KeyboardInterrupt, once: what follows is bounded and must not be cut short.
+    """Make each of the signals raise KeyboardInterrupt once; later ones are ignored.
 
-    One that was ignored stays so: that is how nohup says it.
+    The clean-up that follows is bounded in time and must not be interrupted. A signal that is already ignored stays
+    ignored: nohup ignores SIGHUP.
     """
     for number in INTERRUPTS:
         if signal.getsignal(number) is not signal.SIG_IGN:
@@ -28,18 +29,19 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """They wait until the end of the block, and are then delivered.
+    """Delay the signals until the end of the block; then deliver the first that came.
 
-    Blocking them is not enough: a connection over SSH has a thread of its own, which takes them for the main thread.
+    Blocking them in this thread is not enough: Paramiko's thread of each connection would receive them, and Python then
+    runs the handler in the main thread.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
-    waiting: list[int] = []
-    handlers = {number: signal.signal(number, lambda number, frame: waiting.append(number)) for number in INTERRUPTS}
+    pending: list[int] = []
+    handlers = {number: signal.signal(number, lambda number, frame: pending.append(number)) for number in INTERRUPTS}
     try:
         yield
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        if waiting:
-            signal.raise_signal(waiting[0])
+        if pending:
+            signal.raise_signal(pending[0])

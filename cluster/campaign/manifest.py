@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
-from cluster.campaign.preflight import Facts, given_cpus, workers_of
+from cluster.campaign.placement import Facts, given_cpus, worker_count
 from cluster.deploy import release
 from cluster.hosts.host import PROJECT
 from cluster.hosts.inventory import Inventory
@@ -33,7 +33,7 @@ def identity(plan_text: str, inventory: Inventory, facts: Mapping[str, Facts]) -
     hosts = {}
     for entry in inventory.hosts:
         known, part = facts[entry.name], "target" if entry is inventory.target else "load"
-        hosts[f"the host {entry.name}"] = (part, entry.address, given_cpus(entry, known), workers_of(entry, known))
+        hosts[f"the host {entry.name}"] = (part, entry.address, given_cpus(entry, known), worker_count(entry, known))
     return {
         "the plan": _digest(plan_text.encode()),
         "servers/": _digest(_code(PROJECT / "servers")),

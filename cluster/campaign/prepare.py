@@ -1,128 +1,164 @@
-"""From what a person chose - an inventory, a plan - to a Study: hosts made, facts gathered, everything validated."""
+"""From an inventory and a plan to a Setup: hosts, their facts, everything validated."""
 
 from __future__ import annotations
 
 import fcntl
 import json
 import os
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cluster.campaign import preflight
-from cluster.campaign.preflight import Facts
-from cluster.campaign.run import Study
-from cluster.deploy.release import release
-from cluster.hosts.host import PROJECT, STATE, Host, LocalHost, tried
+from cluster.campaign.placement import Facts, Placement
+from cluster.deploy.release import this_release
+from cluster.hosts.host import PROJECT, STATE, Host, try_all
 from cluster.hosts.inventory import CONTROL, SSH, HostEntry, Inventory, load_inventory
+from cluster.hosts.local import LocalHost
 from cluster.hosts.ssh import SshHost
 from study import models
 from study.errors import HostError, StudyError, UsageError
-from study.plan import Plan, load_plan
+from study.plan import Plan, PlanFile, load_plan
 
 DEFAULT_PLAN = PROJECT / "campaigns" / "quick.toml"
 DEFAULT_INVENTORY = PROJECT / "inventory.ini"
 RESULTS = Path("results")
 
 
+@dataclass(frozen=True)
+class Setup:
+    """What a campaign runs with: the plan, and the hosts with their facts. `control` is where fab runs.
+
+    `plan_text` is the text that `plan` was parsed from. `without` names load hosts of the inventory that were lost and
+    take no part any more.
+    """
+
+    plan: Plan
+    plan_text: str
+    inventory: Inventory
+    control: Host
+    target: Host
+    load: tuple[Host, ...]
+    facts: dict[str, Facts]
+    results: Path
+    without: tuple[str, ...] = ()
+
+    @property
+    def hosts(self) -> tuple[Host, ...]:
+        """The target, the load hosts, control."""
+        return (self.target, *self.load, self.control)
+
+    @property
+    def placement(self) -> Placement:
+        """Which cores everything runs on."""
+        return Placement(self.inventory, self.facts)
+
+    def workers(self) -> list[tuple[Host, str]]:
+        """Each worker's host, and its name in the ledger."""
+        hosts = {host.entry.name: host for host in self.load}
+        return [(hosts[host], worker) for host, worker in self.placement.workers()]
+
+    def limited_to(self, load: tuple[Host, ...]) -> Setup:
+        """The same with these of its load hosts alone."""
+        inventory = replace(self.inventory, load=tuple(host.entry for host in load))
+        left_out = tuple(host.entry.name for host in self.load if host not in load)
+        return replace(self, load=load, inventory=inventory, without=(*self.without, *left_out))
+
+
 @dataclass
-class Chosen:
-    """The options that hold for all tasks of one command line, once given; environment variables set them too."""
+class Choice:
+    """The inventory and the plan that a command line names. Once given, they hold for its later tasks as well."""
 
     inventory: Path | None = None
     plan: Path | None = None
 
     def take(self, inventory: str | None, plan: str | None) -> None:
-        """Remember what was given. Raises UsageError for a second, different one."""
+        """Remember the options of one task. Raises UsageError where an earlier task had different ones."""
         self.inventory = self._one("inventory", self.inventory, inventory)
         self.plan = self._one("plan", self.plan, plan)
 
     @staticmethod
-    def _one(what: str, before: Path | None, given: str | None) -> Path | None:
+    def _one(option: str, before: Path | None, given: str | None) -> Path | None:
         now = Path(given) if given is not None else before
         if before is not None and now != before:
-            raise UsageError(f"--{what} {before} holds for the whole command line; a second one, {now}, can't")
+            raise UsageError(f"--{option} {before} holds for the whole command line; a second one, {now}, can't")
         return now
 
     def read_inventory(self) -> Inventory:
-        """The inventory given, named by STUDY_INVENTORY, or ./inventory.ini where it exists."""
-        given = self.inventory or _named("STUDY_INVENTORY")
+        """The inventory given, or named by STUDY_INVENTORY; else inventory.ini, where it exists."""
+        given = self.inventory or _from_environment("STUDY_INVENTORY")
         return load_inventory(given or DEFAULT_INVENTORY, required=given is not None)
 
-    def plan_path(self) -> Path:
-        """The plan given, named by STUDY_PLAN, or the quick one."""
-        return self.plan or _named("STUDY_PLAN") or DEFAULT_PLAN
-
-    def read_plan(self) -> Plan:
-        return load_plan(self.plan_path(), known_models=models.options())
+    def read_plan(self) -> PlanFile:
+        """The plan given, or named by STUDY_PLAN; else campaigns/quick.toml."""
+        return load_plan(self.plan or _from_environment("STUDY_PLAN") or DEFAULT_PLAN, known_models=models.options())
 
 
-def _named(variable: str) -> Path | None:
+def _from_environment(variable: str) -> Path | None:
     value = os.environ.get(variable, "")
     return Path(value) if value else None
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What was asked, and each host as it was found; `unseen` says why one could not be looked at."""
+    """The plan, the inventory, and the facts of every host, or in `failures` why they couldn't be read."""
 
-    plan: Plan
+    asked: PlanFile
     inventory: Inventory
     hosts: tuple[Host, ...]
     facts: dict[str, Facts]
-    unseen: dict[str, HostError]
+    failures: dict[str, HostError]
 
-    def findings(self) -> list[preflight.Finding]:
-        return preflight.examine(self.inventory, self.plan, self.facts, self.unseen)
+    def checks(self) -> list[preflight.HostCheck]:
+        """The preflight's checks of every host."""
+        return preflight.examine(self.inventory, self.asked.plan, self.facts, self.failures)
 
 
-def survey(chosen: Chosen) -> Survey:
-    """Look at every host, all at once. Starts and changes nothing."""
-    inventory = chosen.read_inventory()
-    plan = chosen.read_plan()
+def survey(choice: Choice) -> Survey:
+    """Read plan and inventory, and the facts of every host, all at the same time. Changes nothing on them."""
+    inventory = choice.read_inventory()
+    asked = choice.read_plan()
     hosts = target, *_ = hosts_of(inventory)
-    ports = {target.entry.name: plan.port, CONTROL: plan.master_port}
-    looked = tried(hosts, lambda host: look_at(host, ports.get(host.entry.name)))
-    facts = {name: found for name, found in looked.items() if not isinstance(found, HostError)}
-    unseen = {name: error for name, error in looked.items() if isinstance(error, HostError)}
-    return Survey(plan, inventory, hosts, facts, unseen)
+    ports = {target.entry.name: asked.plan.port, CONTROL: asked.plan.master_port}
+    answers = try_all(hosts, lambda host: read_facts(host, ports.get(host.entry.name)))
+    facts = {name: answer for name, answer in answers.items() if not isinstance(answer, HostError)}
+    failures = {name: answer for name, answer in answers.items() if isinstance(answer, HostError)}
+    return Survey(asked, inventory, hosts, facts, failures)
 
 
-def prepare(chosen: Chosen) -> Study:
-    """Everything that was asked, validated, and every host looked at. Raises StudyError for all that can't be."""
-    seen = survey(chosen)
-    if seen.unseen:
-        preflight.stop_if_impossible(seen.findings())
-    target, *load, control = seen.hosts
-    text = chosen.plan_path().read_text(encoding="utf-8")
-    return Study(seen.plan, text, seen.inventory, control, target, tuple(load), seen.facts, RESULTS.absolute())
+def make_setup(choice: Choice) -> Setup:
+    """Read and validate what was chosen, and the facts of every host. Raises StudyError."""
+    known = survey(choice)
+    if known.failures:
+        preflight.stop_if_impossible(known.checks())
+    target, *load, control = known.hosts
+    plan, text = known.asked.plan, known.asked.text
+    return Setup(plan, text, known.inventory, control, target, tuple(load), known.facts, RESULTS.absolute())
 
 
 def hosts_of(inventory: Inventory) -> tuple[Host, ...]:
-    """The target, the load hosts, control: every host where the study may have something."""
+    """The target, the load hosts, control: every host where the study may keep something."""
     return tuple(make_host(entry) for entry in (*inventory.hosts, inventory.control))
 
 
 def make_host(entry: HostEntry) -> Host:
+    """The host of an entry, of the kind that the inventory asks for."""
     if entry.connection == SSH:
-        return SshHost(entry, release().code_name, release().env_name)
-    directory = Path(entry.remote_dir).expanduser() if entry.remote_dir else STATE
-    return LocalHost(entry, entry.python or sys.executable, directory / entry.name)
+        return SshHost(entry, this_release().code_name, this_release().env_name)
+    return LocalHost(entry)
 
 
-def look_at(host: Host, port: int | None) -> Facts:
-    """The host's facts; the port that the plan needs on it, if any, is tried. Raises HostError.
+def read_facts(host: Host, port: int | None) -> Facts:
+    """The host's facts, and whether `port` can be bound there. Raises HostError.
 
-    `clock_s` is added: the least and the most that the host's clock may be ahead of this machine's, in seconds. It was
-    read at some moment between the question and the answer.
+    `clock_s` is added: the least and the most seconds that the host's clock may be ahead of control's. The host read
+    its clock at some moment between the request and the answer.
     """
     ports = [] if port is None else ["--port", str(port)]
-    directory = Path.cwd() if host.is_here else host.directory
     asked = time.time()
-    done = host.module("facts", "--address", host.entry.address, "--directory", str(directory), *ports)
+    done = host.module("facts", "--address", host.entry.address, "--directory", str(host.storage), *ports)
     answered = time.time()
     if done.status:
         last = "\n".join(done.err.strip().splitlines()[-3:])
@@ -130,15 +166,16 @@ def look_at(host: Host, port: int | None) -> Facts:
     try:
         facts: Facts = json.loads(done.out)
     except ValueError:
-        said = done.out.strip().partition("\n")[0]
-        wrong = f"its shell says {said!r} before it is asked: see ~/.bashrc there"
-        raise HostError(f"{host.entry.name}: {wrong}") from None
+        line = done.out.strip().partition("\n")[0]
+        raise HostError(
+            f"{host.entry.name}: its shell prints {line!r} before the answer: see ~/.bashrc there"
+        ) from None
     return {**facts, "clock_s": (facts["clock"] - answered, facts["clock"] - asked)}
 
 
 @contextmanager
-def alone() -> Iterator[None]:
-    """Hold the lock of this checkout: two campaigns at once would measure each other. Raises StudyError."""
+def exclusive() -> Iterator[None]:
+    """Hold the lock of this checkout: two campaigns at once would disturb each other. Raises StudyError."""
     STATE.mkdir(parents=True, exist_ok=True)
     with (STATE / "lock").open("a+", encoding="utf-8") as lock:
         try:

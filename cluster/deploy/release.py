@@ -1,4 +1,4 @@
-"""What is deployed: the code as one archive, and the lock of the Python environment, each named by its digest."""
+"""What a deploy brings to a host: the code as one archive, and the lock file of the Python environment."""
 
 from __future__ import annotations
 
@@ -18,28 +18,30 @@ NAME_LENGTH = 16
 
 @dataclass(frozen=True)
 class Release:
-    """Digests of the code's files and of the lock; their beginnings name the two directories that a deploy makes."""
+    """SHA-256 of the code's files and of the lock file; their first digits name the directories on a host."""
 
     code: str
     lock: str
 
     @property
     def code_name(self) -> str:
+        """Name of the directory for this code."""
         return self.code[:NAME_LENGTH]
 
     @property
     def env_name(self) -> str:
+        """Name of the directory for this environment."""
         return self.lock[:NAME_LENGTH]
 
 
 @cache
-def release() -> Release:
-    """Of this checkout, as it is now."""
+def this_release() -> Release:
+    """The release of this checkout, digested at the first call."""
     return Release(code=digest_of(PROJECT, PARTS), lock=hashlib.sha256(LOCK.read_bytes()).hexdigest())
 
 
 def archive() -> bytes:
-    """The code as a tar file: the same bytes for the same files."""
+    """The code as a tar file; the same files always give the same bytes."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for name in files_below(PROJECT, PARTS):

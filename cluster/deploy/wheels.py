@@ -1,4 +1,4 @@
-"""Wheels for hosts that reach no package index: downloaded here, for their Python and machine, and checked by hash."""
+"""Wheels for hosts that reach no package index: downloaded here for their Python and machine, checked by hash."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster.deploy.release import LOCK, release
+from cluster.deploy.release import LOCK, this_release
 from cluster.hosts.host import STATE
 from study.errors import StudyError
 
 DOWNLOAD_S = 600.0
-OLDEST_GLIBC, OLDEST_MUSL = 5, 1  # the minor versions with which their tags begin
+OLDEST_GLIBC, OLDEST_MUSL = 5, 1  # lowest minor versions for which platform tags exist
 
 
 @dataclass(frozen=True)
 class Platform:
-    """What decides which wheel fits: `machine` as uname says it, `libc` and its version, Python's minor version."""
+    """What decides which wheels fit a host: uname's machine, the libc and its version, Python's minor version."""
 
     machine: str
     libc: str
@@ -28,14 +28,14 @@ class Platform:
 
     @classmethod
     def of(cls, machine: str, libc: tuple[str, str], python: str) -> Platform:
-        """From what Python's platform module says there; it knows no libc but glibc."""
+        """From the answers of Python's platform module on the host, which recognises glibc alone."""
         return cls(machine, libc[0] or "musl", libc[1] or "1.2", ".".join(python.split(".")[:2]))
 
     def __str__(self) -> str:
         return f"{self.machine}, {self.libc} {self.libc_version}, Python {self.python}"
 
     def tags(self) -> list[str]:
-        """The platform tags of PEP 600 and PEP 656 that a host of this kind takes."""
+        """The platform tags of PEP 600 and PEP 656 that fit, the newest first."""
         family, oldest = ("musllinux", OLDEST_MUSL) if self.libc == "musl" else ("manylinux", OLDEST_GLIBC)
         major, minor = (int(part) for part in self.libc_version.split(".")[:2])
         tags = [f"{family}_{major}_{number}_{self.machine}" for number in range(minor, oldest - 1, -1)]
@@ -45,9 +45,9 @@ class Platform:
 
 
 def download(platform: Platform) -> Path:
-    """A directory with every wheel of the hosts' lock; made once. Raises StudyError."""
+    """The directory with every wheel of the hosts' lock file, downloaded once. Raises StudyError."""
     where = STATE / "wheels" / "-".join(
-        (release().env_name, platform.machine, platform.libc, platform.libc_version, platform.python)
+        (this_release().env_name, platform.machine, platform.libc, platform.libc_version, platform.python)
     )  # fmt: skip
     if where.is_dir():
         return where
@@ -62,6 +62,7 @@ def download(platform: Platform) -> Path:
 
 
 def _pip_download(platform: Platform, into: Path) -> None:
+    """`pip download` for another platform. Raises StudyError."""
     fitting = [word for tag in platform.tags() for word in ("--platform", tag)]
     argv = [
         *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"),

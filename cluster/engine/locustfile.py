@@ -51,7 +51,7 @@ def wire(environment: Environment, **_: Any) -> None:
     """Read the plan and prepare this process, a master or a worker."""
     options = environment.parsed_options
     assert options is not None
-    plan = load_plan(Path(options.study_plan))
+    plan = load_plan(Path(options.study_plan)).plan
     if isinstance(environment.runner, MasterRunner):
         wire_master(environment, environment.runner, plan)
     elif isinstance(environment.runner, WorkerRunner):

@@ -1,36 +1,37 @@
-"""Hosts: where processes run. Five methods - run, start, stop, put, get - each bounded in time.
+"""A host: run, put, get, start, stop, each with a timeout. Callers never need to know which kind of host they have.
 
-`start` and `stop` are commands of cluster/remote/supervise.py on the host, so a kind of host is only a way to run a
-command and to move a file. This machine is such a kind, reached without SSH; it is no second program.
+`start` and `stop` are commands of cluster/remote/supervise.py on the host, so a kind of host implements only how to run
+a command, how to copy a file and how to keep one process open for renewals. There are two kinds: this machine
+(local.py) and a host reached by SSH (ssh.py).
 """
 
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from cluster.hosts.inventory import LOCAL, HostEntry
-from cluster.remote import supervise
-from study.errors import HostError
+from cluster.hosts.inventory import HostEntry
+from study.errors import HostError, UnreachableError
 
 Result = TypeVar("Result")
 
 COMMAND_S = 30.0
-LEASE_S = 20.0  # a host that control has not reached for so long ends what the study runs there
+LEASE_S = 20.0  # a host whose leases are not renewed for so long ends what the study runs there
+ANSWER_S = 8.0  # within which a renewal must be answered
+PIECE = 2**15  # bytes read at once
 PROJECT = Path(__file__).resolve().parents[2]
-STATE = PROJECT / ".study"  # what the study keeps on the machine where fab runs
+STATE = PROJECT / ".study"  # where the study keeps its own files on the machine that fab runs on
 
 
 @dataclass(frozen=True)
 class Completed:
-    """A command that ended."""
+    """A command that ended: exit status and both outputs."""
 
     status: int
     out: str
@@ -39,7 +40,7 @@ class Completed:
 
 @dataclass(frozen=True)
 class Spawn:
-    """A process to start under supervision. Seconds and MiB; zero switches a limit off."""
+    """A process to start under supervision. Seconds and MiB; zero switches a limit off, no `cpus` means any core."""
 
     name: str
     argv: tuple[str, ...]
@@ -53,16 +54,21 @@ class Spawn:
 
     @property
     def out(self) -> Path:
+        """File that the process's standard output is appended to."""
         return self.log_directory / f"{self.name}.out"
 
     @property
     def err(self) -> Path:
+        """File that the process's standard error is appended to."""
         return self.log_directory / f"{self.name}.log"
 
 
 @dataclass(frozen=True)
-class Handle:
-    """A started process: its name on the host, its PID, and its start time, which tells it from a later stranger."""
+class ProcessHandle:
+    """A started process. The start time (clock ticks since boot) distinguishes it from a later one with its PID.
+
+    `ready` is the first line of its output, where it was waited for.
+    """
 
     name: str
     pid: int
@@ -79,31 +85,70 @@ class Ended:
     status: int | None
 
 
+@dataclass(frozen=True)
+class Installation:
+    """Where a deploy puts the code and the Python environment on a host, and the Python that the host came with."""
+
+    code: Path
+    env: Path
+    base_python: str
+
+
+class Wire(Protocol):
+    """A two-way stream to a process: the methods that a socket and Paramiko's Channel have in common."""
+
+    def settimeout(self, timeout: float, /) -> None:
+        """Limit the following calls to so many seconds."""
+
+    def sendall(self, data: bytes, /) -> None:
+        """Write all of the data."""
+
+    def recv(self, size: int, /) -> bytes:
+        """Read at most `size` bytes; no bytes at the end of the stream."""
+
+    def close(self) -> None:
+        """Close both directions."""
+
+
 class Host(ABC):
-    """A kind of host says how to run a command and how to move a file. Every method raises HostError."""
+    """One host of the inventory, or control. Every method raises HostError."""
 
-    def __init__(self, entry: HostEntry, python: str, directory: Path) -> None:
+    def __init__(self, entry: HostEntry) -> None:
         self.entry = entry
-        self._python = python
-        self._directory = directory
+        self._keeper: Wire | None = None
+
+    # -- where things are ----------------------------------------------------------------------------------------------
 
     @property
+    @abstractmethod
     def python(self) -> str:
-        """The interpreter that has what the study needs."""
-        return self._python
+        """The interpreter that has the packages which the study needs."""
 
     @property
+    @abstractmethod
     def directory(self) -> Path:
         """Where the study keeps its files on the host."""
-        return self._directory
+
+    @property
+    def storage(self) -> Path:
+        """The directory that grows with a campaign: the preflight checks its free space and that it is writable."""
+        return self.directory
+
+    @property
+    def installation(self) -> Installation | None:
+        """What a deploy must bring to the host; None where the host runs this checkout itself."""
+        return None
+
+    @property
+    def state(self) -> Path:
+        """Where supervise keeps one file for each process, and the lease."""
+        return self.directory / "processes"
+
+    # -- what a kind of host implements --------------------------------------------------------------------------------
 
     @abstractmethod
     def run(self, argv: Sequence[str], timeout: float = COMMAND_S) -> Completed:
         """Run a command to its end, from the directory where the code is."""
-
-    def module(self, name: str, *arguments: str, timeout: float = COMMAND_S) -> Completed:
-        """Run one of those modules of cluster/remote/ that need the standard library alone."""
-        return self.run([self.python, "-m", f"cluster.remote.{name}", *arguments], timeout)
 
     @abstractmethod
     def put(self, local: Path, remote: Path, timeout: float = COMMAND_S) -> None:
@@ -113,65 +158,118 @@ class Host(ABC):
     def get(self, remote: Path, local: Path, timeout: float = COMMAND_S) -> None:
         """Copy a file or a directory from the host."""
 
-    def close(self) -> None:  # noqa: B027 - most kinds hold nothing open
-        """Let go of the host; the next call reaches it again."""
+    @abstractmethod
+    def _open_keeper(self) -> Wire:
+        """Start `supervise keep` on the host. Raises HostError, or OSError where the connection breaks."""
 
-    @property
-    def is_here(self) -> bool:
-        """Whether it is the machine that fab runs on."""
-        return self.entry.connection == LOCAL
+    def module(self, name: str, *arguments: str, timeout: float = COMMAND_S) -> Completed:
+        """Run a module of cluster/remote/ that needs the standard library alone."""
+        return self.run([self.python, "-m", f"cluster.remote.{name}", *arguments], timeout)
 
-    @property
-    def state(self) -> Path:
-        return self.directory / "processes"
+    def share(self, file: Path) -> Path:
+        """Make a file of this machine readable on the host; returns its path there."""
+        there = self.directory / file.name
+        self.put(file, there)
+        return there
 
-    def supervise(self, action: str, *arguments: str, timeout: float = COMMAND_S) -> Any:
-        """One command of cluster/remote/supervise.py; returns its answer. Raises HostError where it has none."""
-        completed = self.module("supervise", action, "--state", str(self.state), *arguments, timeout=timeout)
-        try:
-            return json.loads(completed.out)
-        except ValueError:
-            last = "\n".join(completed.err.strip().splitlines()[-5:])
-            raise HostError(f"{self.entry.name}: supervise {action} ended with {completed.status}: {last}") from None
+    def tunnel(self, port: int) -> tuple[str, ...] | None:
+        """Command, run here, that lets the host reach `port` of control's loopback; None where it reaches it already.
 
-    def start(self, spawn: Spawn) -> Handle:
-        answer = self.supervise(
+        cluster/hosts/tunnel.py says what the command prints.
+        """
+        return None
+
+    def close(self) -> None:
+        """Close what is open towards the host; the next call opens it again."""
+        self.end_renewals()
+
+    # -- supervised processes ------------------------------------------------------------------------------------------
+
+    def start(self, spawn: Spawn, timeout: float = COMMAND_S) -> ProcessHandle:
+        """Start a process under supervision; `timeout` is in addition to the seconds that its readiness may take."""
+        answer = self._supervise(
             "start",
             *("--name", spawn.name, "--out", str(spawn.out), "--err", str(spawn.err)),
             *("--cpus", ",".join(map(str, spawn.cpus)), "--lease", str(spawn.lease_s)),
             *("--lifetime", str(spawn.lifetime_s), "--memory-floor", str(spawn.memory_floor_mb)),
             *("--grace", str(spawn.grace_s), "--ready", str(spawn.ready_s), "--", *spawn.argv),
-            timeout=COMMAND_S + spawn.ready_s,
+            timeout=timeout + spawn.ready_s,
         )
-        if "error" in answer:
-            raise HostError(f"{self.entry.name}: {answer['error']}")
-        return Handle(answer["name"], answer["pid"], answer["start_time"], answer["ready"])
+        return ProcessHandle(answer["name"], answer["pid"], answer["start_time"], answer["ready"])
 
     def stop(self, name: str, timeout: float = COMMAND_S) -> Ended:
         """End the process of that name and all of its session; harmless where it has ended already."""
-        answer = self.supervise("stop", "--name", name, timeout=timeout)
-        if "error" in answer:
-            raise HostError(f"{self.entry.name}: {answer['error']}")
+        answer = self._supervise("stop", "--name", name, timeout=timeout)
         return Ended(name, answer["ended"], answer["status"])
 
-    def renew(self) -> dict[str, Ended | None]:
-        """Renew the lease of every process here; returns those that are known: None while one runs."""
-        return self._named(self.supervise("renew"))
-
     def listed(self) -> dict[str, Ended | None]:
-        """Every process that is known here, without renewing: None while one runs."""
-        return self._named(self.supervise("list"))
+        """Every process that supervise knows on the host, by name; None while it runs. Renews nothing."""
+        return _by_name(self._supervise("list"))
 
-    @staticmethod
-    def _named(answer: list[dict[str, Any]]) -> dict[str, Ended | None]:
-        return {
-            process["name"]: Ended(process["name"], process["ended"], process["status"]) if process["ended"] else None
-            for process in answer
-        }
+    def renew(self) -> dict[str, Ended | None]:
+        """Renew the leases of all processes on the host; returns what `listed` would.
+
+        One process on the host answers all renewals: starting one for each would disturb the measurement. It is
+        started again, once, where it or the connection to it has ended. Raises UnreachableError.
+        """
+        try:
+            return _by_name(self._ask_keeper())
+        except (OSError, EOFError, ValueError):
+            self.end_renewals()
+        try:
+            return _by_name(self._ask_keeper())
+        except (OSError, EOFError, ValueError) as error:
+            self.end_renewals()
+            raise UnreachableError(f"{self.entry.name}: doesn't answer any more: {reason(error)}") from None
+
+    def end_renewals(self) -> None:
+        """End the process that answers renewals; another `renew` starts it again."""
+        keeper, self._keeper = self._keeper, None
+        if keeper is not None:
+            keeper.close()
+
+    def _ask_keeper(self) -> Any:
+        """One renewal: a line sent, a line of JSON received. Raises OSError, EOFError or ValueError."""
+        if self._keeper is None:
+            self._keeper = self._open_keeper()
+        until = time.monotonic() + ANSWER_S
+        self._keeper.settimeout(ANSWER_S)
+        self._keeper.sendall(b"\n")
+        answer = b""
+        while not answer.endswith(b"\n"):
+            self._keeper.settimeout(max(0.01, until - time.monotonic()))
+            if not (piece := self._keeper.recv(PIECE)):
+                raise EOFError
+            answer += piece
+        return json.loads(answer)
+
+    def _supervise(self, action: str, *arguments: str, timeout: float = COMMAND_S) -> Any:
+        """One command of cluster/remote/supervise.py; returns its answer. Raises HostError where that is an error."""
+        completed = self.module("supervise", action, "--state", str(self.state), *arguments, timeout=timeout)
+        try:
+            answer = json.loads(completed.out)
+        except ValueError:
+            last = "\n".join(completed.err.strip().splitlines()[-5:])
+            raise HostError(f"{self.entry.name}: supervise {action} ended with {completed.status}: {last}") from None
+        if isinstance(answer, dict) and "error" in answer:
+            raise HostError(f"{self.entry.name}: {answer['error']}")
+        return answer
 
 
-def tried(hosts: Sequence[Host], do: Callable[[Host], Result]) -> dict[str, Result | HostError]:
-    """Do the same on all hosts at the same time; by name, what came of it or why it could not be done."""
+def _by_name(processes: list[dict[str, Any]]) -> dict[str, Ended | None]:
+    return {
+        process["name"]: Ended(process["name"], process["ended"], process["status"]) if process["ended"] else None
+        for process in processes
+    }
+
+
+def reason(error: Exception) -> str:
+    """Why a connection broke, as text: Paramiko's and the system's errors often have none."""
+    return str(error) or ("no answer" if isinstance(error, TimeoutError) else "the connection was closed")
+
+
+def try_all(hosts: Sequence[Host], do: Callable[[Host], Result]) -> dict[str, Result | HostError]:
+    """Call `do` for all hosts at the same time; returns each one's result, or the HostError it raised, by name."""
 
     def attempt(host: Host) -> Result | HostError:
         try:
@@ -180,53 +278,13 @@ def tried(hosts: Sequence[Host], do: Callable[[Host], Result]) -> dict[str, Resu
             return error
 
     with ThreadPoolExecutor(max_workers=max(len(hosts), 1)) as pool:
-        doing = {host.entry.name: pool.submit(attempt, host) for host in hosts}
-    return {name: each.result() for name, each in doing.items()}
+        calls = {host.entry.name: pool.submit(attempt, host) for host in hosts}
+    return {name: call.result() for name, call in calls.items()}
 
 
 def at_once(hosts: Sequence[Host], do: Callable[[Host], Result]) -> dict[str, Result]:
-    """Do the same on all hosts at the same time; results by name. Raises HostError with all hosts that failed."""
-    came = tried(hosts, do)
-    if failed := [str(result) for result in came.values() if isinstance(result, HostError)]:
+    """Call `do` for all hosts at the same time; results by name. Raises one HostError that names all that failed."""
+    results = try_all(hosts, do)
+    if failed := [str(result) for result in results.values() if isinstance(result, HostError)]:
         raise HostError("\n".join(failed))
-    return {name: result for name, result in came.items() if not isinstance(result, HostError)}
-
-
-class LocalHost(Host):
-    """This machine under a host's name, with a directory of its own for each name."""
-
-    def run(self, argv: Sequence[str], timeout: float = COMMAND_S) -> Completed:
-        try:
-            # A group of its own: Ctrl-C at the terminal is for fab, which then stops things in order.
-            done = subprocess.run(
-                argv, cwd=PROJECT, capture_output=True, text=True, timeout=timeout, check=False, process_group=0
-            )
-        except subprocess.TimeoutExpired:
-            raise HostError(f"{self.entry.name}: {argv[0]} took more than {timeout:g} s") from None
-        except OSError as error:
-            raise HostError(f"{self.entry.name}: {argv[0]}: {error.strerror}") from None
-        return Completed(done.returncode, done.stdout, done.stderr)
-
-    def supervise(self, action: str, *arguments: str, timeout: float = COMMAND_S) -> Any:
-        """Renewing goes on all the time, beside the load: here without a process for each."""
-        if action not in ("renew", "list"):
-            return super().supervise(action, *arguments, timeout=timeout)
-        if action == "renew" and self.state.is_dir():
-            (self.state / supervise.LEASE).touch()
-        return [asdict(process) for process in supervise.listed(self.state)]
-
-    def put(self, local: Path, remote: Path, timeout: float = COMMAND_S) -> None:
-        self._copy(local, remote)
-
-    def get(self, remote: Path, local: Path, timeout: float = COMMAND_S) -> None:
-        self._copy(remote, local)
-
-    def _copy(self, source: Path, destination: Path) -> None:
-        try:
-            destination.parent.mkdir(parents=True, exist_ok=True)
-            if source.is_dir():
-                shutil.copytree(source, destination, dirs_exist_ok=True)
-            else:
-                shutil.copy2(source, destination)
-        except OSError as error:
-            raise HostError(f"{self.entry.name}: {source} can't be copied: {error.strerror}") from None
+    return {name: result for name, result in results.items() if not isinstance(result, HostError)}

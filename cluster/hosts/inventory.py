@@ -1,8 +1,9 @@
-"""The inventory: where the study runs, in the INI subset of Ansible's inventories that DESIGN names.
+"""The inventory: where the study runs, in a subset of the INI format of Ansible's inventories.
 
 Groups `[target]` (one host) and `[load]`, their `[group:vars]`, `[all:vars]`, and ranges `load[1:4]`. Other groups are
-passed over, so that an existing inventory serves once two groups bear these names. What is about the whole study stands
-in `[all:vars]`: `transport`, how the load hosts reach Locust's master, and `control_address`, where.
+ignored, so that an existing inventory can be used once two of its groups have these names. Settings of the whole study
+are in `[all:vars]`: `transport`, how the load hosts reach Locust's master, and `control_address`, the address where.
+docs/several-machines.md lists the variables.
 """
 
 from __future__ import annotations
@@ -17,25 +18,25 @@ from pathlib import Path
 from study.errors import InventoryError
 
 LOCAL, SSH = "local", "ssh"
-SSH_TOO = ("smart", "paramiko")  # Ansible's other words for it
+SSH_ALIASES = ("smart", "paramiko")  # ansible_connection values that also mean SSH
 TUNNEL, DIRECT = "tunnel", "direct"
 LOOPBACK = "127.0.0.1"
-CONTROL = "control"  # where fab and the Locust master run; no host of the inventory may bear this name
-KNOWN = {
+CONTROL = "control"  # where fab and the Locust master run; no host of the inventory may have this name
+HOST_VARIABLES = {
     "ansible_host", "ansible_port", "ansible_user", "ansible_ssh_private_key_file", "ansible_connection",
     "ansible_python_interpreter", "remote_dir", "cpus", "workers", "address",
 }  # fmt: skip
-OF_THE_STUDY = {"transport", "control_address"}
-OF_NO_USE = "ansible_become"  # and what begins so: the study never needs to be another user
+STUDY_VARIABLES = {"transport", "control_address"}
+IGNORED_PREFIX = "ansible_become"  # accepted and ignored: the study never changes the user
 REMOTE_DIR = "~/.load-study"
 
 
 @dataclass(frozen=True)
 class HostEntry:
-    """One host as the inventory names it. `cpus` empty: chosen from its cores. `workers` 0: one for each of them.
+    """One host of the inventory. Without `cpus`, placement chooses cores; with `workers` 0, there is one per core.
 
-    `destination`, `port`, `user` and `key` are for ssh, which has its own settings where they are empty; `address` is
-    where the other hosts reach it, and what the server binds there.
+    `destination`, `port`, `user` and `key` are arguments of ssh, whose own settings apply where they are empty;
+    `address` is where the other hosts reach this one, and what the server binds on the target.
     """
 
     name: str
@@ -50,10 +51,15 @@ class HostEntry:
     cpus: tuple[int, ...] = ()
     workers: int = 0
 
+    @property
+    def machine(self) -> str:
+        """Which computer this is: hosts with the same value share its cores, its clock and its loopback."""
+        return CONTROL if self.connection == LOCAL else self.name
+
 
 @dataclass(frozen=True)
 class Inventory:
-    """`source` says in a few words where it came from. `control` is where fab and Locust's master run: here."""
+    """The hosts of a campaign. `source` names the file for messages; `control` is the machine that fab runs on."""
 
     target: HostEntry
     load: tuple[HostEntry, ...]
@@ -63,16 +69,17 @@ class Inventory:
 
     @property
     def hosts(self) -> tuple[HostEntry, ...]:
+        """The target, then the load hosts; control is none of them."""
         return (self.target, *self.load)
 
 
 def this_machine(source: str) -> Inventory:
-    """This machine alone: one server, one master, two workers."""
+    """The inventory for one machine: one server, one master, two workers."""
     return _with_cpus(Inventory(HostEntry("target"), (HostEntry("load1", workers=2),), source))
 
 
 def load_inventory(path: Path, required: bool) -> Inventory:
-    """Read an inventory; this machine alone where there is none and it is not `required`.
+    """Read an inventory; this machine alone where the file doesn't exist and is not `required`.
 
     Raises InventoryError with every mistake in one message.
     """
@@ -86,7 +93,7 @@ def load_inventory(path: Path, required: bool) -> Inventory:
 
 
 def parse_inventory(text: str, source: str) -> Inventory:
-    """Read an inventory from its text; see load_inventory."""
+    """Parse an inventory's text; `source` names it in messages. Raises InventoryError; see load_inventory."""
     mistakes: list[str] = []
     groups, variables = _sections(text, mistakes)
     targets = _entries("target", groups, variables, mistakes)
@@ -100,7 +107,7 @@ def parse_inventory(text: str, source: str) -> Inventory:
     names = [entry.name for entry in (*targets, *load)]
     mistakes += [f"{name}: named twice" for name in sorted(set(names)) if names.count(name) > 1]
     if CONTROL in names:
-        mistakes.append(f"{CONTROL}: this name is kept for the machine where fab runs")
+        mistakes.append(f"{CONTROL}: this name is reserved for the machine that fab runs on")
     transport, control = _reaching_control(variables.get("all", {}), mistakes)
     elsewhere = any(entry.connection == SSH and not _is_loopback(entry.destination) for entry in load)
     if not mistakes and elsewhere and _is_loopback(targets[0].address):
@@ -115,7 +122,7 @@ def parse_inventory(text: str, source: str) -> Inventory:
 
 
 def _reaching_control(settings: dict[str, str], mistakes: list[str]) -> tuple[str, HostEntry]:
-    """How, and where, the load hosts reach Locust's master: through SSH on loopback, or on the one address named."""
+    """Transport, and control's entry: the master binds loopback for tunnels, or control_address for direct."""
     transport, address = settings.get("transport", TUNNEL), settings.get("control_address", "")
     if transport not in (TUNNEL, DIRECT):
         mistakes.append(f"transport is {TUNNEL} or {DIRECT}, not {transport!r}")
@@ -133,6 +140,7 @@ Variables = dict[str, dict[str, str]]
 
 
 def _sections(text: str, mistakes: list[str]) -> tuple[Sections, Variables]:
+    """The lines of each group, and the variables of each [group:vars]."""
     groups: Sections = {}
     variables: Variables = {}
     section = ""
@@ -159,6 +167,7 @@ def _sections(text: str, mistakes: list[str]) -> tuple[Sections, Variables]:
 
 
 def _entries(group: str, groups: Sections, variables: Variables, mistakes: list[str]) -> list[HostEntry]:
+    """The hosts of one group; a host's own variables override its group's, and those [all:vars]."""
     entries = []
     for line in groups.get(group, []):
         try:
@@ -167,7 +176,7 @@ def _entries(group: str, groups: Sections, variables: Variables, mistakes: list[
             mistakes.append(f"[{group}] {line}: {error}")
             continue
         own = dict(word.partition("=")[::2] for word in assignments)
-        everywhere = {key: value for key, value in variables.get("all", {}).items() if key not in OF_THE_STUDY}
+        everywhere = {key: value for key, value in variables.get("all", {}).items() if key not in STUDY_VARIABLES}
         settings = {**everywhere, **variables.get(group, {}), **own}
         mistakes += [f"[{group}] {pattern}: {_unknown(key)}" for key in settings if not _is_known(key)]
         for name in _range(pattern):
@@ -179,21 +188,22 @@ def _entries(group: str, groups: Sections, variables: Variables, mistakes: list[
 
 
 def _is_known(key: str) -> bool:
-    return key in KNOWN or key.startswith(OF_NO_USE)
+    return key in HOST_VARIABLES or key.startswith(IGNORED_PREFIX)
 
 
 def _unknown(key: str) -> str:
-    if key in OF_THE_STUDY:
-        return f"{key} is about the whole study: it belongs in [all:vars]"
+    """Message for a variable that a host can't have."""
+    if key in STUDY_VARIABLES:
+        return f"{key} is a setting of the whole study: it belongs in [all:vars]"
     if "pass" in key:
         return f"{key}: the study uses keys and the SSH agent, never a password"
     if key.startswith("ansible_"):
-        return f"unknown variable {key}: settings of ssh belong in ~/.ssh/config, which is read"
+        return f"unknown variable {key}: settings of ssh belong in ~/.ssh/config, which the study reads"
     return f"unknown variable {key}"
 
 
 def _range(pattern: str) -> Iterator[str]:
-    """`load[1:4]` and `load[01:12]` as Ansible reads them, both ends included."""
+    """The names of a range such as `load[1:4]` or `load[01:12]`, both ends included as in Ansible."""
     match = re.fullmatch(r"(.*)\[(\d+):(\d+)\](.*)", pattern)
     if match is None:
         yield pattern
@@ -207,7 +217,7 @@ def _entry(name: str, settings: dict[str, str]) -> HostEntry:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise ValueError("a host's name has letters, digits, dots, dashes and underscores")
     connection = settings.get("ansible_connection", SSH)
-    if connection not in (LOCAL, SSH, *SSH_TOO):
+    if connection not in (LOCAL, SSH, *SSH_ALIASES):
         raise ValueError(f"ansible_connection is {SSH} or {LOCAL}, not {connection!r}")
     python = settings.get("ansible_python_interpreter", "")
     destination = settings.get("ansible_host", name)
@@ -245,9 +255,10 @@ def parse_cpus(text: str) -> tuple[int, ...]:
 
 
 def _with_cpus(inventory: Inventory) -> Inventory:
-    """On one machine the server gets the first half of the cores, and load hosts and control the rest.
+    """Share the cores of this machine: the first half for the server, the rest for load hosts and control.
 
-    Where the inventory chooses for any host here, that stands, and control keeps beside the load.
+    Where the inventory sets `cpus` for any host of this machine, nothing is chosen for the others, and control gets the
+    cores of the first local load host.
     """
     here = [entry for entry in inventory.hosts if entry.connection == LOCAL]
     cores = sorted(os.sched_getaffinity(0))
@@ -257,5 +268,5 @@ def _with_cpus(inventory: Inventory) -> Inventory:
         load = tuple(replace(entry, cpus=rest) if entry in here else entry for entry in inventory.load)
         target = replace(inventory.target, cpus=tuple(cores[:half]))
         return replace(inventory, target=target, load=load, control=replace(inventory.control, cpus=rest))
-    beside = next((entry.cpus for entry in inventory.load if entry in here), ())
-    return replace(inventory, control=replace(inventory.control, cpus=beside))
+    load_cpus = next((entry.cpus for entry in inventory.load if entry in here), ())
+    return replace(inventory, control=replace(inventory.control, cpus=load_cpus))

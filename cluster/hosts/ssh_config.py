@@ -1,7 +1,8 @@
-"""What OpenSSH makes of a host: one ssh_config for its own tunnels and for Fabric's connections.
+"""How OpenSSH would reach a host: one ssh_config for OpenSSH's tunnels and for Fabric's connections.
 
-Fabric reads no `Include`, no HostKeyAlias and no known_hosts, so OpenSSH is asked (`ssh -G`) what holds for a host, and
-Fabric is given the answer. The person's own ~/.ssh/config is part of it; what trust rests on stands before it.
+Fabric ignores `Include`, HostKeyAlias and known_hosts, so `ssh -G` resolves the settings for each host and Fabric gets
+the result. The person's ~/.ssh/config is included after the settings that host key checking and authentication depend
+on: OpenSSH uses the first value that it reads.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ Host *
 
 @dataclass(frozen=True)
 class Route:
-    """How OpenSSH would reach a host. `jump` is ProxyJump's list; `command` is ProxyCommand, its tokens filled in."""
+    """How OpenSSH would reach a host. `jump`: ProxyJump's list; `command`: ProxyCommand with its tokens replaced."""
 
     host: str
     port: int
@@ -50,15 +51,15 @@ class Route:
     identities: tuple[str, ...]
     use_agent: bool
     key_name: str
-    """Under which its key stands in known_hosts."""
+    """Name under which the host's key is looked up in known_hosts."""
     known_hosts: tuple[Path, ...]
-    """The person's file, then others that may be absent."""
+    """The person's file first; any of them may be absent."""
     jump: str = ""
     command: str = ""
 
 
 def arguments(entry: HostEntry) -> tuple[str, ...]:
-    """What `ssh` is called with to reach a host of the inventory, after the config; its destination is the last."""
+    """Arguments of `ssh` for a host of the inventory, the destination last."""
     port = ("-p", str(entry.port)) if entry.port else ()
     user = ("-l", entry.user) if entry.user else ()
     key = ("-i", str(Path(entry.key).expanduser())) if entry.key else ()
@@ -66,12 +67,12 @@ def arguments(entry: HostEntry) -> tuple[str, ...]:
 
 
 def hop(jump: str) -> tuple[str, ...]:
-    """The same for one gateway of a ProxyJump: [user@]host[:port] or a URI."""
+    """Arguments of `ssh` for one gateway of a ProxyJump: [user@]host[:port] or a URI."""
     return ("--", jump if jump.startswith("ssh://") else f"ssh://{jump}")
 
 
 def write_config() -> Path:
-    """The ssh_config; -F makes OpenSSH read this one alone, with what it includes."""
+    """Write the ssh_config for `ssh -F`, which then reads no other file but those included."""
     text = TEXT.format(home=Path.home(), connect=CONNECT_S, alive=ALIVE_S)
     if not CONFIG.exists() or CONFIG.read_text(encoding="utf-8") != text:
         write_whole(CONFIG, text)
@@ -79,23 +80,23 @@ def write_config() -> Path:
 
 
 def resolve(name: str, destination: tuple[str, ...]) -> Route:
-    """Ask OpenSSH. Raises HostError where there is no ssh here, or the person's config has a mistake."""
+    """The route by `ssh -G`. Raises HostError where there is no ssh here, or the person's config has a mistake."""
     argv = ["ssh", "-G", "-F", str(write_config()), *destination]
     try:
         done = subprocess.run(argv, capture_output=True, text=True, timeout=10, check=False, process_group=0)
     except FileNotFoundError:
         raise HostError(f"{name}: there is no ssh here: install OpenSSH's client (openssh-client)") from None
     except subprocess.TimeoutExpired:
-        raise HostError(f"{name}: ssh -G took more than 10 s; look into ~/.ssh/config") from None
+        raise HostError(f"{name}: ssh -G took more than 10 s; check ~/.ssh/config") from None
     if done.returncode:
         raise HostError(f"{name}: ssh refuses its configuration: {done.stderr.strip()}")
     return parse(done.stdout)
 
 
-def parse(said: str) -> Route:
-    """Read the answer of `ssh -G`."""
+def parse(output: str) -> Route:
+    """A route from the output of `ssh -G`."""
     settings: dict[str, list[str]] = {}
-    for line in said.splitlines():
+    for line in output.splitlines():
         key, _, value = line.partition(" ")
         settings.setdefault(key, []).append(value)
 

@@ -1,4 +1,4 @@
-"""The campaign as it goes: a table of models and steps that fills on a terminal, plain lines elsewhere."""
+"""The campaign while it runs: a table of models and steps on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from cluster.campaign.run import Judged
+from cluster.campaign.observer import StepOutcome
 from study.formats.live_json import LiveFigures
 from study.plan import Plan, Run, Step
 
@@ -21,11 +21,11 @@ MARKS = {
     "overload": ("▲", "^", "yellow"),
     "not-measured": ("–", "-", "dim"),
 }
-"""A verdict's sign, its sign where the terminal has ASCII only, its colour; any other is its first letter, in red."""
+"""A verdict's sign, its sign on an ASCII terminal, its colour. Another verdict shows as its first letter, in red."""
 
 
 def duration(seconds: float) -> str:
-    """Minutes and seconds, or hours and minutes."""
+    """A duration as minutes and seconds, or from an hour on as hours and minutes."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min {rest:02d} s"
 
@@ -35,7 +35,7 @@ def _or_dash(value: int | None) -> str:
 
 
 class Progress:
-    """The campaign's Show. Use `with progress.shown()` around the campaign."""
+    """The campaign's Observer. The campaign runs within `with progress.displayed()`."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -51,7 +51,8 @@ class Progress:
         self._verdicts: dict[tuple[str, int], list[str]] = {}
 
     @contextmanager
-    def shown(self) -> Iterator[Progress]:
+    def displayed(self) -> Iterator[Progress]:
+        """Draw the table for as long as the block lasts, where the console is a terminal."""
         if not self._console.is_terminal:
             yield self
             return
@@ -61,41 +62,44 @@ class Progress:
             finally:
                 self._live = None
 
-    def say(self, text: str) -> None:
+    def message(self, text: str) -> None:
+        """Print a line above the table."""
         self._console.print(text, highlight=False, soft_wrap=True)
 
-    def began(self, plan: Plan, run: Run, number: int, of: int) -> None:
+    def run_started(self, plan: Plan, run: Run, number: int, total: int) -> None:
+        """Show the run's title; another plan (the calibration's) empties the table."""
         if plan != self._plan:
             self._rates, self._verdicts = {}, {}
         self._plan, self._run = plan, run
-        self._title = f"run {number} of {of}: block {run.block}, {run.label}"
-        self._remaining_runs = of - number
+        self._title = f"run {number} of {total}: block {run.block}, {run.label}"
+        self._remaining_runs = total - number
         self._run_began = time.monotonic()
         self._last = (None, None)
         if self._live is None:
-            self.say(self._title)
+            self.message(self._title)
         else:
             self._live.update(Group(Text(self._title, style="bold"), self._table(0)))
 
-    def live(self, figures: LiveFigures) -> None:
-        """Called about every two seconds with the master's live.json."""
+    def progress(self, figures: LiveFigures) -> None:
+        """Show the running figures: in the table, or as a line at each new phase and every PLAIN_EVERY_S seconds."""
         assert self._run is not None
         where = (figures.step, figures.phase)
-        said = ", ".join(f"{name} {value}" for name, value in self._now(figures))
+        line = ", ".join(f"{name} {value}" for name, value in self._now(figures))
         if self._live is not None:
             step = figures.step or 0
             if figures.phase in ("settle", "measure"):
                 self._rates[self._run.label, step] = figures.rps
-            self._live.update(Group(Text(self._title, style="bold"), Text(said), self._table(step)))
+            self._live.update(Group(Text(self._title, style="bold"), Text(line), self._table(step)))
         elif where != self._last or time.monotonic() - self._last_at >= PLAIN_EVERY_S:
             self._last, self._last_at = where, time.monotonic()
-            self.say(f"  {said}")
+            self.message(f"  {line}")
 
-    def ended(self, run: Run, state: str, found: Sequence[Judged]) -> None:
+    def run_ended(self, run: Run, state: str, outcomes: Sequence[StepOutcome]) -> None:
+        """Print the run's state and verdicts, and put them into the table."""
         took = duration(time.monotonic() - self._run_began)
-        self.say(f"block {run.block}, {run.label}: {state} after {took}")
-        for step in found:
-            self.say(f"  {step}")
+        self.message(f"block {run.block}, {run.label}: {state} after {took}")
+        for step in outcomes:
+            self.message(f"  {step}")
             self._verdicts.setdefault((run.label, step.step), []).append(step.verdict)
             if step.rps is not None:
                 self._rates[run.label, step.step] = step.rps
@@ -103,6 +107,7 @@ class Progress:
             self._live.update(Group(Text(self._title, style="bold"), self._table(0)))
 
     def _now(self, figures: LiveFigures) -> list[tuple[str, str]]:
+        """Names and values of the line below the title."""
         steps = len(self._plan.steps()) if self._plan is not None else 0
         return [
             ("step", f"{_or_dash(figures.step)} of {steps}"),
@@ -114,11 +119,12 @@ class Progress:
         ]
 
     def _left(self) -> float:
+        """Seconds that the rest of the campaign takes at least."""
         each = self._plan.run_seconds()[0] if self._plan is not None else 0.0
         return each * self._remaining_runs + max(each - (time.monotonic() - self._run_began), 0.0)
 
     def _table(self, current: int) -> Group:
-        """Requests a second and, a sign for each block's verdict; as many steps as fit, the current one among them."""
+        """Requests per second and a sign for each block's verdict, for as many steps as fit around the current one."""
         if self._plan is None:
             return Group()
         labels = list(dict.fromkeys(run.label for run in self._plan.runs()))
@@ -131,8 +137,8 @@ class Progress:
             running = self._run is not None and label == self._run.label
             cells = [self._cell(label, step.number, running and step.number == current) for step in steps]
             table.add_row(Text(label, style="bold" if running else ""), *cells)
-        fallen = dict.fromkeys(verdict for verdicts in self._verdicts.values() for verdict in verdicts)
-        legend = Text("  ").join(Text.assemble(self._mark(verdict), f" {verdict}") for verdict in fallen)
+        verdicts = dict.fromkeys(verdict for each in self._verdicts.values() for verdict in each)
+        legend = Text("  ").join(Text.assemble(self._mark(verdict), f" {verdict}") for verdict in verdicts)
         return Group(table, legend)
 
     def _fitting(self, plan: Plan, labels: Sequence[str], current: int) -> tuple[Step, ...]:

@@ -1,15 +1,17 @@
-"""What the person at the keyboard is shown before and after a campaign: findings, the plan, processes."""
+"""Tables on the console: the preflight's checks, the plan, the processes that run."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from cluster.campaign import calibration
-from cluster.campaign.preflight import Finding
-from cluster.campaign.run import Study
-from cluster.hosts.host import Host, tried
+from cluster.campaign.preflight import HostCheck
+from cluster.campaign.prepare import Setup
+from cluster.hosts.host import Host, try_all
 from cluster.show.progress import duration
 from study.errors import HostError
 
@@ -21,23 +23,23 @@ def between(least: float, most: float) -> str:
     return duration(least) if most - least < 1 else f"{duration(least)} to {duration(most)}"
 
 
-def show_findings(console: Console, findings: list[Finding]) -> None:
-    """The preflight's table; what to do stands below what needs doing."""
+def show_checks(console: Console, checks: Sequence[HostCheck]) -> None:
+    """The preflight's checks, and below them what to do about those that failed."""
     table = Table(show_edge=False, pad_edge=False)
-    for name in ("host", "", "what", "found"):
+    for name in ("host", "", "check", "value"):
         table.add_column(name, overflow="fold")
-    for finding in findings:
-        table.add_row(finding.host, Text(finding.level, style=STYLES[finding.level]), finding.what, finding.value)
+    for check in checks:
+        table.add_row(check.host, Text(check.level, style=STYLES[check.level]), check.what, check.value)
     console.print(table)
-    for finding in findings:
-        if finding.remedy:
-            console.print(f"{finding.host}, {finding.what}: {finding.remedy}", highlight=False, soft_wrap=True)
+    for check in checks:
+        if check.remedy:
+            console.print(f"{check.host}, {check.what}: {check.remedy}", highlight=False, soft_wrap=True)
 
 
-def show_plan(console: Console, study: Study) -> None:
+def show_plan(console: Console, setup: Setup) -> None:
     """What would run, in which order, and how long it takes."""
-    plan = study.plan
-    console.print(f"plan {plan.name}, on {study.inventory.source}", highlight=False, soft_wrap=True)
+    plan = setup.plan
+    console.print(f"plan {plan.name}, on {setup.inventory.source}", highlight=False, soft_wrap=True)
     steps = ", ".join(f"{step.users}{' (return)' if step.kind == 'return' else ''}" for step in plan.steps())
     low, high = plan.think_time
     for name, value in (
@@ -47,12 +49,12 @@ def show_plan(console: Console, study: Study) -> None:
             f"{plan.client}, connection {plan.connection}, think time {low:g}-{high:g} s, timeout {plan.timeout:g} s",
         ),
         ("each step", f"ramp, settle {_seconds(plan.settle)}, measure {_seconds(plan.measure)}"),
-        ("workers", ", ".join(name for _, name in study.workers())),
+        ("workers", ", ".join(name for _, name in setup.workers())),
     ):
         console.print(f"  {name:<10} {value}", highlight=False, soft_wrap=True)
     if text := calibration.plan_text(plan):
-        before = calibration.seconds(text)
-        console.print(f"    calibration of the generator    {duration(before)}", highlight=False)
+        calibration_s = calibration.duration_s(text)
+        console.print(f"    calibration of the generator    {duration(calibration_s)}", highlight=False)
     least, most = plan.run_seconds()
     for number, run in enumerate(plan.runs(), start=1):
         console.print(f"  {number:>3}. block {run.block}  {run.label:<20} {between(least, most)}", highlight=False)
@@ -60,14 +62,14 @@ def show_plan(console: Console, study: Study) -> None:
     console.print(f"{runs} runs, {between(least * runs, most * runs)} in all", highlight=False)
 
 
-def show_processes(console: Console, hosts: tuple[Host, ...]) -> None:
-    """What of the study runs where; a process that has ended and was not collected yet is shown as such.
+def show_processes(console: Console, hosts: Sequence[Host]) -> None:
+    """The study's processes on each host: running, or how they ended where nobody has collected them yet.
 
-    A host that can't be asked has a row that says so; raises HostError with all of them, once the others are shown.
+    A host that doesn't answer has a row that says so. Raises HostError with all such hosts, after the table.
     """
     table = Table("host", "process", "state", show_edge=False, pad_edge=False)
     silent = []
-    for host, known in tried(hosts, lambda host: host.listed()).items():
+    for host, known in try_all(hosts, lambda host: host.listed()).items():
         if isinstance(known, HostError):
             silent.append(known)
             table.add_row(host, "", Text("not known: can't be asked", style=STYLES["stop"]))
@@ -80,4 +82,5 @@ def show_processes(console: Console, hosts: tuple[Host, ...]) -> None:
 
 
 def _seconds(planned: float | str) -> str:
+    """A phase's length as the plan has it: "auto", or seconds."""
     return planned if isinstance(planned, str) else f"{planned:g} s"

@@ -19,10 +19,10 @@ from unittest import mock
 import pandas as pd
 
 from analysis import analyze
-from cluster.campaign import commands
-from cluster.campaign import prepare as study
+from cluster.campaign import cleanup, commands, resume
 from cluster.campaign import run as campaign
-from cluster.campaign.run import Judged, Study
+from cluster.campaign.observer import StepOutcome
+from cluster.campaign.prepare import Choice, Setup, exclusive, make_setup
 from cluster.remote import supervise
 from study.formats.live_json import LiveFigures
 from study.layout import RunFiles
@@ -70,7 +70,7 @@ class Shape:
 class Running:
     """A run while it measures, for a fault to lay hands on."""
 
-    ready: Study
+    ready: Setup
     files: RunFiles
 
     def pid(self, worker: str) -> int:
@@ -115,13 +115,13 @@ class Outcome:
 class Quiet:
     """Nobody watches."""
 
-    def say(self, text: str) -> None: ...
+    def message(self, text: str) -> None: ...
 
-    def began(self, plan: Plan, run: Run, number: int, of: int) -> None: ...
+    def run_started(self, plan: Plan, run: Run, number: int, total: int) -> None: ...
 
-    def live(self, figures: LiveFigures) -> None: ...
+    def progress(self, figures: LiveFigures) -> None: ...
 
-    def ended(self, run: Run, state: str, found: Sequence[Judged]) -> None: ...
+    def run_ended(self, run: Run, state: str, outcomes: Sequence[StepOutcome]) -> None: ...
 
 
 def run(directory: Path, shape: Shape, fault: Fault) -> Outcome:
@@ -129,10 +129,10 @@ def run(directory: Path, shape: Shape, fault: Fault) -> Outcome:
     directory.mkdir(parents=True)
     plan_file = directory / "lab.toml"
     plan_file.write_text(shape.plan(), encoding="utf-8")
-    with study.alone(), mock.patch.multiple(commands, **replaced(directory, shape, fault)):
-        ready = replace(study.prepare(study.Chosen(INVENTORY, plan_file)), results=directory / "results")
-        campaign.end_leftovers(ready.hosts)
-        files = campaign.open_campaign(ready, Quiet(), fresh=True)
+    with exclusive(), mock.patch.multiple(commands, **replaced(directory, shape, fault)):
+        ready = replace(make_setup(Choice(INVENTORY, plan_file)), results=directory / "results")
+        cleanup.end_leftovers(ready.hosts)
+        files = resume.open_campaign(ready, Quiet(), fresh=True)
         (one,) = ready.plan.runs()
         with ThreadPoolExecutor(max_workers=1) as beside:
             done = beside.submit(while_measuring, Running(ready, files.run(one.directory)), fault.measuring)

@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from cluster.campaign import loop as recovery
-from cluster.campaign import run as campaign
-from cluster.campaign.loop import run_campaign
-from cluster.campaign.preflight import Facts
-from cluster.campaign.run import Study, execute, open_campaign
-from cluster.hosts.host import Completed, Ended, Handle, Spawn
+from cluster.campaign import loop
+from cluster.campaign import run as one_run
+from cluster.campaign.loop import run_missing
+from cluster.campaign.observer import StepOutcome
+from cluster.campaign.placement import Facts
+from cluster.campaign.prepare import Setup
+from cluster.campaign.resume import open_campaign
+from cluster.campaign.run import execute
+from cluster.hosts.host import Completed, Ended, ProcessHandle, Spawn
 from cluster.hosts.inventory import Inventory, this_machine
 from cluster.remote import facts
 from study.errors import StudyError, UnreachableError
@@ -44,7 +47,7 @@ class LosableHost(RecordingHost):
         self._ask()
         return Completed(0, self.boot, "") if argv[0] == "cat" else super().run(argv, timeout)
 
-    def start(self, spawn: Spawn) -> Handle:
+    def start(self, spawn: Spawn, timeout: float = 0.0) -> ProcessHandle:
         self._ask()
         handle = super().start(spawn)
         if spawn.name == "master":
@@ -71,13 +74,13 @@ def losable(host: object) -> LosableHost:
 
 
 @pytest.fixture
-def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
-    monkeypatch.setattr(campaign, "RENEW_S", 0.0)
-    monkeypatch.setattr(recovery, "ASK_S", 0.001)
+def setup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setup:
+    monkeypatch.setattr(one_run, "RENEW_S", 0.0)
+    monkeypatch.setattr(loop, "ASK_S", 0.001)
     here = this_machine("here")
     load = (here.load[0], replace(here.load[0], name="load2"))
     inventory: Inventory = replace(here, load=load)
-    hosts = [LosableHost(entry, tmp_path / entry.name, []) for entry in (*inventory.hosts, inventory.control)]
+    hosts = [LosableHost(entry, tmp_path, []) for entry in (*inventory.hosts, inventory.control)]
     target, *loads, control = hosts
     enough: Facts = facts.facts("127.0.0.1", (8070, 5557), tmp_path) | {
         "memory_available_mb": 64_000,
@@ -86,104 +89,104 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     }
     known = {host.entry.name: enough for host in hosts}
     plan = parse_plan(TEXT, "order")
-    return Study(plan, TEXT, inventory, control, target, tuple(loads), known, tmp_path / "results")
+    return Setup(plan, TEXT, inventory, control, target, tuple(loads), known, tmp_path / "results")
 
 
-def walked(study: Study) -> tuple[CampaignFiles, list[str], Silent]:
-    files, show = open_campaign(study, Silent(), fresh=True), Silent()
-    return files, run_campaign(study, files, show, lambda directory, name: []), show
+def completed(setup: Setup) -> tuple[CampaignFiles, list[str], Silent]:
+    files, show = open_campaign(setup, Silent(), fresh=True), Silent()
+    return files, run_missing(setup, files, show, lambda directory, name: []), show
 
 
 def sealed(files: CampaignFiles, run: str) -> dict[str, object]:
     return read_json(files.run(run).state)
 
 
-def test_a_run_that_lost_a_load_host_names_it_and_its_step(study: Study) -> None:
-    losable(study.load[0]).dies_with = "sampler"
-    files = open_campaign(study, Silent(), fresh=True)
-    assert execute(study, files, study.plan.runs()[0], Silent()) == "failed"
+def test_a_run_that_lost_a_load_host_names_it_and_its_step(setup: Setup) -> None:
+    losable(setup.load[0]).dies_with = "sampler"
+    files = open_campaign(setup, Silent(), fresh=True)
+    assert execute(setup, files, setup.plan.runs()[0], Silent()) == "failed"
     state = sealed(files, FIRST)
     assert state["lost"] == {"host": "load1", "step": 2}
     assert "load1" in str(state["reason"])
-    assert not any(host.running for host in map(losable, study.hosts) if host.entry.name != "load1")
+    assert not any(host.running for host in map(losable, setup.hosts) if host.entry.name != "load1")
 
 
 @pytest.mark.parametrize("when", ["load1-2", "sampler"])  # before the load, and in it
-def test_it_is_tried_again_once_with_the_load_hosts_that_are_left(study: Study, when: str) -> None:
-    losable(study.load[0]).dies_with = when
-    files, failed, show = walked(study)
+def test_it_is_tried_again_once_with_the_load_hosts_that_are_left(setup: Setup, when: str) -> None:
+    losable(setup.load[0]).dies_with = when
+    files, failed, show = completed(setup)
     assert failed == []
     label = FIRST.removeprefix("1-")
     first, second = sealed(files, FIRST), sealed(files, SECOND)
     assert (first["state"], first["attempt"], first["load"], first["without"]) == ("done", 2, ["load2"], ["load1"])
     assert (second["state"], second["attempt"], second["load"]) == ("done", 1, ["load2"])
-    assert show.said[:3] == [
+    assert show.messages[:3] == [
         *(f"{label} failed", "load1 can't be reached: on with load2"),
         f"block 1, {label} is tried again, with the load of load2",
     ]
 
 
-def test_a_load_host_that_is_back_carries_the_next_run_again(study: Study) -> None:
-    host = losable(study.load[0])
+def test_a_load_host_that_is_back_carries_the_next_run_again(setup: Setup) -> None:
+    host = losable(setup.load[0])
     host.dies_with, host.silences = "sampler", 3  # renewing, collecting, and the question who is left
-    files, failed, _ = walked(study)
+    files, failed, _ = completed(setup)
     assert failed == []
     assert sealed(files, FIRST)["load"] == ["load2"]
     assert (sealed(files, SECOND)["load"], sealed(files, SECOND)["attempt"]) == (["load1", "load2"], 1)
 
 
-def test_without_any_load_host_the_campaign_stops_with_what_it_has(study: Study) -> None:
-    for host in study.load:
+def test_without_any_load_host_the_campaign_stops_with_what_it_has(setup: Setup) -> None:
+    for host in setup.load:
         losable(host).dies_with = f"{host.entry.name}-1"
-    files = open_campaign(study, Silent(), fresh=True)
+    files = open_campaign(setup, Silent(), fresh=True)
     with pytest.raises(StudyError, match="no load host answers any more: bring load1, load2 back"):
-        run_campaign(study, files, Silent(), lambda directory, name: [])
+        run_missing(setup, files, Silent(), lambda directory, name: [])
     assert sealed(files, FIRST)["state"] == "failed"
     assert not files.run(SECOND).state.exists()
 
 
-def test_load_hosts_that_do_not_suffice_stop_the_campaign(study: Study) -> None:
-    losable(study.load[0]).dies_with = "load1-1"
-    study.facts["load2"] = study.facts["load2"] | {"ephemeral_ports": [1, 5]}
-    files = open_campaign(study, Silent(), fresh=True)
+def test_load_hosts_that_do_not_suffice_stop_the_campaign(setup: Setup) -> None:
+    losable(setup.load[0]).dies_with = "load1-1"
+    setup.facts["load2"] = setup.facts["load2"] | {"ephemeral_ports": [1, 5]}
+    files = open_campaign(setup, Silent(), fresh=True)
     with pytest.raises(StudyError, match=r"without load1, the plan can't be run here:\n +load2, local ports"):
-        run_campaign(study, files, Silent(), lambda directory, name: [])
+        run_missing(setup, files, Silent(), lambda directory, name: [])
 
 
-def test_a_target_that_comes_back_fails_its_run_and_the_next_model_goes_on(study: Study) -> None:
-    target = losable(study.target)
+def test_a_target_that_comes_back_fails_its_run_and_the_next_model_goes_on(setup: Setup) -> None:
+    target = losable(setup.target)
     target.dies_with, target.silences = "sampler", 6
-    files = open_campaign(study, Silent(), fresh=True)
+    files = open_campaign(setup, Silent(), fresh=True)
     show = Silent()
 
-    def judge(directory: Path, name: str) -> list[campaign.Judged]:
+    def judge(directory: Path, name: str) -> list[StepOutcome]:
         target.dies_with, target.boot = "", "second"  # from then on it stays, once it is back
         return []
 
-    assert run_campaign(study, files, show, judge) == [FIRST]
+    assert run_missing(setup, files, show, judge) == [FIRST]
     assert sealed(files, FIRST)["lost"] is None
     assert sealed(files, FIRST)["attempt"] == 1
     assert (sealed(files, SECOND)["state"], sealed(files, SECOND)["rebooted"]) == ("done", ["target"])
-    assert any("is waited for" in said for said in show.said)
-    assert "target answers again" in show.said
+    assert any("is waited for" in message for message in show.messages)
+    assert "target answers again" in show.messages
 
 
-def test_a_target_that_stays_away_stops_the_campaign(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recovery, "TARGET_S", 0.05)
-    losable(study.target).dies_with = "server"
-    files = open_campaign(study, Silent(), fresh=True)
+def test_a_target_that_stays_away_stops_the_campaign(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "TARGET_S", 0.05)
+    losable(setup.target).dies_with = "server"
+    files = open_campaign(setup, Silent(), fresh=True)
     with pytest.raises(StudyError, match=r"target can't be reached since .* `fab run-campaign` goes on"):
-        run_campaign(study, files, Silent(), lambda directory, name: [])
+        run_missing(setup, files, Silent(), lambda directory, name: [])
     assert sealed(files, FIRST)["state"] == "failed"
 
 
-def test_a_boot_between_two_runs_of_a_block_is_noted_and_none_before_it(study: Study) -> None:
-    files = open_campaign(study, Silent(), fresh=True)
-    first, second = study.plan.runs()
-    execute(study, files, first, Silent())
-    losable(study.load[1]).boot = "second"
-    execute(study, files, second, Silent())
+def test_a_boot_between_two_runs_of_a_block_is_noted_and_none_before_it(setup: Setup) -> None:
+    files = open_campaign(setup, Silent(), fresh=True)
+    first, second = setup.plan.runs()
+    execute(setup, files, first, Silent())
+    losable(setup.load[1]).boot = "second"
+    execute(setup, files, second, Silent())
     assert (sealed(files, FIRST)["rebooted"], sealed(files, SECOND)["rebooted"]) == ([], ["load2"])
     write_json(files.run("2-any").state, {"boot_ids": {"target": "of another block"}})
-    execute(study, files, second, Silent())
+    execute(setup, files, second, Silent())
     assert sealed(files, SECOND)["rebooted"] == ["load2"]

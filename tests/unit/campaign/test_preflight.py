@@ -1,11 +1,11 @@
-"""Only what makes a step impossible stops a campaign; every finding that isn't fine says what to do."""
+"""Only what makes a step impossible stops a campaign; every check that isn't fine says what to do."""
 
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from cluster.campaign.preflight import Finding, examine, stop_if_impossible
+from cluster.campaign.preflight import HostCheck, examine, stop_if_impossible
 from cluster.hosts.inventory import CONTROL, this_machine
 from cluster.remote.facts import facts
 from study.errors import HostError, StudyError, UnreachableError
@@ -40,7 +40,7 @@ def sound(tmp_path: Any) -> dict[str, Any]:
     }
 
 
-def findings(known: dict[str, Any], text: str = PLAN) -> list[Finding]:
+def checks(known: dict[str, Any], text: str = PLAN) -> list[HostCheck]:
     inventory = this_machine("here")
     elsewhere = replace(inventory.load[0], connection="ssh")
     inventory = replace(inventory, load=(elsewhere,))
@@ -48,13 +48,13 @@ def findings(known: dict[str, Any], text: str = PLAN) -> list[Finding]:
     return examine(inventory, plan, dict.fromkeys(("target", "load1", CONTROL), known))
 
 
-def found(known: dict[str, Any], level: str) -> set[str]:
-    return {finding.what for finding in findings(known) if finding.level == level}
+def names(known: dict[str, Any], level: str) -> set[str]:
+    return {check.what for check in checks(known) if check.level == level}
 
 
 def test_a_sound_machine_has_nothing_to_mend(sound: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1})
-    assert {(finding.what, finding.level) for finding in findings(sound) if finding.level != "ok"} == set()
+    assert {(check.what, check.level) for check in checks(sound) if check.level != "ok"} == set()
 
 
 @pytest.mark.parametrize(
@@ -71,9 +71,9 @@ def test_a_sound_machine_has_nothing_to_mend(sound: dict[str, Any], monkeypatch:
     ],
 )
 def test_what_makes_a_step_impossible_stops(sound: dict[str, Any], change: dict[str, Any], what: str) -> None:
-    assert what in found(sound | change, "stop")
+    assert what in names(sound | change, "stop")
     with pytest.raises(StudyError, match=what):
-        stop_if_impossible(findings(sound | change))
+        stop_if_impossible(checks(sound | change))
 
 
 @pytest.mark.parametrize(
@@ -95,17 +95,17 @@ def test_what_may_mislead_warns(
     sound: dict[str, Any], change: dict[str, Any], what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0})
-    assert what in found(sound | change, "warn")
-    stop_if_impossible([finding for finding in findings(sound | change) if finding.level == "warn"])
+    assert what in names(sound | change, "warn")
+    stop_if_impossible([check for check in checks(sound | change) if check.level == "warn"])
 
 
 def test_descriptors_for_held_connections_must_suffice(sound: dict[str, Any]) -> None:
     kept = PLAN + 'connection = "keep-alive"\n'
     with pytest.raises(StudyError, match="descriptors"):
-        stop_if_impossible(findings(sound | {"fds_hard": 1024}, kept))
+        stop_if_impossible(checks(sound | {"fds_hard": 1024}, kept))
 
 
-def test_each_finding_that_is_not_fine_says_what_to_do(sound: dict[str, Any]) -> None:
+def test_each_check_that_is_not_fine_says_what_to_do(sound: dict[str, Any]) -> None:
     busy = dict.fromkeys(("8070", "5557"), "Address already in use")
     bad = sound | {
         "fds_hard": 10,
@@ -114,13 +114,13 @@ def test_each_finding_that_is_not_fine_says_what_to_do(sound: dict[str, Any]) ->
         "somaxconn": 1,
         "ports": busy,
     }
-    assert all(finding.remedy for finding in findings(bad) if finding.level != "ok")
+    assert all(check.remedy for check in checks(bad) if check.level != "ok")
 
 
 def test_a_host_that_cannot_be_looked_at_is_a_row_with_its_remedy_beside_the_others(sound: dict[str, Any]) -> None:
-    unseen: dict[str, HostError] = {"load1": UnreachableError("load1: its key is not known\n  ssh-keyscan load1")}
+    failures: dict[str, HostError] = {"load1": UnreachableError("load1: its key is not known\n  ssh-keyscan load1")}
     inventory = this_machine("here")
-    rows = examine(inventory, parse_plan(PLAN, "p.toml"), {"target": sound, CONTROL: sound}, unseen)
+    rows = examine(inventory, parse_plan(PLAN, "p.toml"), {"target": sound, CONTROL: sound}, failures)
     (row,) = [row for row in rows if row.host == "load1"]
-    assert row == Finding("load1", "stop", "reachable", "its key is not known", "\n  ssh-keyscan load1")
+    assert row == HostCheck("load1", "stop", "reachable", "its key is not known", "\n  ssh-keyscan load1")
     assert {row.host for row in rows} == {"target", "load1", CONTROL}

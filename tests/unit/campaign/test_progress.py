@@ -17,7 +17,7 @@ ASKED = plan(models=["single", "thread"], users=[100, 200, 400], aa=False, block
 
 
 @dataclass(frozen=True)
-class Found:
+class Outcome:
     step: int
     verdict: str
     rps: float | None
@@ -26,31 +26,31 @@ class Found:
         return f"step {self.step}: {self.verdict}"
 
 
+def printed(asked: Plan, terminal: bool, width: int = 100) -> str:
+    """What is printed of one finished run and the second's first step, with the table as it then stands."""
+    text = io.StringIO()
+    progress = Progress(Console(file=text, force_terminal=terminal, width=width, height=40, color_system=None))
+    first, second = asked.runs()[:2]
+    with progress.displayed():
+        progress.run_started(asked, first, 1, 4)
+        last = len(asked.steps())
+        progress.progress(figures(running=100, rps=30.0, failures=0))
+        progress.run_ended(
+            first, "done", [Outcome(1, "valid", 33.0), Outcome(2, "overload", 1250.0), Outcome(last, "unsteady", None)]
+        )
+        progress.run_started(asked, second, 2, 4)
+        progress.progress(figures(running=98, rps=77.0, failures=5))
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text.getvalue()) if terminal else text.getvalue()
+
+
 def figures(running: int, rps: float, failures: int) -> LiveFigures:
     return LiveFigures(
         time=0.0, step=1, phase="measure", users=100, running=running, rps=rps, requests=900, failures=failures
     )
 
 
-def shown(asked: Plan, terminal: bool, width: int = 100) -> str:
-    """What is printed of one finished run and the second's first step, with the table as it then stands."""
-    text = io.StringIO()
-    progress = Progress(Console(file=text, force_terminal=terminal, width=width, height=40, color_system=None))
-    first, second = asked.runs()[:2]
-    with progress.shown():
-        progress.began(asked, first, 1, 4)
-        last = len(asked.steps())
-        progress.live(figures(running=100, rps=30.0, failures=0))
-        progress.ended(
-            first, "done", [Found(1, "valid", 33.0), Found(2, "overload", 1250.0), Found(last, "unsteady", None)]
-        )
-        progress.began(asked, second, 2, 4)
-        progress.live(figures(running=98, rps=77.0, failures=5))
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text.getvalue()) if terminal else text.getvalue()
-
-
 def test_a_terminal_sees_models_and_steps_with_rates_and_verdicts() -> None:
-    text = shown(ASKED, terminal=True)
+    text = printed(ASKED, terminal=True)
     table = text[text.rindex("run 2 of 4") :]
     for part in ("100", "200", "400", "200 again", "33/s ✓", "1,250/s ▲", "77/s", "users 98 of 100", "failures 5"):
         assert part in table, part
@@ -62,7 +62,7 @@ def test_a_terminal_sees_models_and_steps_with_rates_and_verdicts() -> None:
 
 def test_a_long_ladder_shows_the_steps_that_fit_and_the_current_one_among_them() -> None:
     asked = plan(**{**ASKED.model_dump(), "users": [100 * step for step in range(1, 13)]})
-    text = shown(asked, terminal=True, width=60)
+    text = printed(asked, terminal=True, width=60)
     table = text[text.rindex("run 2 of 4") :]
     assert max(len(line) for line in table.splitlines()) <= 60
     assert "100" in table
@@ -70,7 +70,7 @@ def test_a_long_ladder_shows_the_steps_that_fit_and_the_current_one_among_them()
 
 
 def test_elsewhere_it_is_plain_lines() -> None:
-    text = shown(ASKED, terminal=False)
+    text = printed(ASKED, terminal=False)
     assert "\x1b" not in text
     assert "  step 1 of 4, phase measure, users 98 of 100, requests/s 77, failures 5, time left about" in text
     assert "  step 2: overload\n" in text

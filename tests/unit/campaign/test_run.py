@@ -1,4 +1,4 @@
-"""The order of a run, on a host that records what it is asked to do and does nothing: a stand-in for real hosts."""
+"""The order of a run, on a host that records its calls and does nothing: a stand-in for real hosts."""
 
 import io
 import json
@@ -11,13 +11,17 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from cluster.campaign import manifest
-from cluster.campaign import run as campaign
-from cluster.campaign.loop import run_campaign
-from cluster.campaign.preflight import sampler_cpus, server_cpus
-from cluster.campaign.run import Judged, Study, execute, missing_runs, open_campaign
-from cluster.hosts.host import Completed, Ended, Handle, Host, Spawn
+from cluster.campaign import cleanup, manifest, resume
+from cluster.campaign import run as one_run
+from cluster.campaign.loop import run_missing
+from cluster.campaign.observer import StepOutcome
+from cluster.campaign.placement import sampler_cpus, server_cpus
+from cluster.campaign.prepare import Setup
+from cluster.campaign.resume import missing_runs, open_campaign
+from cluster.campaign.run import execute
+from cluster.hosts.host import Completed, Ended, Host, ProcessHandle, Spawn
 from cluster.hosts.inventory import HostEntry, this_machine
+from cluster.hosts.local import LocalHost
 from cluster.show.tables import show_processes
 from study.errors import HostError, StoppedError, UnreachableError
 from study.formats.json_files import read_json
@@ -29,11 +33,11 @@ TEXT = 'name = "order"\nmodels = ["single", "thread"]\nusers = [10]\nsettle = 1\
 WHOLE_LEDGER = '{"record":"end"}\n'
 
 
-class RecordingHost(Host):
-    """Notes every call in `calls`, shared by all hosts of a study; `fails` makes one of them raise."""
+class RecordingHost(LocalHost):
+    """Appends each call to `calls`, which all hosts of a setup share; `fails` makes a call raise."""
 
     def __init__(self, entry: HostEntry, directory: Path, calls: list[str]) -> None:
-        super().__init__(entry, "python", directory)
+        super().__init__(entry, directory)
         self.calls = calls
         self.running: list[str] = []
         self.fails: dict[str, BaseException] = {}
@@ -49,13 +53,13 @@ class RecordingHost(Host):
             self.note("verify")
         return Completed(1 if argv[0] == "test" else 0, "", "")
 
-    def start(self, spawn: Spawn) -> Handle:
+    def start(self, spawn: Spawn, timeout: float = 0.0) -> ProcessHandle:
         self.note(f"start {spawn.name}")
         self.running.append(spawn.name)
         if spawn.name == "master":
             run = Path(spawn.argv[spawn.argv.index("--study-run") + 1])
             (run / "ledger.jsonl").write_text(WHOLE_LEDGER, encoding="utf-8")
-        return Handle(spawn.name, 1, 1)
+        return ProcessHandle(spawn.name, 1, 1)
 
     def stop(self, name: str, timeout: float = 0.0) -> Ended:
         self.note(f"stop {name}")
@@ -80,32 +84,32 @@ class RecordingHost(Host):
 
 
 class Silent:
-    """A Show that keeps what it was told."""
+    """An Observer that keeps the messages."""
 
     def __init__(self) -> None:
-        self.said: list[str] = []
+        self.messages: list[str] = []
 
-    def say(self, text: str) -> None:
-        self.said.append(text)
+    def message(self, text: str) -> None:
+        self.messages.append(text)
 
-    def began(self, plan: Plan, run: Run, number: int, of: int) -> None: ...
+    def run_started(self, plan: Plan, run: Run, number: int, total: int) -> None: ...
 
-    def live(self, figures: LiveFigures) -> None: ...
+    def progress(self, figures: LiveFigures) -> None: ...
 
-    def ended(self, run: Run, state: str, found: Sequence[Judged]) -> None:
-        self.said.append(f"{run.label} {state}")
+    def run_ended(self, run: Run, state: str, outcomes: Sequence[StepOutcome]) -> None:
+        self.messages.append(f"{run.label} {state}")
 
 
 @pytest.fixture
-def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
-    monkeypatch.setattr(campaign, "RENEW_S", 0.0)
+def setup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setup:
+    monkeypatch.setattr(one_run, "RENEW_S", 0.0)
     calls: list[str] = []
     inventory = this_machine("here")
 
     def host(entry: HostEntry) -> RecordingHost:
-        return RecordingHost(entry, tmp_path / entry.name, calls)
+        return RecordingHost(entry, tmp_path, calls)
 
-    return Study(
+    return Setup(
         plan=parse_plan(TEXT, "order"),
         plan_text=TEXT,
         inventory=inventory,
@@ -122,15 +126,15 @@ def recording(host: Host) -> RecordingHost:
     return host
 
 
-def begin(study: Study) -> tuple[CampaignFiles, Run]:
-    files = open_campaign(study, Silent(), fresh=True)
-    return files, study.plan.runs()[0]
+def begin(setup: Setup) -> tuple[CampaignFiles, Run]:
+    files = open_campaign(setup, Silent(), fresh=True)
+    return files, setup.plan.runs()[0]
 
 
-def test_a_run_starts_verifies_loads_stops_and_is_sealed_in_this_order(study: Study) -> None:
-    files, run = begin(study)
-    assert execute(study, files, run, Silent()) == "done"
-    assert recording(study.target).calls == [
+def test_a_run_starts_verifies_loads_stops_and_is_sealed_in_this_order(setup: Setup) -> None:
+    files, run = begin(setup)
+    assert execute(setup, files, run, Silent()) == "done"
+    assert recording(setup.target).calls == [
         *("start server", "verify", "start master", "start load1-1", "start load1-2", "start sampler", "start sampler"),
         *("load", "stop load1-1", "stop load1-2", "stop sampler", "stop master", "stop server", "stop sampler"),
     ]
@@ -141,23 +145,23 @@ def test_a_run_starts_verifies_loads_stops_and_is_sealed_in_this_order(study: St
     ("who", "call"),
     [("load", "verify"), ("control", "start master"), ("load", "start load1-2"), ("target", "start sampler")],
 )
-def test_everything_is_stopped_when_a_step_fails_and_the_run_says_why(study: Study, who: str, call: str) -> None:
-    files, run = begin(study)
-    host = study.load[0] if who == "load" else getattr(study, who)
+def test_everything_is_stopped_when_a_step_fails_and_the_run_says_why(setup: Setup, who: str, call: str) -> None:
+    files, run = begin(setup)
+    host = setup.load[0] if who == "load" else getattr(setup, who)
     recording(host).fails[call] = HostError("the host said no")
-    assert execute(study, files, run, Silent()) == "failed"
+    assert execute(setup, files, run, Silent()) == "failed"
     sealed = read_json(files.run(run.directory).state)
     assert (sealed["state"], sealed["reason"]) == ("failed", "the host said no")
-    assert not any(recording(each).running for each in study.hosts)
+    assert not any(recording(each).running for each in setup.hosts)
 
 
-def test_ctrl_c_stops_everything_and_seals_nothing(study: Study) -> None:
-    files, run = begin(study)
-    recording(study.control).fails["load"] = KeyboardInterrupt()
+def test_ctrl_c_stops_everything_and_seals_nothing(setup: Setup) -> None:
+    files, run = begin(setup)
+    recording(setup.control).fails["load"] = KeyboardInterrupt()
     with pytest.raises(KeyboardInterrupt):
-        execute(study, files, run, Silent())
+        execute(setup, files, run, Silent())
     assert not files.run(run.directory).state.exists()
-    assert not any(recording(each).running for each in study.hosts)
+    assert not any(recording(each).running for each in setup.hosts)
 
 
 @pytest.mark.parametrize(
@@ -168,75 +172,75 @@ def test_ctrl_c_stops_everything_and_seals_nothing(study: Study) -> None:
         ("sampler", "memory", "512"),
     ],
 )
-def test_a_run_whose_server_or_memory_is_gone_has_failed(study: Study, name: str, how: str, part: str) -> None:
-    files, run = begin(study)
-    recording(study.target).ends[name] = Ended(name, how, -9)
-    assert execute(study, files, run, Silent()) == "failed"
+def test_a_run_whose_server_or_memory_is_gone_has_failed(setup: Setup, name: str, how: str, part: str) -> None:
+    files, run = begin(setup)
+    recording(setup.target).ends[name] = Ended(name, how, -9)
+    assert execute(setup, files, run, Silent()) == "failed"
     assert part in read_json(files.run(run.directory).state)["reason"]
 
 
-def test_processes_that_somebody_else_stopped_end_the_campaign(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    files, run = begin(study)
-    monkeypatch.setattr(study.target, "renew", dict)  # as after `fab stop`: nothing is known there any more
+def test_processes_that_somebody_else_stopped_end_the_campaign(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    files, run = begin(setup)
+    monkeypatch.setattr(setup.target, "renew", dict)  # as after `fab stop`: nothing is known there any more
     with pytest.raises(StoppedError, match="fab stop"):
-        execute(study, files, run, Silent())
+        execute(setup, files, run, Silent())
     assert not files.run(run.directory).state.exists()
 
 
-def test_a_host_that_can_not_be_stopped_fails_the_run_and_the_others_are_stopped(study: Study) -> None:
-    files, run = begin(study)
-    recording(study.load[0]).fails["stop load1-1"] = HostError("load1 said no")
-    assert execute(study, files, run, Silent()) == "failed"
+def test_a_host_that_can_not_be_stopped_fails_the_run_and_the_others_are_stopped(setup: Setup) -> None:
+    files, run = begin(setup)
+    recording(setup.load[0]).fails["stop load1-1"] = HostError("load1 said no")
+    assert execute(setup, files, run, Silent()) == "failed"
     assert "load1 said no" in read_json(files.run(run.directory).state)["reason"]
-    assert recording(study.load[0]).running == ["load1-1"]
-    assert not recording(study.target).running
+    assert recording(setup.load[0]).running == ["load1-1"]
+    assert not recording(setup.target).running
 
 
-def test_a_ledger_without_an_end_is_no_whole_run(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_ledger_without_an_end_is_no_whole_run(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(f"{__name__}.WHOLE_LEDGER", '{"record":"phase"}\n{"record":"ph')
-    files, run = begin(study)
-    assert execute(study, files, run, Silent()) == "failed"
+    files, run = begin(setup)
+    assert execute(setup, files, run, Silent()) == "failed"
     assert "master ended early" in read_json(files.run(run.directory).state)["reason"]
 
 
-def test_the_campaign_goes_on_after_a_failed_run_and_repeats_no_finished_one(study: Study) -> None:
-    files, first = begin(study)
-    host = recording(study.target)
+def test_the_campaign_goes_on_after_a_failed_run_and_repeats_no_finished_one(setup: Setup) -> None:
+    files, first = begin(setup)
+    host = recording(setup.target)
     host.fails["start server"] = HostError("busy")
-    assert len(run_campaign(study, files, Silent(), lambda directory, name: [])) == 2
+    assert len(run_missing(setup, files, Silent(), lambda directory, name: [])) == 2
     del host.fails["start server"]
-    assert execute(study, files, first, Silent()) == "done"
+    assert execute(setup, files, first, Silent()) == "done"
     assert read_json(files.run(first.directory).state)["attempt"] == 2
-    assert [run.label for run in missing_runs(study.plan, files)] == [study.plan.runs()[1].label]
+    assert [run.label for run in missing_runs(setup.plan, files)] == [setup.plan.runs()[1].label]
     host.calls.clear()
-    assert run_campaign(study, files, Silent(), lambda directory, name: []) == []
+    assert run_missing(setup, files, Silent(), lambda directory, name: []) == []
     assert host.calls.count("start server") == 1
 
 
-def test_an_unfinished_campaign_is_taken_up_unless_something_changed(study: Study) -> None:
-    files, first = begin(study)
-    execute(study, files, first, Silent())
+def test_an_unfinished_campaign_is_taken_up_unless_something_changed(setup: Setup) -> None:
+    files, first = begin(setup)
+    execute(setup, files, first, Silent())
     show = Silent()
-    assert open_campaign(study, show, fresh=False).directory == files.directory
-    assert "going on with" in show.said[0]
+    assert open_campaign(setup, show, fresh=False).directory == files.directory
+    assert "going on with" in show.messages[0]
     changed = json.loads(files.manifest.read_text(encoding="utf-8"))
     changed["identity"]["servers/"] = "another"
     files.manifest.write_text(json.dumps(changed), encoding="utf-8")
-    asked = manifest.identity(study.plan_text, study.inventory, study.facts)
+    asked = manifest.identity(setup.plan_text, setup.inventory, setup.facts)
     assert manifest.changed(changed["identity"], asked) == "servers/"
 
 
-def test_a_host_that_has_other_cores_makes_another_campaign_and_is_named(study: Study) -> None:
-    inventory = replace(study.inventory, load=(replace(study.inventory.load[0], cpus=(), workers=0),))
-    before = manifest.identity(TEXT, inventory, {**study.facts, "load1": {"cores": [0, 1]}})
+def test_a_host_that_has_other_cores_makes_another_campaign_and_is_named(setup: Setup) -> None:
+    inventory = replace(setup.inventory, load=(replace(setup.inventory.load[0], cpus=(), workers=0),))
+    before = manifest.identity(TEXT, inventory, {**setup.facts, "load1": {"cores": [0, 1]}})
     assert manifest.changed(before, before) == ""
-    more = {**study.facts, "load1": {"cores": [0, 1, 2]}}
+    more = {**setup.facts, "load1": {"cores": [0, 1, 2]}}
     assert manifest.changed(before, manifest.identity(TEXT, inventory, more)) == "the host load1"
     renamed = replace(inventory, load=(replace(inventory.load[0], name="other"),))
-    facts = {**study.facts, "other": {"cores": [0, 1]}}
+    facts = {**setup.facts, "other": {"cores": [0, 1]}}
     assert manifest.changed(before, manifest.identity(TEXT, renamed, facts)) == "the host other and the host load1"
     reached = replace(inventory, load=(replace(inventory.load[0], port=2222, user="me", key="~/key"),))
-    assert manifest.changed(before, manifest.identity(TEXT, reached, {**study.facts, "load1": {"cores": [0, 1]}})) == ""
+    assert manifest.changed(before, manifest.identity(TEXT, reached, {**setup.facts, "load1": {"cores": [0, 1]}})) == ""
 
 
 def test_the_sampler_of_a_target_over_ssh_keeps_off_the_server_where_there_is_another_core() -> None:
@@ -252,51 +256,50 @@ def test_the_sampler_of_a_target_over_ssh_keeps_off_the_server_where_there_is_an
 
 
 def test_status_shows_every_host_that_answers_and_names_the_one_that_does_not(
-    study: Study, monkeypatch: pytest.MonkeyPatch
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_answer() -> dict[str, Ended | None]:
         raise UnreachableError("load1: can't be reached")
 
-    recording(study.target).running.append("server")
-    monkeypatch.setattr(study.load[0], "listed", no_answer)
+    recording(setup.target).running.append("server")
+    monkeypatch.setattr(setup.load[0], "listed", no_answer)
     shown = io.StringIO()
     with pytest.raises(HostError, match="load1: can't be reached"):
-        show_processes(Console(file=shown, width=100), study.hosts)
+        show_processes(Console(file=shown, width=100), setup.hosts)
     rows = [re.findall(r"[\w',: -]*\w", line) for line in shown.getvalue().splitlines()]
     cells = [[cell.strip() for cell in row] for row in rows]
     assert ["target", "server", "running"] in cells
     assert ["load1", "not known: can't be asked"] in cells
 
 
-def test_leftovers_are_ended_on_all_hosts_that_answer(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_leftovers_are_ended_on_all_hosts_that_answer(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_answer() -> dict[str, Ended | None]:
         raise UnreachableError("target: can't be reached")
 
-    recording(study.load[0]).running.append("load1-1")
-    monkeypatch.setattr(study.target, "listed", no_answer)
+    recording(setup.load[0]).running.append("load1-1")
+    monkeypatch.setattr(setup.target, "listed", no_answer)
     with pytest.raises(HostError, match="target: can't be reached"):
-        campaign.end_leftovers(study.hosts)
-    assert recording(study.load[0]).running == []
+        cleanup.end_leftovers(setup.hosts)
+    assert recording(setup.load[0]).running == []
 
 
-def test_the_manifest_carries_what_the_models_say_of_themselves(study: Study) -> None:
-    files, _ = begin(study)
+def test_the_manifest_carries_what_the_models_say_of_themselves(setup: Setup) -> None:
+    files, _ = begin(setup)
     about = read_json(files.manifest)["models"]
-    assert list(about) == list(study.plan.models)
-    for name in study.plan.models:
-        assert about[name]["model"] == study.plan.server(name).model
+    assert list(about) == list(setup.plan.models)
+    for name in setup.plan.models:
+        assert about[name]["model"] == setup.plan.server(name).model
         assert "Waits:" in about[name]["docstring"]
 
 
-def test_a_finished_campaign_is_not_taken_up_again(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    files, _ = begin(study)
-    run_campaign(study, files, Silent(), lambda directory, name: [])
-    monkeypatch.setattr(campaign, "directory_name", lambda plan: "order-99991231-000000")
-    assert open_campaign(study, Silent(), fresh=False).directory != files.directory
+def test_a_finished_campaign_is_not_taken_up_again(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    files, _ = begin(setup)
+    run_missing(setup, files, Silent(), lambda directory, name: [])
+    monkeypatch.setattr(resume, "directory_name", lambda plan: "order-99991231-000000")
+    assert open_campaign(setup, Silent(), fresh=False).directory != files.directory
 
 
-def test_workers_are_as_many_as_the_inventory_says_or_one_for_each_core(study: Study) -> None:
-    assert [name for _, name in study.workers()] == ["load1-1", "load1-2"]
-    host = recording(study.load[0])
-    host.entry = replace(host.entry, workers=0, cpus=(1, 2, 3))
-    assert len(study.workers()) == 3
+def test_workers_are_as_many_as_the_inventory_says_or_one_for_each_core(setup: Setup) -> None:
+    assert [name for _, name in setup.workers()] == ["load1-1", "load1-2"]
+    entry = replace(setup.inventory.load[0], workers=0, cpus=(1, 2, 3))
+    assert len(replace(setup, inventory=replace(setup.inventory, load=(entry,))).workers()) == 3

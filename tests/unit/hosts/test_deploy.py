@@ -40,9 +40,9 @@ def small_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
     for module in (release, wheels, deploy):
         monkeypatch.setattr(module, "LOCK", lock)
     monkeypatch.setattr(wheels, "STATE", tmp_path)
-    release.release.cache_clear()
+    release.this_release.cache_clear()
     yield lock
-    release.release.cache_clear()
+    release.this_release.cache_clear()
 
 
 def deployed(host: SshHost, offline: bool = False) -> list[str]:
@@ -68,18 +68,20 @@ def test_the_archive_is_the_same_bytes_for_the_same_files() -> None:
 
 
 def test_a_deploy_brings_all_then_nothing_then_what_was_damaged(small_lock: Path, daemon: Sshd) -> None:
-    host = SshHost(daemon.entry(python=sys.executable), release.release().code_name, release.release().env_name)
+    host = SshHost(
+        daemon.entry(python=sys.executable), release.this_release().code_name, release.this_release().env_name
+    )
     with pytest.raises(StudyError, match="has not this code, its Python environment is absent"):
         deploy.require([host])
     assert "code and environment deployed" in deployed(host)[0]
     deploy.require([host])
     assert host.run([host.python, "-c", "import psutil, cluster.remote.sampler"]).status == 0
     assert "nothing to copy" in deployed(host)[0]
-    (host.code / "cluster" / "remote" / "probe.py").unlink()
+    (host.installation.code / "cluster" / "remote" / "probe.py").unlink()
     with pytest.raises(StudyError, match="this code is damaged"):
         deploy.require([host])
     assert re.search("far: code deployed", deployed(host)[0])
-    next(host.env.glob("lib/python*/site-packages/psutil/__init__.py")).unlink()
+    next(host.installation.env.glob("lib/python*/site-packages/psutil/__init__.py")).unlink()
     with pytest.raises(StudyError, match="environment is damaged"):
         deploy.require([host])
     last = deployed(host, offline=True)
@@ -111,7 +113,7 @@ def test_what_stands_in_the_way_is_said_with_what_to_do(differs: dict[str, Any],
 
 
 def test_a_host_that_has_all_needs_no_space() -> None:
-    assert deploy.obstacles("load1", {**WHOLE, "free_mb": 1, "code": release.release().code, "env": "whole"}) == []
+    assert deploy.obstacles("load1", {**WHOLE, "free_mb": 1, "code": release.this_release().code, "env": "whole"}) == []
 
 
 def test_a_host_without_python_is_told_to_get_one(far: SshHost, daemon: Sshd) -> None:
@@ -130,7 +132,7 @@ def test_a_host_without_python_is_told_to_get_one(far: SshHost, daemon: Sshd) ->
     ],
 )
 def test_pips_last_words_are_explained(said: str, offline: bool, part: str) -> None:
-    assert re.search(part, deploy.explained(said, "riscv64, Python 3.11", offline))
+    assert re.search(part, deploy.explain_pip(said, "riscv64, Python 3.11", offline))
 
 
 def test_wheels_for_a_machine_that_has_none_say_so(small_lock: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -12,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from cluster.hosts import ssh_config as openssh
-from cluster.hosts.host import Host, LocalHost, Spawn, at_once
+from cluster.hosts.host import Host, Spawn, at_once
 from cluster.hosts.inventory import HostEntry
+from cluster.hosts.local import LocalHost
 from cluster.hosts.ssh import SshHost
 from cluster.remote.supervise import start_time
 from study.errors import HostError, UnreachableError
@@ -50,8 +52,9 @@ def far(daemon: Sshd, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterat
 
 @pytest.fixture
 def near(tmp_path: Path) -> Iterator[LocalHost]:
-    host = LocalHost(HostEntry("near"), sys.executable, tmp_path / "near")
+    host = LocalHost(HostEntry("near"), tmp_path)
     yield host
+    host.close()
     for name in host.listed():
         host.stop(name)
 
@@ -126,6 +129,32 @@ def test_a_lease_is_renewed_by_renewing_and_by_nothing_else(host: Host) -> None:
         time.sleep(0.1)
     assert ended is not None
     assert ended.how == "lease"
+
+
+def keepers(host: Host) -> list[int]:
+    """PIDs of the processes that answer the host's renewals."""
+    lines = [*(b"keep", b"--state"), str(host.state).encode()]
+    return [
+        int(path.parent.name)
+        for path in Path("/proc").glob("[0-9]*/cmdline")
+        if lines == [word for word in path.read_bytes().split(b"\0") if word in lines]
+    ]
+
+
+def test_one_process_answers_all_renewals_and_is_started_again_where_it_has_ended(host: Host) -> None:
+    host.renew()
+    (first,) = keepers(host)
+    host.renew()
+    assert keepers(host) == [first]
+    os.kill(first, signal.SIGKILL)
+    assert host.renew() == {}
+    (second,) = keepers(host)
+    assert second != first
+    host.end_renewals()
+    until = time.monotonic() + 5
+    while keepers(host) and time.monotonic() < until:
+        time.sleep(0.02)
+    assert keepers(host) == []
 
 
 # -- over SSH only ----------------------------------------------------------------------------------------------------

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from cluster.hosts.host import PROJECT, Handle, LocalHost, Spawn
+from cluster.hosts.host import PROJECT, ProcessHandle, Spawn
 from cluster.hosts.inventory import HostEntry
+from cluster.hosts.local import LocalHost
 from cluster.remote import supervise
 from study.errors import HostError
 
@@ -30,13 +31,14 @@ time.sleep(60)
 
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[LocalHost]:
-    made = LocalHost(HostEntry("here"), sys.executable, tmp_path / "here")
-    yield made
-    for name in made.listed():
-        made.stop(name)
+    local = LocalHost(HostEntry("here"), tmp_path)
+    yield local
+    local.close()
+    for name in local.listed():
+        local.stop(name)
 
 
-def spawn(host: LocalHost, code: str, name: str = "worker", **limits: Any) -> Handle:
+def spawn(host: LocalHost, code: str, name: str = "worker", **limits: Any) -> ProcessHandle:
     argv = (sys.executable, "-c", code)
     return host.start(Spawn(name=name, argv=argv, log_directory=host.directory / "logs", **limits))
 

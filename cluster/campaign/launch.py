@@ -1,0 +1,164 @@
+"""Starts the processes of one run on the hosts: server, background clients, Locust's master and workers, samplers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cluster.campaign import commands
+from cluster.campaign.prepare import Setup
+from cluster.hosts import tunnel
+from cluster.hosts.host import LEASE_S, Host, ProcessHandle, Spawn
+from cluster.hosts.inventory import DIRECT, LOOPBACK
+from cluster.remote.probe import NOT_READY
+from study.errors import RunError
+from study.layout import CampaignFiles, RunFiles
+from study.plan import Run
+from study.workload import Server
+
+SERVER_READY_S = 15.0
+PROBE_S = 1.0  # how long one readiness probe of a command waits before its process is checked again
+SLOW_RAMP_S = 140.0  # how long the ladder waits for a step's users beyond the plan, before it gives up
+SLACK_S = 120.0
+GRACE_S = 8.0  # longer than the servers' own drain
+BACKGROUND_READY_S = 15.0  # longer than the background clients take to connect one after the other
+SERVER, MASTER, SAMPLER, BACKGROUND = "server", "master", "sampler", "background"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt at one run."""
+
+    setup: Setup
+    campaign: CampaignFiles
+    run: Run
+    number: int
+    """From 1; the number of the attempt before it is in the run.json that it replaces."""
+    started: str
+    earlier_boot_ids: tuple[Mapping[str, str], ...]
+    """Each host's boot id, from the runs of the same block that are on disk."""
+
+    @property
+    def files(self) -> RunFiles:
+        """The run's files on control."""
+        return self.campaign.run(self.run.directory)
+
+    @property
+    def server(self) -> Server:
+        """The server that is measured."""
+        return self.setup.plan.server(self.run.model)
+
+    @property
+    def scratch(self) -> Path:
+        """The run's directory on each host, below the host's own."""
+        return Path("work") / self.campaign.directory.name / self.run.directory
+
+    @property
+    def lifetime_s(self) -> float:
+        """The longest that the run may take."""
+        plan = self.setup.plan
+        return plan.run_seconds()[1] + len(plan.steps()) * SLOW_RAMP_S + plan.timeout + SLACK_S
+
+    def spawn(
+        self, host: Host, name: str, argv: tuple[str, ...], ready_s: float = 0.0, cpus: tuple[int, ...] = ()
+    ) -> ProcessHandle:
+        """Start a supervised process with the run's limits, on the host's own cores unless `cpus` are given."""
+        return host.start(
+            Spawn(
+                name=name,
+                argv=argv,
+                log_directory=host.directory / self.scratch,
+                cpus=cpus or self.setup.placement.cpus(host.entry),
+                lease_s=LEASE_S,
+                lifetime_s=self.lifetime_s,
+                memory_floor_mb=self.setup.plan.memory_floor_mb,
+                grace_s=GRACE_S,
+                ready_s=ready_s,
+            )
+        )
+
+
+def start_server(attempt: Attempt) -> ProcessHandle:
+    """Start the server, and probe it from a load host until it answers as the plan says."""
+    setup, server, target = attempt.setup, attempt.server, attempt.setup.target
+    cores = len(setup.placement.cpus(target.entry))
+    scratch = target.directory / attempt.scratch
+    argv = commands.server(target.python, setup.plan, server, target.entry, cores, scratch)
+    handle = attempt.spawn(target, SERVER, argv, SERVER_READY_S if server.command is None else 0.0)
+    _probe(attempt)
+    return handle
+
+
+def _probe(attempt: Attempt) -> None:
+    """Repeat the readiness probe of a command for as long as its process lives; a model is probed once."""
+    label, target, first = attempt.run.label, attempt.setup.target, attempt.setup.load[0]
+    argv = commands.probe(first.python, attempt.setup.plan, attempt.server, target.entry, PROBE_S)
+    until = time.monotonic() + SERVER_READY_S
+    while (probe := first.run(argv, PROBE_S + attempt.setup.plan.timeout + 10)).status:
+        answer = probe.err.strip() or probe.out.strip()
+        if ended := target.listed().get(SERVER):
+            raise RunError(
+                f"the server {label} ended before it was ready ({ended.how}, status {ended.status}); see logs/"
+            )
+        if probe.status != NOT_READY:
+            raise RunError(f"{label} doesn't answer as the plan says: {answer}")
+        if time.monotonic() > until:
+            raise RunError(f"{label} was not ready within {SERVER_READY_S:g} s: {answer}")
+
+
+def start_background(attempt: Attempt) -> None:
+    """Start the plan's background clients, if any, on the first load host."""
+    plan, first = attempt.setup.plan, attempt.setup.load[0]
+    if plan.background_clients:
+        out = RunFiles(first.directory / attempt.scratch).background
+        argv = commands.background(first.python, plan, attempt.server, attempt.setup.target.entry, out)
+        attempt.spawn(first, BACKGROUND, argv, BACKGROUND_READY_S)
+
+
+def start_locust(attempt: Attempt) -> dict[str, list[str]]:
+    """Start the master and all workers; returns `PID:NAME` of the workers, by host."""
+    setup, plan, server, target = attempt.setup, attempt.setup.plan, attempt.server, attempt.setup.target.entry
+    workers, control = setup.workers(), setup.control
+    names, plan_file = tuple(name for _, name in workers), attempt.campaign.plan
+    attempt.spawn(
+        control,
+        MASTER,
+        commands.master(
+            control.python, plan_file, plan, server, target, attempt.files.directory, names, control.entry.address
+        ),
+    )
+    masters = {host.entry.name: _master_address(attempt, host) for host in setup.load}
+    plans = {host.entry.name: host.share(plan_file) for host in setup.load}
+    started: dict[str, list[str]] = {host.entry.name: [] for host in setup.load}
+    for host, name in workers:
+        where, master = plans[host.entry.name], masters[host.entry.name]
+        argv = commands.worker(host.python, where, plan, server, target, name, master)
+        started[host.entry.name].append(f"{attempt.spawn(host, name, argv).pid}:{name}")
+    return started
+
+
+def _master_address(attempt: Attempt, host: Host) -> tuple[str, int]:
+    """Address and port where the host's workers reach the master; opens a tunnel where they need one."""
+    setup, control = attempt.setup, attempt.setup.control
+    port = setup.plan.master_port
+    argv = None if setup.inventory.transport == DIRECT else host.tunnel(port)
+    if argv is None:
+        return control.entry.address, port
+    name = tunnel.process_name(host.entry)
+    log = control.directory / attempt.scratch / f"{name}.log"
+    log.unlink(missing_ok=True)  # one that a killed fab left would name another tunnel's port
+    attempt.spawn(control, name, argv)
+    return LOOPBACK, tunnel.wait_until_open(control, host.entry, log)
+
+
+def start_samplers(attempt: Attempt, server: ProcessHandle, workers: dict[str, list[str]]) -> None:
+    """Start one sampler on the target, for the server, and one on each load host, for its workers."""
+    setup = attempt.setup
+    for host in (setup.target, *setup.load):
+        watched = f"{server.pid}:{attempt.run.label}" if host is setup.target else None
+        watched_workers = tuple(workers.get(host.entry.name, ()))
+        out = RunFiles(host.directory / attempt.scratch).samples(host.entry.name)
+        argv = commands.sampler(host.python, setup.plan, attempt.server, host.entry.name, out, watched, watched_workers)
+        attempt.spawn(host, SAMPLER, argv, cpus=setup.placement.sampler(host.entry))

@@ -1,0 +1,87 @@
+"""This machine as a host, with a directory of its own for each name in the inventory."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from cluster.hosts.host import COMMAND_S, LEASE_S, PROJECT, STATE, Completed, Host, Wire
+from cluster.hosts.inventory import HostEntry
+from study.errors import HostError
+
+KEEPER_END_S = 2.0
+
+
+class LocalHost(Host):
+    """Runs commands as children of this process, in this checkout."""
+
+    def __init__(self, entry: HostEntry, root: Path | None = None) -> None:
+        super().__init__(entry)
+        self._keeper_process: subprocess.Popen[bytes] | None = None
+        self._root = root or (Path(entry.remote_dir).expanduser() if entry.remote_dir else STATE)
+
+    @property
+    def python(self) -> str:
+        return self.entry.python or sys.executable
+
+    @property
+    def directory(self) -> Path:
+        return self._root / self.entry.name
+
+    @property
+    def storage(self) -> Path:
+        """The working directory: results/ is made there."""
+        return Path.cwd()
+
+    def run(self, argv: Sequence[str], timeout: float = COMMAND_S) -> Completed:
+        try:
+            # In a process group of its own: Ctrl-C reaches fab alone, which then stops everything in order.
+            done = subprocess.run(
+                argv, cwd=PROJECT, capture_output=True, text=True, timeout=timeout, check=False, process_group=0
+            )
+        except subprocess.TimeoutExpired:
+            raise HostError(f"{self.entry.name}: {argv[0]} took more than {timeout:g} s") from None
+        except OSError as error:
+            raise HostError(f"{self.entry.name}: {argv[0]}: {error.strerror}") from None
+        return Completed(done.returncode, done.stdout, done.stderr)
+
+    def put(self, local: Path, remote: Path, timeout: float = COMMAND_S) -> None:
+        self._copy(local, remote, timeout)
+
+    def get(self, remote: Path, local: Path, timeout: float = COMMAND_S) -> None:
+        self._copy(remote, local, timeout)
+
+    def share(self, file: Path) -> Path:
+        """The file itself: it is on this machine already."""
+        return file
+
+    def _copy(self, source: Path, destination: Path, timeout: float) -> None:
+        """Copy a file, or a directory's content, with its times; makes the directories above."""
+        parent = destination.absolute().parent
+        for argv in (["mkdir", "-p", "--", parent], ["cp", "-RpT", "--", source.absolute(), destination.absolute()]):
+            done = self.run([str(word) for word in argv], timeout)
+            if done.status:
+                raise HostError(f"{self.entry.name}: {source} can't be copied: {done.err.strip()}")
+
+    def _open_keeper(self) -> Wire:
+        argv = [self.python, "-m", "cluster.remote.supervise", "keep"]
+        options = ["--state", str(self.state), "--lease", f"{LEASE_S:g}"]
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._keeper_process = subprocess.Popen(
+                [*argv, *options], cwd=PROJECT, stdin=theirs.fileno(), stdout=theirs.fileno(), process_group=0
+            )
+        return ours
+
+    def end_renewals(self) -> None:
+        super().end_renewals()
+        process, self._keeper_process = self._keeper_process, None
+        if process is not None:
+            try:
+                process.wait(KEEPER_END_S)  # it ends with its standard input
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()

@@ -1,0 +1,116 @@
+"""The tasks of one command line: what fabfile.py's tasks do, with one console and one choice of inventory and plan."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+
+from cluster.campaign import cleanup, preflight
+from cluster.campaign.calibration import calibrate
+from cluster.campaign.loop import run_campaign
+from cluster.campaign.observer import DescribeCapacity, Judge
+from cluster.campaign.prepare import Choice, Setup, exclusive, hosts_of, make_setup, survey
+from cluster.campaign.resume import open_campaign, sealed_runs
+from cluster.deploy import deployment
+from cluster.hosts.host import Host
+from cluster.show import tables
+from cluster.show.progress import Progress
+from study.errors import RunError
+from study.exit_status import ExitStatus
+from study.layout import CampaignFiles
+
+
+class Session:
+    """One command line. Every method raises StudyError where a person can mend what went wrong."""
+
+    def __init__(self) -> None:
+        self._console = Console(markup=False)
+        self._choice = Choice()
+
+    def choose(self, inventory: str | None, plan: str | None) -> None:
+        """Options of the next task; they hold for the tasks after it as well."""
+        self._choice.take(inventory, plan)
+
+    def show_plan(self) -> None:
+        """Print what would run."""
+        tables.show_plan(self._console, make_setup(self._choice))
+
+    def check(self) -> None:
+        """Print the preflight's checks. Raises StudyError where one of them makes the plan impossible."""
+        checks = survey(self._choice).checks()
+        tables.show_checks(self._console, checks)
+        preflight.stop_if_impossible(checks)
+
+    def deploy(self, offline: bool) -> None:
+        """Bring code and environment to the hosts; mistakes in inventory and plan are reported first."""
+        inventory = self._choice.read_inventory()
+        self._choice.read_plan()
+        self._print(f"deploy: {inventory.source}")
+        deployment.deploy(hosts_of(inventory), offline, lambda line: self._print(f"  {line}"))
+
+    def run_campaign(
+        self, fresh: bool, judge: Judge, capacity: DescribeCapacity, summarise: Callable[[Path], bool]
+    ) -> ExitStatus:
+        """Run the campaign's missing runs, then summarise all of it, also after Ctrl-C or a failed run.
+
+        `summarise` writes figures and tables, and returns whether any step is valid.
+        """
+        with exclusive():
+            setup = self._ready()
+            progress = Progress(self._console)
+            progress.message(f"on {setup.inventory.source}")
+            files = open_campaign(setup, progress, fresh)
+            try:
+                with progress.displayed():
+                    failed = run_campaign(setup, files, progress, judge, capacity)
+            finally:
+                any_valid = bool(sealed_runs(files)) and summarise(files.directory)
+        if failed:
+            raise RunError(f"failed: {', '.join(failed)}; `fab run-campaign` tries them again")
+        return ExitStatus.OK if any_valid else ExitStatus.NO_VALID_STEP
+
+    def calibrate(self, capacity: DescribeCapacity) -> None:
+        """Calibrate the load generator for the plan, and keep nothing of it."""
+        with exclusive(), tempfile.TemporaryDirectory(prefix="calibration-") as directory:
+            setup = self._ready()
+            progress = Progress(self._console)
+            with progress.displayed():
+                calibrate(setup, CampaignFiles(Path(directory)), progress, capacity)
+
+    def show_processes(self) -> None:
+        """Print which processes of the study run, and where."""
+        tables.show_processes(self._console, self._hosts())
+
+    def stop(self) -> None:
+        """End every process of the study."""
+        names = cleanup.end_leftovers(self._hosts())
+        self._print("stopped: " + ", ".join(names) if names else "nothing of the study runs")
+
+    def clean(self) -> None:
+        """End every process and remove what the study keeps on the hosts."""
+        with exclusive():
+            for removed in cleanup.clean(self._hosts()):
+                self._print(f"removed {removed}")
+
+    def print_markdown(self, text: str) -> None:
+        """Print Markdown: rendered on a terminal, elsewhere as it is."""
+        from rich.markdown import Markdown  # it takes long to import, and most tasks print none
+
+        self._console.print(Markdown(text) if self._console.is_terminal else text, highlight=False, soft_wrap=True)
+
+    def _hosts(self) -> tuple[Host, ...]:
+        return hosts_of(self._choice.read_inventory())
+
+    def _ready(self) -> Setup:
+        """The setup, once nothing of an earlier campaign runs and every host can do its part."""
+        cleanup.end_leftovers(self._hosts())
+        setup = make_setup(self._choice)
+        preflight.stop_if_impossible(preflight.examine(setup.inventory, setup.plan, setup.facts))
+        deployment.require(setup.hosts)
+        return setup
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, highlight=False)
