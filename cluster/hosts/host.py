@@ -1,7 +1,7 @@
 """A host: run, put, get, start, stop, each with a timeout. Callers never need to know which kind of host they have.
 
-`start` and `stop` are commands of cluster/remote/supervise.py on the host, so a kind of host implements only how to run
-a command, how to copy a file and how to keep one process open for renewals. There are two kinds: this machine
+`start` and `stop` run cluster/remote/monitor.py and supervise.py on the host, so a kind of host implements only how to
+run a command, how to copy a file and how to keep one process open for renewals. There are two kinds: this machine
 (local.py) and a host reached by SSH (ssh.py).
 """
 
@@ -187,14 +187,15 @@ class Host(ABC):
 
     def start(self, spawn: Spawn, timeout: float = COMMAND_S) -> ProcessHandle:
         """Start a process under supervision; `timeout` is in addition to the seconds that its readiness may take."""
-        answer = self._supervise(
-            "start",
+        monitor = (self.python, "-m", "cluster.remote.monitor", "--state", str(self.state))
+        argv = (
+            *monitor,
             *("--name", spawn.name, "--out", str(spawn.out), "--err", str(spawn.err)),
             *("--cpus", ",".join(map(str, spawn.cpus)), "--lease", str(spawn.lease_s)),
             *("--lifetime", str(spawn.lifetime_s), "--memory-floor", str(spawn.memory_floor_mb)),
             *("--grace", str(spawn.grace_s), "--ready", str(spawn.ready_s), "--", *spawn.argv),
-            timeout=timeout + spawn.ready_s,
         )
+        answer = self._answer("monitor", self.run(argv, timeout + spawn.ready_s))
         return ProcessHandle(answer["name"], answer["pid"], answer["start_time"], answer["ready"])
 
     def stop(self, name: str, timeout: float = COMMAND_S) -> Ended:
@@ -244,13 +245,17 @@ class Host(ABC):
         return json.loads(answer)
 
     def _supervise(self, action: str, *arguments: str, timeout: float = COMMAND_S) -> Any:
-        """One command of cluster/remote/supervise.py; returns its answer. Raises HostError where that is an error."""
+        """One command of cluster/remote/supervise.py; returns its answer. Raises HostError."""
         completed = self.module("supervise", action, "--state", str(self.state), *arguments, timeout=timeout)
+        return self._answer(f"supervise {action}", completed)
+
+    def _answer(self, command: str, completed: Completed) -> Any:
+        """The JSON that a command printed. Raises HostError where it is an error, or is none."""
         try:
             answer = json.loads(completed.out)
         except ValueError:
             last = "\n".join(completed.err.strip().splitlines()[-5:])
-            raise HostError(f"{self.entry.name}: supervise {action} ended with {completed.status}: {last}") from None
+            raise HostError(f"{self.entry.name}: {command} ended with {completed.status}: {last}") from None
         if isinstance(answer, dict) and "error" in answer:
             raise HostError(f"{self.entry.name}: {answer['error']}")
         return answer

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from cluster.hosts import ssh_config as openssh
-from cluster.hosts.host import Host, Spawn, at_once
+from cluster.hosts.host import PROJECT, Host, Spawn, at_once
 from cluster.hosts.inventory import HostEntry
 from cluster.hosts.local import LocalHost
 from cluster.hosts.ssh import SshHost
@@ -107,7 +107,16 @@ def test_what_can_not_be_written_says_so(host: Host, tmp_path: Path) -> None:
         host.put(tmp_path / "file", tmp_path / "file" / "below")
 
 
+def deploy(host: Host) -> None:
+    """Links in place of the code and the environment that a deploy copies: processes are started with them."""
+    if isinstance(host, SshHost):
+        for path, source in ((host.installation.code, PROJECT), (host.installation.env, Path(sys.prefix))):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.symlink_to(source)
+
+
 def test_a_process_is_started_renewed_listed_and_stopped(host: Host) -> None:
+    deploy(host)
     argv = (sys.executable, "-c", "import time; print('here', flush=True); time.sleep(60)")
     handle = host.start(Spawn("it", argv, host.directory / "logs", lease_s=20, ready_s=10))
     assert handle.ready == "here"
@@ -119,6 +128,7 @@ def test_a_process_is_started_renewed_listed_and_stopped(host: Host) -> None:
 
 
 def test_a_lease_is_renewed_by_renewing_and_by_nothing_else(host: Host) -> None:
+    deploy(host)
     host.start(Spawn("it", ("sleep", "60"), host.directory / "logs", lease_s=1))
     until = time.monotonic() + 2
     while time.monotonic() < until:

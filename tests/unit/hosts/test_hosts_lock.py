@@ -15,7 +15,7 @@ from cluster.hosts.host import PROJECT
 
 # Every `-m` of cluster/campaign/commands.py, the locustfile, and what Host.module runs.
 ENTRIES = (LOCUSTFILE, *(f"cluster/remote/{name}.py" for name in (
-    "background", "exec", "facts", "installed", "kernel", "probe", "sampler", "supervise",
+    "background", "exec", "facts", "installed", "kernel", "monitor", "probe", "sampler", "supervise",
 )))  # fmt: skip
 
 
