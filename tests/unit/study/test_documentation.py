@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from analysis.rank import steps
+from analysis import compare
+from analysis.rank import model_summary, steps
 from analysis.rank.comparison import COLUMNS as COMPARED
-from analysis.rank.comparison import compare
-from analysis.tell import locust_summary, summary
+from analysis.tell import csv_files, locust_summary
 from tests.unit.synthetic import plan, write_campaign
 
 PROJECT = Path(__file__).resolve().parents[3]
 RESULTS = (PROJECT / "docs" / "results.md").read_text(encoding="utf-8")
 TABLES = {
     "steps.csv": steps.COLUMNS,
-    "checks.csv": steps.CHECK_COLUMNS,
-    "summary.csv": summary.COLUMNS,
+    "checks.csv": csv_files.CHECK_COLUMNS,
+    "summary.csv": model_summary.COLUMNS,
     "Two campaigns: `fab compare`": COMPARED,
     "Other Locust runs": locust_summary.COLUMNS,
 }
