@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.pipeline import csv_text
 from analysis.read.locust_csv import ALL, LocustRun, read_all
-from analysis.tell.sections import listed, section, table
+from analysis.tell.csv_files import csv_text
+from analysis.tell.markdown_sections import listed, section, table
 from study.formats.json_files import write_whole
 from study.layout import CampaignFiles
 
@@ -24,6 +24,8 @@ WHOLE = ("requests", "failures", "users_held")
 
 @dataclass(frozen=True)
 class LocustAnalysis:
+    """What plain Locust runs come to, and what was written about them."""
+
     runs: tuple[LocustRun, ...]
     summary: pd.DataFrame
     text: str
@@ -38,7 +40,7 @@ def analyze_locust(named: Sequence[tuple[str, Path]], out: Path, figures: bool =
     Raises FormatError where a directory holds no such files, UsageError where two runs would bear one name.
     """
     runs = tuple(read_all(named))
-    summary = summary_frame(runs)
+    summary = runs_frame(runs)
     gaps = tuple(f"{run.name}: {gap}" for run in runs for gap in run.gaps)
     text = _text(runs, summary, gaps)
     files = CampaignFiles(out)
@@ -52,7 +54,7 @@ def analyze_locust(named: Sequence[tuple[str, Path]], out: Path, figures: bool =
     return LocustAnalysis(runs, summary, text, gaps, (files.summary_csv, files.summary_md, *drawn))
 
 
-def summary_frame(runs: Sequence[LocustRun]) -> pd.DataFrame:
+def runs_frame(runs: Sequence[LocustRun]) -> pd.DataFrame:
     """One row for each run and request's name, all together last; the columns are those of docs/results.md."""
     frame = pd.DataFrame.from_records(
         [_row(run, row) for run in runs for row in run.stats.to_dict("records")], columns=list(COLUMNS)
@@ -77,7 +79,7 @@ def _row(run: LocustRun, row: dict[Any, Any]) -> dict[str, Any]:
 
 def notes(runs: Sequence[LocustRun]) -> list[str]:
     """What Locust's files can't say, each with what to do about it where something can be done."""
-    said = [
+    lines = [
         "Locust's requests/s divide by the whole time since the start, the ramp included. Those at most users are"
         " counted from the history's rows with the most users; its clock has whole seconds, and a master's counts are"
         " up to 3 s old.",
@@ -89,12 +91,12 @@ def notes(runs: Sequence[LocustRun]) -> list[str]:
     ]
     cumulative = [run.name for run in runs if not run.history.empty and not run.by_window]
     if cumulative:
-        said.insert(
+        lines.insert(
             1,
             f"Percentiles over time are of everything since the start in {', '.join(cumulative)}:"
             " `--csv-full-history` gives those of the last ten seconds.",
         )
-    return said
+    return lines
 
 
 def _text(runs: Sequence[LocustRun], summary: pd.DataFrame, gaps: Sequence[str]) -> str:
