@@ -111,7 +111,7 @@ def test_hysteresis_that_shows_in_long_trials_lowers_the_answer() -> None:
 
 
 def noisy(capacity: float, noise: float, draw: np.random.Generator, disturbed: float) -> Server:
-    """Near the edge a trial passes by chance: each trial's edge is drawn around the capacity, a long one's more narrowly.
+    """Near the edge a trial passes by chance: each trial's edge is drawn around the capacity.
 
     With this the outcome isn't monotone in the users. `disturbed` is the share of trials that a stranger disturbs.
     """
