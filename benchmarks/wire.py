@@ -150,7 +150,7 @@ def run(directory: Path, client: str, model: str, users: int, cores: tuple[int, 
     record = measured(ledger)
     assert record is not None
     wire = response_times(capture.read_bytes(), port, record["started"], record["started"] + record["seconds"])
-    if abs(len(wire) - record["successes"]) > 0.01 * record["successes"] + 2:
+    if abs(len(wire) - record["successes"]) > 0.02 * record["successes"] + 2:
         raise Trouble(f"{client}, {model}, {users}: {len(wire)} answers on the wire, {record['successes']} counted")
     return ratios(decode(record["response_us"]), record, wire)
 

@@ -8,6 +8,8 @@ socket is readable, judge the answer. What makes it cheap, and why each is sound
   attempt says "not yet", and the socket is waited for.
 - One deadline for the whole request, connection included, kept by one sweep a worker over the requests in flight, which
   the recorder has in order of start; no timer is made for a request. An answer that comes after it is a failure too.
+- A response time ends when the kernel received the answer's last byte (SO_TIMESTAMPNS), so that a late event loop
+  doesn't lengthen it. The stamp comes with the bytes, in one call.
 - An answer that equals the last good one byte for byte (the Date field changes once a second) is as good as that one.
 - Without think time, all answers that are there are read before anything is sent: see `_think`.
 - Its one task never returns: Locust's choosing, queueing and dispatching of a task for each request is left out.
@@ -21,7 +23,9 @@ from __future__ import annotations
 import _socket  # socket.socket without the layers that Python and gevent put around it: half the cost of a new one
 import errno
 import os
+import struct
 import sys
+import time
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -38,6 +42,10 @@ SWEEP_S = 0.05
 PART_S = 1.0  # how long the server may take to close first
 RECEIVE = 64 * 1024
 READ, WRITE = 1, 2  # libev's names for what a watcher watches for
+
+SO_TIMESTAMPNS = 35  # Linux; the socket module has no name for it
+TIMESPEC = struct.Struct("@qq")  # what comes with each receive: seconds and nanoseconds, CLOCK_REALTIME
+ANCILLARY = _socket.CMSG_SPACE(TIMESPEC.size)
 
 LATE = "no answer in time"
 _OWN_LIMITS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
@@ -85,6 +93,11 @@ class Parting:
         connection.close()
 
 
+def stamped(connection: _socket.socket) -> None:
+    """Let the kernel note when each byte of the connection came."""
+    connection.setsockopt(_socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+
+
 class LeanUser(Recorded):
     """One request, think, again. `prepare` is called once a worker, before the first user starts."""
 
@@ -93,11 +106,17 @@ class LeanUser(Recorded):
     _request: ClassVar[bytes]
     _parting: ClassVar[Parting]
     _sweeper: ClassVar[Any]
+    _stamping: ClassVar[_socket.socket]
+    """Never connected. The kernel stamps packets as long as some socket asks for it, and takes a moment to begin."""
+    _ahead_s: ClassVar[float]
+    """How far the wall clock, which stamps are of, is ahead of `now`; followed, since the wall clock may be set."""
     _good: ClassVar[tuple[bytes | None, Answer]] = (None, Answer(None, "", 0, False))
     """The last good answer that came in one piece, and what it was worth."""
 
     _connection: _socket.socket | None = None
     _watcher: Any = None
+    _stamp: bytes | None = None
+    """When the last bytes came, as the kernel wrote it; None where it wrote nothing."""
 
     @classmethod
     def prepare(cls, host: str | None) -> bytes:
@@ -113,6 +132,9 @@ class LeanUser(Recorded):
         cls._family, _, _, _, cls._address = found[0]  # the servers listen on a name's first address, too
         cls._request = request_bytes(url.hostname, port, cls.keep_alive, cls.method, cls.path)
         cls._parting = Parting()
+        cls._stamping = _socket.socket(cls._family, _socket.SOCK_STREAM)
+        stamped(cls._stamping)
+        cls._ahead_s = time.time() - now()
         cls._sweeper = get_hub().loop.timer(SWEEP_S, SWEEP_S)
         cls._sweeper.start(cls._sweep)
         return cls._request
@@ -120,6 +142,7 @@ class LeanUser(Recorded):
     @classmethod
     def _sweep(cls) -> None:
         at = now()
+        cls._ahead_s = time.time() - at
         cls._parting.sweep(at - PART_S)
         for user in cls.recorder.begun_before(at - cls.timeout):
             # A user with a request in flight waits in `_readable` or `_writable` and nowhere else.
@@ -143,11 +166,20 @@ class LeanUser(Recorded):
 
     def _get(self) -> None:
         """One request from its beginning to its entry in the records. Leaves a connection only for the next one."""
-        began = self.woke()
+        fresh = self._connection is None or (self.think[1] > 0 and not self._idle(self._connection))
+        failure = self._new_socket() if fresh else None
+        # All until here is the generator's own time, and counts as lag. What is recorded of the request's beginning is
+        # recorded while the server works.
+        began = now()
+        if failure is None:
+            failure = self._send(fresh)
+        self.woke(began)
         self.recorder.begin(self, began)
         try:
+            if failure is not None:
+                self._send_later(failure)
             answer = self._exchange()
-            at = now()
+            at = self._arrival(began)
             if at - began > self.timeout:
                 answer = Answer("timed-out", LATE, answer.size, False)
         except OSError as error:
@@ -158,9 +190,20 @@ class LeanUser(Recorded):
             self._close()
             self._record(now(), Answer("aborted", "the user was ended", 0, False))
             raise
+        self.answered_at = at
         self._record(at, answer)
         if not self.keep_alive or not answer.persistent:
             self._part(answer)
+
+    def _arrival(self, began: float) -> float:
+        """When the answer's last byte came, by the kernel's stamp; now, where there is none or it can't be."""
+        at = now()
+        if self._stamp is not None:
+            seconds, nanoseconds = TIMESPEC.unpack(self._stamp)
+            arrived: float = seconds + nanoseconds / 1e9 - self._ahead_s
+            if began < arrived < at:
+                return arrived
+        return at
 
     def _record(self, at: float, answer: Answer) -> None:
         kind, text, size, _ = answer
@@ -180,16 +223,12 @@ class LeanUser(Recorded):
         )
 
     def _exchange(self) -> Answer:
+        """Wait for the answer to a request that was sent. Raises OSError where the connection fails."""
         connection = self._connection
-        if connection is not None and self.think[1] > 0 and not self._idle(connection):
-            self._close()
-            connection = None
-        if connection is None:
-            connection = self._connect()
-        else:
-            connection.send(self._request)
+        assert connection is not None
+        self._stamp = None
         self._readable()
-        data = connection.recv(RECEIVE)
+        data = self._receive(connection)
         known, answer = LeanUser._good
         if data == known:
             return answer
@@ -201,26 +240,51 @@ class LeanUser(Recorded):
                     LeanUser._good = (data, came)
                 return came
             self._readable()
-            data = connection.recv(RECEIVE)
+            data = self._receive(connection)
         return reply.end()
 
-    def _connect(self) -> _socket.socket:
-        connection = self._connection = _socket.socket(self._family, _socket.SOCK_STREAM | _socket.SOCK_NONBLOCK)
-        if self.keep_alive:  # a connection's first segment is never held back, and without it there is no second
-            connection.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
-        error = connection.connect_ex(self._address)
-        if error not in (0, errno.EINPROGRESS):
-            raise OSError(error, os.strerror(error))
+    def _receive(self, connection: _socket.socket) -> bytes:
+        data, ancillary, _, _ = connection.recvmsg(RECEIVE, ANCILLARY)
+        if ancillary:
+            self._stamp = ancillary[0][2]
+        return data
+
+    def _new_socket(self) -> OSError | None:
+        """Replace the connection by a socket that is not connected yet. Returns why there is none to be had."""
+        self._close()
+        try:
+            connection = _socket.socket(self._family, _socket.SOCK_STREAM | _socket.SOCK_NONBLOCK)
+            self._connection = connection
+            stamped(connection)
+            if self.keep_alive:  # a connection's first segment is never held back, and without it there is no second
+                connection.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
+        except OSError as error:
+            return error
         if self._watcher is None:
             self._watcher = self._hub.loop.io(connection.fileno(), READ)
         else:
             self._watcher.fd = connection.fileno()
+        return None
+
+    def _send(self, fresh: bool) -> OSError | None:
+        """Connect where the socket is fresh, and send, without waiting. Returns why the request was not sent."""
+        connection = self._connection
+        assert connection is not None
         try:
+            if fresh and (error := connection.connect_ex(self._address)) not in (0, errno.EINPROGRESS):
+                return OSError(error, os.strerror(error))
             connection.send(self._request)
-        except BlockingIOError:
-            self._writable()
-            connection.send(self._request)
-        return connection
+        except OSError as refusal:
+            return refusal
+        return None
+
+    def _send_later(self, failure: OSError) -> None:
+        """Send once the connection stands, where that is all that was lacking. Raises OSError, `failure` or another."""
+        if not isinstance(failure, BlockingIOError):
+            raise failure
+        assert self._connection is not None
+        self._writable()
+        self._connection.send(self._request)
 
     def _readable(self) -> None:
         self._watcher.start(self._wake)
@@ -272,7 +336,8 @@ class LeanUser(Recorded):
         seconds = self.wait_time()
         self._state = LOCUST_STATE_WAITING
         if seconds > 0:
-            sleep(seconds)
+            assert self.answered_at is not None  # a request came before
+            sleep(max(seconds - (now() - self.answered_at), 0.0))
         else:
             self._let_others_run()
         self._state = LOCUST_STATE_RUNNING

@@ -34,23 +34,23 @@ class Recorded(User):
     body: ClassVar[bytes | None]
     """The body that every answer must have, where it can be known beforehand."""
 
+    answered_at: float | None = None
+    """When the last answer came, a value of `now`, where the client knows it; else thinking begins as Locust asks."""
     _thinking: tuple[float, float] | None = None
 
     def wait_time(self) -> float:
         low, high = self.think
         drawn = low + (high - low) * random()  # `uniform`, spelled out
-        self._thinking = (now(), drawn)
+        self._thinking = (self.answered_at or now(), drawn)
         self.recorder.drew(drawn)
         return drawn
 
-    def woke(self) -> float:
-        """Called as the next request starts: the think time that passed ends here. Returns the moment."""
-        at = now()
+    def woke(self, at: float) -> None:
+        """The next request starts at `at`, a value of `now`: the think time that passed ended there."""
         if self._thinking is not None:
             since, drawn = self._thinking
             self._thinking = None
             self.recorder.thought(drawn, at - since)
-        return at
 
 
 class _Clientful(Recorded):
@@ -60,7 +60,9 @@ class _Clientful(Recorded):
 
     @task
     def index(self) -> None:
-        self.recorder.begin(self, self.woke())
+        began = now()
+        self.woke(began)
+        self.recorder.begin(self, began)
         try:
             kind, size = self.get()
         except GreenletExit:
