@@ -242,7 +242,7 @@ def planned_window(
 
 def shipped_steps(most_users: int = 100_000) -> list[tuple[Plan, int]]:
     """Every step of every plan in campaigns/, those of few enough users."""
-    plans = [load_plan(path) for path in sorted(Path("campaigns").glob("*.toml"))]
+    plans = [load_plan(path).plan for path in sorted(Path("campaigns").glob("*.toml"))]
     return [(plan, users) for plan in plans for users in plan.users if users <= most_users]
 
 
