@@ -21,8 +21,8 @@ from analysis.judge.strangers import judge_strangers
 from analysis.rank.day_effect import DayCall
 from analysis.rank.family import compare_family, order
 from analysis.rank.ratios import median_interval
-from tests.unit import simulate
-from tests.unit.simulate import CHECKED, NOISE, SOUND
+from tests.unit import simulate, simulate_blocks
+from tests.unit.simulate import CHECKED, SOUND
 
 PLANNED_USERS = 2000
 
@@ -55,13 +55,14 @@ class Row:
 
 def family_errors(repeat: int) -> Iterator[Row]:
     """Campaigns of four models that are alike, with an A/A control: any false difference in a report."""
-    for kind in NOISE:
+    for kind in simulate_blocks.NOISE:
         for blocks in (5, 6, 10):
             for cov in (0.01, 0.03, 0.08):
                 draw = np.random.default_rng([blocks, round(1000 * cov)])
                 alike = (1.0, 1.0, 1.0, 1.0)
                 hits = sum(
-                    simulate.false_claims(simulate.block_figures(kind, blocks, cov, draw), alike) for _ in range(repeat)
+                    simulate_blocks.false_claims(simulate_blocks.block_figures(kind, blocks, cov, draw), alike)
+                    for _ in range(repeat)
                 )
                 yield Row(f"family, A/A: {kind}, {blocks} blocks, CoV {cov:.0%}", hits, repeat, 0.05)
 
@@ -75,8 +76,8 @@ def family_power(repeat: int) -> Iterator[Row]:
                 truth = tuple((1 + step) ** power for power in (3, 2, 1, 0))
                 counted: Counter[str] = Counter()
                 for _ in range(repeat):
-                    figures = simulate.block_figures("normal", blocks, cov, draw, truth)
-                    counted["false"] += simulate.false_claims(figures, truth)
+                    figures = simulate_blocks.block_figures("normal", blocks, cov, draw, truth)
+                    counted["false"] += simulate_blocks.false_claims(figures, truth)
                     family = compare_family(figures)
                     for pair in (("a", "b"), ("b", "c"), ("c", "d")):
                         counted["found"] += family.claim("rps", *pair) == "more"
@@ -109,13 +110,13 @@ def day_errors(repeat: int) -> Iterator[Row]:
         for day in (0.0, 0.01, 0.02, 0.03):
             for days in (0, 2, 3, 4, 6, 10):
                 draw = np.random.default_rng([figures, days, round(1000 * day)])
-                hits = sum(_called(simulate.two_days(day, days, 6, 0.015, figures, draw)) for _ in range(repeat))
+                hits = sum(_called(simulate_blocks.two_days(day, days, 6, 0.015, figures, draw)) for _ in range(repeat))
                 yield Row(f"two days alike: day {day:.0%}, {days} days known, {figures} figures", hits, repeat, 0.05)
     for days in (3, 5, 10):
         for change in (0.05, 0.10, 0.20):
             draw = np.random.default_rng([days, round(100 * change)])
             hits = sum(
-                simulate.two_days(0.02, days, 6, 0.015, 1, draw, math.log(1 + change))["0"] == "more"
+                simulate_blocks.two_days(0.02, days, 6, 0.015, 1, draw, math.log(1 + change))["0"] == "more"
                 for _ in range(repeat)
             )
             yield Row(f"two days, {change:.0%} found: day 2%, {days} days known, 1 figure", hits, repeat)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from analysis.rank.day_effect import LEAST_DAYS, DayMean, day_calls, day_mean, day_ratio
-from tests.unit.simulate import two_days
+from tests.unit.simulate_blocks import two_days
 
 
 @pytest.mark.parametrize("day", [0.0, 0.01, 0.02, 0.03])

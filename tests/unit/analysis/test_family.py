@@ -7,7 +7,7 @@ import pytest
 
 from analysis.rank.family import Ranked, cap, compare_family, order, turned
 from analysis.rank.ratios import median_interval
-from tests.unit import simulate
+from tests.unit import simulate_blocks
 
 ALIKE = (1.0, 1.0, 1.0, 1.0)
 
@@ -27,7 +27,7 @@ def rps(values: dict[str, dict[int, float]], **changes: object) -> Ranked:
     return Ranked(**{"name": "rps", "values": values, "more_is_better": True, **changes})  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("kind", simulate.NOISE)
+@pytest.mark.parametrize("kind", simulate_blocks.NOISE)
 def test_of_models_that_are_alike_nothing_is_claimed_in_95_of_100_campaigns(kind: str) -> None:
     """Four models, two figures, the A/A controls in the same family; 5, 6 and 10 blocks, runs that vary by 1-8 %."""
     draw = np.random.default_rng(17)
@@ -35,7 +35,8 @@ def test_of_models_that_are_alike_nothing_is_claimed_in_95_of_100_campaigns(kind
     for blocks in (5, 6, 10):
         for cov in (0.01, 0.04, 0.08):
             wrong += sum(
-                simulate.false_claims(simulate.block_figures(kind, blocks, cov, draw), ALIKE) for _ in range(60)
+                simulate_blocks.false_claims(simulate_blocks.block_figures(kind, blocks, cov, draw), ALIKE)
+                for _ in range(60)
             )
             runs += 60
     assert wrong / runs <= 0.05 + 2 * (0.05 * 0.95 / runs) ** 0.5
@@ -45,7 +46,7 @@ def test_no_order_or_superlative_is_wrong_where_neighbours_are_2_percent_apart()
     draw = np.random.default_rng(5)
     truth = (1.02**3, 1.02**2, 1.02, 1.0)
     wrong = sum(
-        simulate.false_claims(simulate.block_figures("normal", 6, cov, draw, truth), truth)
+        simulate_blocks.false_claims(simulate_blocks.block_figures("normal", 6, cov, draw, truth), truth)
         for cov in (0.01, 0.02, 0.04, 0.08)
         for _ in range(100)
     )
@@ -60,13 +61,13 @@ def test_neighbours_that_far_apart_are_found_with_runs_that_vary_by_2_percent(
     truth = ((1 + step) ** 3, (1 + step) ** 2, 1 + step, 1.0)
     hits = 0
     for _ in range(80):
-        family = compare_family(simulate.block_figures("normal", blocks, 0.02, draw, truth))
+        family = compare_family(simulate_blocks.block_figures("normal", blocks, 0.02, draw, truth))
         hits += sum(family.claim("rps", *pair) == "more" for pair in (("a", "b"), ("b", "c"), ("c", "d")))
     assert hits / 240 >= least
 
 
 def test_one_family_holds_every_pair_of_every_figure_and_the_controls() -> None:
-    family = compare_family(simulate.block_figures("normal", 6, 0.02, np.random.default_rng(1)))
+    family = compare_family(simulate_blocks.block_figures("normal", 6, 0.02, np.random.default_rng(1)))
     assert family.tests == 2 * 6 + 2
 
 
