@@ -26,8 +26,8 @@ LAW = 0.01
 SIGMAS = 3.0
 COUNTS = 0.001
 COUNTS_REQUESTS = 1.0
-DRIFT_QUANTILE = 0.995
-"""Of Student's t, one-sided: 1 % of steady windows drift by more, in either direction."""
+DRIFT_QUANTILE = 0.9975
+"""Of Student's t, one-sided: 0.5 % of steady windows drift by more, in either direction."""
 SHORTEST_WARM_UP = 12
 WARM_UP_SIGMAS = 3.0
 CLOCK = 0.005
