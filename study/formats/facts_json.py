@@ -71,5 +71,5 @@ class Facts:
     """By port that was tried: why nobody can listen on it, empty where somebody can."""
     clock: Annotated[float, Unit("s"), VOLATILE] = 0.0
     """Unix time on the host."""
-    clock_s: Annotated[tuple[float, float] | None, Unit("s"), VOLATILE] = None
+    clock_s: Annotated[tuple[float, float], Unit("s"), VOLATILE] = (0.0, 0.0)
     """Least and most that the host's clock is ahead of the control machine's; added by the control machine."""
