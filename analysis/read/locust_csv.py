@@ -1,6 +1,6 @@
 """The CSV files that any Locust run writes (`locust --csv`, with or without `--csv-full-history`), as tidy frames.
 
-The traps in them are Locust's; `locust_summary.notes` names them beside the figures.
+`locust_summary.notes` lists what these files can't tell.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ TEXT = ("type", "name")
 
 
 @dataclass(frozen=True)
-class Held:
-    """What was counted while the most users ran, from the first to the last row of the history that has them."""
+class PeakUsers:
+    """Figures of the time with the most users, from the first to the last row of the history that has so many."""
 
     users: int
     seconds: float
@@ -43,7 +43,7 @@ class Held:
 
 @dataclass(frozen=True)
 class LocustRun:
-    """One prefix. Times in ms, rates per second; `history` counts its seconds from its first row."""
+    """The files of one prefix. Times in ms, rates per second; `history` counts its seconds from its first row."""
 
     name: str
     stats: pd.DataFrame
@@ -52,15 +52,15 @@ class LocustRun:
 
     @property
     def by_window(self) -> bool:
-        """Percentiles of the history are of the last ten seconds (--csv-full-history), not of all since the start."""
+        """Whether the history's percentiles are of the last ten seconds (--csv-full-history), not since the start."""
         return bool((self.history["name"] != ALL).any())
 
     def of(self, kind: str = "", name: str = ALL) -> pd.DataFrame:
-        """The history of one request's name, or of all together."""
+        """The history of one request's name, or of all requests together."""
         return self.history[(self.history["type"] == kind) & (self.history["name"] == name)]
 
-    def held(self, kind: str = "", name: str = ALL) -> Held | None:
-        """None where the history has no two rows with the most users in a row."""
+    def held(self, kind: str = "", name: str = ALL) -> PeakUsers | None:
+        """The figures with the most users; None where fewer than two rows of the history have so many."""
         rows = self.of(kind, name)
         rows = rows[rows["users"] == self.history["users"].max()]
         if len(rows) < 2:
@@ -70,18 +70,18 @@ class LocustRun:
         if seconds <= 0:
             return None
         spent = last["mean_ms"] * last["requests"] - first["mean_ms"] * first["requests"]
-        return Held(int(last["users"]), seconds, requests / seconds, spent / requests if requests else None)
+        return PeakUsers(int(last["users"]), seconds, requests / seconds, spent / requests if requests else None)
 
 
 def is_locust(directory: Path) -> bool:
-    """Whether a directory holds such files."""
+    """Whether a directory has files of `locust --csv`."""
     return any(directory.glob(f"*{STATS}"))
 
 
 def read_all(named: Sequence[tuple[str, Path]]) -> list[LocustRun]:
-    """Every prefix in every directory, in that order. A name stands for its directory; "" for none given.
+    """Every prefix in every directory, in that order. `named` has a name, or "", for each directory.
 
-    Raises FormatError where a directory has no such files, UsageError where two runs would bear one name.
+    Raises FormatError where a directory has no such files, UsageError where two runs would have the same name.
     """
     runs: list[LocustRun] = []
     for name, directory in named:
@@ -99,7 +99,7 @@ def read_all(named: Sequence[tuple[str, Path]]) -> list[LocustRun]:
 
 
 def read_run(name: str, directory: Path, prefix: str) -> LocustRun:
-    """The files of one prefix; what is cut or missing is named under `gaps`."""
+    """Read the files of one prefix; `gaps` names what is cut or missing."""
     gaps: list[str] = []
     stats = _read(directory / f"{prefix}{STATS}", STATS_COLUMNS, gaps)
     history = _read(directory / f"{prefix}{HISTORY}", HISTORY_COLUMNS, gaps)
@@ -108,7 +108,7 @@ def read_run(name: str, directory: Path, prefix: str) -> LocustRun:
 
 
 def _read(path: Path, columns: dict[str, str], gaps: list[str]) -> pd.DataFrame:
-    """The columns that this program knows, under its names; N/A and what an older Locust doesn't write are empty."""
+    """The columns that this program uses, under its names; N/A, and columns that an older Locust lacks, are empty."""
     nothing = pd.DataFrame(columns=list(columns.values())).astype(
         {name: "str" if name in TEXT else "float64" for name in columns.values()}
     )

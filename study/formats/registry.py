@@ -28,7 +28,7 @@ VOLATILE, IMPLIED = Unlisted.VOLATILE, Unlisted.IMPLIED
 
 
 @dataclass(frozen=True)
-class Shown:
+class Formatted:
     """Metadata: the formatter that makes a value readable in a list of differences."""
 
     formatter: Callable[[Any], str]
@@ -74,8 +74,8 @@ def plain(value: Any) -> str:
 
 def keys(kind: type) -> dict[tuple[str, ...], Key]:
     """The registry of a dataclass, its nested dataclasses and mappings included."""
-    found = (key for name, hint in _hints(kind) for key in _keys((name,), hint, None))
-    return {key.path: key for key in found}
+    flat = (key for name, hint in _hints(kind) for key in _keys((name,), hint, None))
+    return {key.path: key for key in flat}
 
 
 def entries(registry: Mapping[tuple[str, ...], Key], value: Mapping[str, Any]) -> Iterator[Entry]:
@@ -105,7 +105,7 @@ def _keys(path: tuple[str, ...], hint: Any, inherited: Unlisted | None) -> Itera
         yield from _keys((*path, ANY), get_args(bare)[1], IMPLIED if listed else unlisted)
     else:
         unit = next((each.symbol for each in metadata_of(hint, Unit)), "")
-        formatter = next((each.formatter for each in metadata_of(hint, Shown)), plain)
+        formatter = next((each.formatter for each in metadata_of(hint, Formatted)), plain)
         yield Key(path, bare, unit, formatter, unlisted)
 
 
