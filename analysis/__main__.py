@@ -11,7 +11,7 @@ from study.errors import StudyError, UsageError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit status 0, or 2 where a directory can't be analysed."""
+    """Exit status 0, or that of the error: 2 where a directory can't be analysed."""
     parser = argparse.ArgumentParser(prog="python -m analysis", description=__doc__)
     parser.add_argument(
         "directories",
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     named = [_named(given) for given in options.directories]
-    from analysis.read.locust_csv import is_locust  # after the arguments: --help needs no pandas
+    from analysis.read.locust_csv import is_locust  # imports pandas, which --help does without
 
     try:
         if len(named) == 1 and not is_locust(named[0][1]):
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _named(given: str) -> tuple[str, Path]:
-    """`name=dir`, or a directory alone; one whose own name has a `=` in it is a directory."""
+    """Name and directory of `name=dir`; the name is empty where a directory is given alone, even one with `=` in it."""
     name, separator, path = given.partition("=")
     return (name, Path(path)) if separator and not Path(given).exists() else ("", Path(given))
 
@@ -54,10 +54,10 @@ def _named(given: str) -> tuple[str, Path]:
 def _campaign(directory: Path, figures: bool) -> int:
     from analysis.pipeline import analyze
 
-    found = analyze(directory, figures=figures)
-    _say(found.text, found.gaps, found.paths)
-    runs = len(found.results)
-    if undone := sum(result.data.state != "done" for result in found.results):
+    analysis = analyze(directory, figures=figures)
+    _print(analysis.text, analysis.gaps, analysis.paths)
+    runs = len(analysis.results)
+    if undone := sum(result.data.state != "done" for result in analysis.results):
         print(f"analysis: {undone} of {runs} runs are not done; the summary names them", file=sys.stderr)
     return 0
 
@@ -65,12 +65,12 @@ def _campaign(directory: Path, figures: bool) -> int:
 def _locust(named: Sequence[tuple[str, Path]], out: Path | None, figures: bool) -> int:
     from analysis.tell.locust_summary import analyze_locust
 
-    found = analyze_locust(named, out or named[0][1] / "analysis", figures)
-    _say(found.text, found.gaps, found.paths)
+    analysis = analyze_locust(named, out or named[0][1] / "analysis", figures)
+    _print(analysis.text, analysis.gaps, analysis.paths)
     return 0
 
 
-def _say(text: str, gaps: Iterable[str], paths: Iterable[Path]) -> None:
+def _print(text: str, gaps: Iterable[str], paths: Iterable[Path]) -> None:
     print(text)
     for gap in gaps:
         print(f"analysis: {gap}", file=sys.stderr)

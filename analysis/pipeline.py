@@ -1,45 +1,49 @@
-"""The whole analysis of a campaign, and everything that it writes."""
+"""The public functions: from a campaign's directory to what it comes to, and to the files and sentences about it."""
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
-from analysis.judge.judging import RunResult, judge_all
-from analysis.judge.repeat import across_blocks
-from analysis.rank.limits import Limit, declared_by, limits
-from analysis.rank.ranking import Ranking, control_check, rank
-from analysis.rank.steps import checks_frame, steps_frame, typed_checks
-from analysis.read.results import Campaign, load
-from analysis.tell.summary import summary_frame, summary_text
+from analysis.judge.judging import judge_run
+from analysis.rank.comparison import CampaignComparison, common_models, compare_outcomes
+from analysis.rank.differences import of_the_load, plan_differences
+from analysis.rank.outcome import CampaignOutcome, outcome_of
+from analysis.read.results import load, read_run
+from analysis.tell.comparison_text import comparison_text
+from analysis.tell.csv_files import checks_table, csv_text, steps_table, summary_table
+from analysis.tell.sentences import sentence
+from analysis.tell.step_verdict import StepVerdict, told_verdict
+from analysis.tell.summary import summary_text
+from study.errors import StudyError, UsageError
 from study.formats.json_files import write_whole
 
 
 @dataclass(frozen=True)
-class Analysis:
-    """What a campaign comes to. Frames as in the files of the same names."""
+class Analysis(CampaignOutcome):
+    """What a campaign comes to, with the text and the files about it."""
 
-    campaign: Campaign
-    results: tuple[RunResult, ...]
-    steps: pd.DataFrame
-    checks: pd.DataFrame
-    ranking: Ranking
-    summary: pd.DataFrame
-    limits: tuple[Limit, ...]
-    """Why: one for each model of the plan."""
     text: str
     """summary.md."""
-    gaps: tuple[str, ...]
     paths: tuple[Path, ...] = ()
-    """What was written."""
+    """The files that were written."""
 
     @property
-    def any_valid(self) -> bool:
-        """Some model got a valid step."""
-        return bool((self.steps["verdict"] == "valid").any())
+    def gaps(self) -> tuple[str, ...]:
+        """What is missing from the campaign's files or could not be read, as sentences."""
+        return tuple(sentence(finding) for finding in self.missing)
+
+
+@dataclass(frozen=True)
+class Comparison(CampaignComparison):
+    """Two campaigns compared, with the text about them."""
+
+    text: str
+    """The comparison as Markdown."""
+
+    def write(self, path: Path) -> None:
+        """Write the frame where the name ends in .csv, else the text."""
+        write_whole(path, csv_text(self.frame) if path.suffix == ".csv" else self.text)
 
 
 def analyze(campaign_dir: Path | str, write: bool = True, figures: bool = True) -> Analysis:
@@ -47,84 +51,70 @@ def analyze(campaign_dir: Path | str, write: bool = True, figures: bool = True) 
 
     Raises FormatError where it is no campaign, or one of a version that this program doesn't read.
     """
+    outcome = outcome_of(load(campaign_dir))
+    text = summary_text(outcome)
+    paths = _write(outcome, text, figures) if write else ()
+    return Analysis(**vars(outcome), text=text, paths=paths)
+
+
+def verdicts_of(campaign_dir: Path | str, run_name: str) -> list[StepVerdict]:
+    """The verdicts of one run, `<block>-<label>`, as soon as its ledger is there: run.json may still be missing.
+
+    Raises FormatError where the directory isn't a campaign, StudyError where its plan has no such run.
+    """
     campaign = load(campaign_dir)
-    results = tuple(judge_all(campaign))
-    steps = steps_frame(step for result in results for step in result.steps)
-    place = {label: at for at, label in enumerate(campaign.labels)}
-    steps = steps.sort_values(
-        ["block", "model", "step"], key=lambda column: column.map(place) if column.name == "model" else column
-    )
-    steps = steps.reset_index(drop=True)
-    ranking = rank(steps, campaign.plan)
-    checks = pd.concat([checks_frame(results), _repeatability(steps, ranking)], ignore_index=True)
-    gaps = (*campaign.gaps, *(gap for result in results for gap in result.gaps))
-    summary = summary_frame(steps, ranking, campaign.plan)
-    why = limits(steps, campaign.plan.models, declared_by(campaign.plan, campaign.manifest))
-    text = summary_text(campaign, results, steps, checks, ranking, summary, why, gaps)
-    analysis = Analysis(campaign, results, steps, checks, ranking, summary, why, text, gaps)
-    if not write:
-        return analysis
-    return Analysis(**{**vars(analysis), "paths": _write(analysis, figures)})
+    for run in campaign.plan.runs():
+        if run.directory == run_name:
+            result = judge_run(read_run(campaign.files, run), campaign.plan, unfinished=True)
+            return [told_verdict(step) for step in result.steps]
+    raise StudyError(f"{campaign_dir}: its plan has no run {run_name!r}")
 
 
-def _repeatability(steps: pd.DataFrame, ranking: Ranking) -> pd.DataFrame:
-    """Check 10 over the blocks: a row for each model and step that was measured as valid, and the A/A control's."""
-    rows: list[tuple[object, ...]] = []
-    valid = steps[(steps["verdict"] == "valid") & (steps["kind"] == "ladder")]
-    for (model, step), group in valid.groupby(["model", "step"], sort=False):
-        check = across_blocks([float(value) for value in group["rps"]])
-        rows.append((None, model, step, 10, check.name, check.value, check.threshold, check.outcome, check.detail))
-    for name, comparison in (("A/A requests/s", ranking.goodput), ("A/A mean response time", ranking.response)):
-        if comparison.control is not None:
-            check = control_check(name, comparison.control)
-            rows.append(
-                (
-                    None,
-                    comparison.control.first,
-                    None,
-                    10,
-                    name,
-                    check.value,
-                    check.threshold,
-                    check.outcome,
-                    check.detail,
-                )
-            )
-    return typed_checks(rows)
+def compare(first: Path | str, second: Path | str) -> Comparison:
+    """Compare two campaigns' directories; nothing is written.
+
+    Raises FormatError where one can't be read, UsageError where they can't be compared.
+    """
+    if Path(first).resolve() == Path(second).resolve():
+        raise UsageError(f"{first} and {second} are the same campaign: there is nothing to compare")
+    one, other = outcome_of(load(first)), outcome_of(load(second))
+    differences = plan_differences(one.campaign.plan, other.campaign.plan)
+    if unlike := [str(difference) for difference in differences if of_the_load(difference)]:
+        raise UsageError(
+            f"{first} and {second} put different loads on their servers, so that no ratio would be the servers':\n  "
+            + "\n  ".join(unlike)
+        )
+    if not common_models(one, other):
+        raise UsageError(f"{first} and {second} have no model in common")
+    compared = compare_outcomes(one, other)
+    return Comparison(**vars(compared), text=comparison_text(compared))
 
 
-def _write(analysis: Analysis, figures: bool) -> tuple[Path, ...]:
-    files = analysis.campaign.files
+def _write(outcome: CampaignOutcome, text: str, figures: bool) -> tuple[Path, ...]:
+    files = outcome.campaign.files
     texts = {
-        files.steps: csv_text(analysis.steps),
-        files.checks: csv_text(analysis.checks),
-        files.summary_csv: csv_text(analysis.summary),
-        files.summary_md: analysis.text,
+        files.steps: csv_text(steps_table(outcome.rows)),
+        files.checks: csv_text(checks_table(outcome.checks)),
+        files.summary_csv: csv_text(summary_table(outcome.summary)),
+        files.summary_md: text,
     }
-    for path, text in texts.items():
-        write_whole(path, text)
-    return (*texts, *_show(analysis, figures))
+    for path, content in texts.items():
+        write_whole(path, content)
+    return (*texts, *_draw(outcome, figures))
 
 
-def _show(analysis: Analysis, figures: bool) -> tuple[Path, ...]:
+def _draw(outcome: CampaignOutcome, figures: bool) -> tuple[Path, ...]:
     """The figures, each as PNG and SVG, and the report."""
     from analysis.draw.figures import drawings  # seaborn takes a second to import, and no verdict needs it
     from analysis.draw.points import ratios_frame, tails_frame
     from analysis.draw.style import save
-    from analysis.tell.report import report
+    from analysis.tell.report_page import report_html
 
-    files, plan, ranking = analysis.campaign.files, analysis.campaign.plan, analysis.ranking
-    slower, ratios = tails_frame(analysis.results, ranking.common_users), ratios_frame(ranking)
+    files, plan, ranking = outcome.campaign.files, outcome.campaign.plan, outcome.ranking
+    slower, ratios = tails_frame(outcome.results, ranking.common_users), ratios_frame(ranking)
     drawn: list[Path] = []
     if figures:
-        for name, figure in drawings(analysis.steps, slower, ratios, plan.models, plan.mean_think_s or None):
+        for name, figure in drawings(outcome.steps, slower, ratios, plan.models, plan.mean_think_s or None):
             drawn += save(figure, files.figures, name)
-    write_whole(files.report, report(analysis, slower, ratios))
+    write_whole(files.report, report_html(outcome, slower, ratios))
     return (*drawn, files.report)
-
-
-def csv_text(frame: pd.DataFrame) -> str:
-    """A frame as a file: six significant digits, empty where nothing is known."""
-    text = io.StringIO()
-    frame.to_csv(text, index=False, float_format="%.6g")
-    return text.getvalue()

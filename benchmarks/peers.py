@@ -100,7 +100,7 @@ def uvicorn(directory: Path, core: int) -> contextlib.AbstractContextManager[int
     """One uvicorn process with an application that answers every request with BODY; yields its port."""
     port = free_port()
     options = ("--port", str(port), "--log-level", "warning", "--no-access-log", "--backlog", "4096")
-    command = (sys.executable, "-m", "uvicorn", "benchmarks.asgi:answer", *options)
+    command = (sys.executable, "-m", "uvicorn", "benchmarks.uvicorn_app:answer", *options)
     return serving("uvicorn", port, *command, core=core, log=directory / "uvicorn.log")
 
 

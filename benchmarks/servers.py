@@ -29,7 +29,7 @@ from benchmarks.peers import BODY, CONNECTIONS, BenchmarkError
 from servers.core.model import Model, measured
 
 ROUNDS = 3
-BUSY = 0.9  # least busy share of the server's core at which the server counts as the limit
+BUSY = 0.9  # if a smaller share of the server's core was busy, wrk was the limit
 FILE_WIDTH = 120  # of the tables, where stdout is not a terminal
 CLOSE, KEEP = "close", "keep-alive"
 KEEP_ALIVE_MODELS = ("asyncio", "uvloop", "epoll-loop")

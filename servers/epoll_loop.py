@@ -12,8 +12,8 @@ import math
 import select
 
 from servers.core.app import Application
+from servers.core.event_loop import Loop
 from servers.core.listener import Listener
-from servers.core.loop import Loop
 from servers.core.model import Model
 
 MODEL = Model(name="epoll-loop", summary="one thread, non-blocking, readiness by epoll")

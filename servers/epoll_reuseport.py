@@ -13,8 +13,8 @@ from functools import partial
 
 from servers.core.app import Application
 from servers.core.children import run_pool
+from servers.core.event_loop import Loop
 from servers.core.listener import Listener
-from servers.core.loop import Loop
 from servers.core.model import Model, Option, at_least_one, cores
 from servers.epoll_loop import Epoll
 

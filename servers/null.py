@@ -12,9 +12,9 @@ import time
 
 from servers.core.app import Application
 from servers.core.channel import Channel
+from servers.core.event_loop import Loop
 from servers.core.http import Refusal, encode, parse
 from servers.core.listener import Listener
-from servers.core.loop import Loop
 from servers.core.model import Model
 from servers.core.reply import Reply
 from servers.epoll_loop import Epoll

@@ -12,8 +12,8 @@ import select
 
 from servers.core.app import Application
 from servers.core.channel import READABLE, WRITABLE
+from servers.core.event_loop import Loop
 from servers.core.listener import Listener
-from servers.core.loop import Loop
 from servers.core.model import Model
 
 FD_SETSIZE = 1024  # size of the kernel's fd_set, whatever RLIMIT_NOFILE is

@@ -1,4 +1,4 @@
-"""The figures, one function each, callable on a tidy frame alone: that of steps.csv, or one of analysis/draw/points.py.
+"""The figures, one function each, callable on a tidy frame alone: that of `Steps`, or one of analysis/draw/points.py.
 
 Lines are medians over runs and bars their interval; a point whose step isn't valid in most runs is hollow, and one of
 which only a lower bound is known has an arrow upwards.
@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from analysis.draw.points import failures_at_worst, knees, ladder_of, points
+from analysis.draw.points import failures_at_worst, knees, points
 from analysis.draw.style import (
     GRID,
     INK,
@@ -37,6 +37,7 @@ from analysis.draw.style import (
     users_axis,
 )
 from analysis.judge.thresholds import THRESHOLDS as T
+from analysis.rank.steps import Steps
 
 PERCENTILES = {"p50_ms": "p50 (median)", "p95_ms": "p95", "p99_ms": "p99"}
 COSTS = {"server_cpu_ms": "CPU a request in ms", "server_pss_mb": "memory (PSS) in MiB"}
@@ -77,7 +78,7 @@ def response_against_users(steps: pd.DataFrame, labels: Sequence[str] | None = N
         shown = points(steps, column, looks)
         every.append(shown[shown["low"] > 0])
         _curves(axes, every[-1], looks)
-        users_axis(axes, ladder_of(steps), label=axes is panels[-1])
+        users_axis(axes, Steps(steps).ladder.users, label=axes is panels[-1])
         axes.set_ylabel(f"{name} in ms")
         if every[-1].empty:
             _note(axes, "no step has enough samples for it")
@@ -136,7 +137,7 @@ def cost_of_a_request(steps: pd.DataFrame, labels: Sequence[str] | None = None) 
         shown = points(steps, column, looks)
         every.append(shown[shown["low"] > 0])
         _curves(axes, every[-1], looks)
-        users_axis(axes, ladder_of(steps), label=axes is panels[-1])
+        users_axis(axes, Steps(steps).ladder.users, label=axes is panels[-1])
         axes.set_ylabel(name)
         if len(every[-1]):
             log_axis(axes, "y", every[-1]["low"].min(), every[-1]["high"].max())
@@ -229,7 +230,7 @@ def one_model(
     for column, dash in TIMES.items():
         times.append(points(steps, column, look).query("low > 0"))
         _curves(below, times[-1], {model: replace(looks[model], dash=dash)})
-    users_axis(below, ladder_of(steps))
+    users_axis(below, Steps(steps).ladder.users)
     below.set_ylabel("p50 and p99 in ms")
     shown = pd.concat(times)
     if len(shown):

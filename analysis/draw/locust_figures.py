@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -14,21 +13,25 @@ from analysis.draw.style import PANEL_IN, QUIET, canvas, legend, line_of, log_ax
 from analysis.read.locust_csv import LocustRun
 
 PERCENTILES = {"p50_ms": "p50 (median)", "p95_ms": "p95", "p99_ms": "p99"}
-WINDOW_S = 12.0  # a row's requests/s are those of ten seconds that ended two seconds before
+ABSENT = "not in these files"
+STEADY_S = 12.0
+"""A row's requests/s are those of ten seconds that ended two seconds before it."""
 
 
 def timeline(runs: Sequence[LocustRun]) -> pd.DataFrame:
-    """All requests together, a row a second: the run's name beside the columns of its history."""
-    frames = [run.of().assign(run=run.name) for run in runs if not run.history.empty]
+    """All requests together: the columns of each run's history, and the run's name as `run`."""
+    frames = [run.totals.assign(run=run.name) for run in runs if not run.history.empty]
     return pd.concat(frames, ignore_index=True) if frames else runs[0].history.assign(run="")
 
 
 def rps_over_time(rows: pd.DataFrame) -> Figure:
-    """Requests/s of the last ten seconds, failures included, and below it the users that ran."""
+    """Requests/s of the last ten seconds, failures included, and the users that ran, in a panel below."""
     figure, panels = canvas(2.6, 1.7)
     for axes, column, name in zip(panels, ("rps", "users"), ("requests per second", "users"), strict=True):
         _lines(axes, rows, column)
         axes.set(ylabel=name, xlabel="seconds since the first row" if axes is panels[-1] else "")
+        if rows[column].isna().all():
+            _note(axes, ABSENT)
         axes.set_ylim(bottom=0)
         plain_ticks(axes.yaxis)
     _entries(figure, rows)
@@ -36,7 +39,7 @@ def rps_over_time(rows: pd.DataFrame) -> Figure:
 
 
 def response_over_time(rows: pd.DataFrame) -> Figure:
-    """p50, p95 and p99 over time on one log scale; what Locust rounded to 0 ms has no place on it."""
+    """p50, p95 and p99 over time on one log scale, broken where there was no request or Locust rounded to 0 ms."""
     figure, panels = canvas(*[2.0] * len(PERCENTILES))
     columns = list(PERCENTILES)
     above = rows[columns].where(rows[columns] > 0)
@@ -46,7 +49,7 @@ def response_over_time(rows: pd.DataFrame) -> Figure:
             ylabel=f"{PERCENTILES[column]} in ms", xlabel="seconds since the first row" if axes is panels[-1] else ""
         )
         if above[column].isna().all():
-            _note(axes, "0 ms throughout" if rows[column].notna().any() else "not in these files")
+            _note(axes, "0 ms throughout" if rows[column].notna().any() else ABSENT)
     if above.notna().to_numpy().any():
         for axes in panels:
             log_axis(axes, "y", above.min().min(), above.max().max())
@@ -55,7 +58,7 @@ def response_over_time(rows: pd.DataFrame) -> Figure:
 
 
 def rps_against_users(rows: pd.DataFrame) -> Figure:
-    """Requests/s against users, of those rows alone whose ten seconds had as many users throughout."""
+    """Requests/s against users, of those rows alone that `held` keeps."""
     figure, (axes,) = canvas(PANEL_IN)
     steady = held(rows)
     for name, look in styles(list(rows["run"].unique())).items():
@@ -63,7 +66,7 @@ def rps_against_users(rows: pd.DataFrame) -> Figure:
         axes.scatter(mine["users"], mine["rps"], marker=look.marker, s=36, facecolor="none", edgecolor=look.colour,
                      linewidth=1.3, label=name)  # fmt: skip
     if steady.empty:
-        _note(axes, f"no number of users was held for {WINDOW_S:g} s")
+        _note(axes, f"no number of users was held for {STEADY_S:g} s")
     axes.set(xlabel="users", ylabel="requests per second")
     axes.set_ylim(bottom=0)
     axes.set_xlim(left=0)
@@ -75,9 +78,9 @@ def rps_against_users(rows: pd.DataFrame) -> Figure:
 
 def held(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows before which the users had not changed for as long as the row's rate looks back."""
-    changed = (rows["users"] != rows["users"].shift()) | (rows["run"] != rows["run"].shift())
+    changed = (rows[["run", "stretch", "users"]] != rows[["run", "stretch", "users"]].shift()).any(axis=1)
     since = rows["seconds"].where(changed).ffill()
-    return rows[(rows["seconds"] - since >= WINDOW_S) & (rows["users"] > 0)]
+    return rows[(rows["seconds"] - since >= STEADY_S) & (rows["users"] > 0)]
 
 
 FIGURES: Mapping[str, Callable[[pd.DataFrame], Figure]] = {
@@ -96,10 +99,13 @@ def draw_all(runs: Sequence[LocustRun], directory: Path) -> tuple[Path, ...]:
 
 
 def _lines(axes: Axes, rows: pd.DataFrame, column: str) -> None:
+    """A line for each stretch of each run, broken where the column is empty; a lone point between breaks is a dot."""
     for name, look in styles(list(rows["run"].unique())).items():
-        mine = rows[rows["run"] == name]
-        sns.lineplot(x=mine["seconds"], y=mine[column], color=look.colour, linestyle=look.dash, linewidth=1.6,
-                     errorbar=None, ax=axes, label=name, legend=False)  # fmt: skip
+        for _, mine in rows[rows["run"] == name].groupby("stretch"):
+            known = mine[column].notna()
+            alone = known & ~known.shift(fill_value=False) & ~known.shift(-1, fill_value=False)
+            axes.plot(mine["seconds"], mine[column], color=look.colour, linestyle=look.dash, linewidth=1.6)
+            axes.plot(mine["seconds"][alone], mine[column][alone], color=look.colour, marker=".", linestyle="none")
 
 
 def _entries(figure: Figure, rows: pd.DataFrame) -> None:

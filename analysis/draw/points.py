@@ -10,38 +10,38 @@ import pandas as pd
 from analysis.judge.judging import RunResult
 from analysis.rank.ranking import Ranking, shown_ratios
 from analysis.rank.ratios import interval_rank
+from analysis.rank.steps import MOST_BLOCKS, Steps
 from analysis.read.histograms import Histogram, highest_us, merge
 
-TAIL_POINTS = 200  # of a curve on a log scale: more can't be seen
+TAIL_POINTS = 200
+"""Points of a curve on a log scale: more can't be distinguished."""
 LEAST_SLOWER = 10
-
-
-def ladder_of(steps: pd.DataFrame) -> list[int]:
-    """The users of the ladder's steps, ascending."""
-    return sorted(int(users) for users in steps.loc[steps["kind"] == "ladder", "users"].unique())
+"""A curve ends where fewer requests than this are slower."""
 
 
 def points(steps: pd.DataFrame, column: str, models: Collection[str]) -> pd.DataFrame:
-    """One row for each of these models and each ladder step: median over runs with its interval (`low`, `high`);
-    whether the step is valid in most runs (`valid`), and whether only a lower bound is known (`at_least`)."""
-    rows = steps[(steps["kind"] == "ladder") & steps[column].notna() & steps["model"].isin(list(models))]
+    """One row for each of these models and each ladder step: `value`, the median over runs, with its interval (`low`,
+    `high`), whether the step is `valid` in most runs, and whether only a lower bound is known in some (`at_least`).
+    """
+    ladder = Steps(steps).ladder.frame
+    rows = ladder[ladder[column].notna() & ladder["model"].isin(list(models))]
     rows = pd.DataFrame(
         {
             "model": rows["model"],
             "users": rows["users"].astype(int),
             "value": rows[column].astype(float),
             "valid": rows["verdict"] == "valid",
-            "at_least": rows["at_least"].astype(str).str.split().map(lambda names: column in names).astype(bool),
+            "at_least": Steps(rows).bounded(column),
         }
     ).sort_values(["model", "users", "value"])
     groups = rows.groupby(["model", "users"], as_index=False)
-    made = groups.agg(value=("value", "median"), valid=("valid", "mean"), at_least=("at_least", "max"))
+    medians = groups.agg(value=("value", "median"), valid=("valid", "mean"), at_least=("at_least", "max"))
     size = groups["value"].transform("size") if len(rows) else pd.Series(dtype=int)
     place, rank = groups.cumcount(), size.map(interval_rank)
-    return made.assign(
+    return medians.assign(
         low=rows.loc[place == rank - 1, "value"].to_numpy(),
         high=rows.loc[place == size - rank, "value"].to_numpy(),
-        valid=made["valid"] > 0.5,
+        valid=medians["valid"] > MOST_BLOCKS,
     )[["model", "users", "value", "low", "high", "valid", "at_least"]]
 
 
@@ -50,40 +50,36 @@ def knees(steps: pd.DataFrame, models: Collection[str], think_s: float) -> pd.Da
 
     R1 is the mean response time at the lowest step; source of the knee: Jain, ch. 33.
     """
-    ladder = steps[steps["kind"] == "ladder"]
     rps, mean = points(steps, "rps", models), points(steps, "mean_ms", models)
-    made = []
+    rows = []
     for model in models:
-        mine = ladder[ladder["model"] == model]
-        full = (mine["verdict"] == "overload") | (mine["saturated"] == "yes")
-        alone = mean[(mean["model"] == model) & (mean["users"] == mine["users"].min())]
-        if (full.groupby(mine["users"]).mean() > 0.5).any() and len(alone):
+        mine = Steps(steps).ladder.of_model(model)
+        lowest = mean[(mean["model"] == model) & (mean["users"] == min(mine.users, default=0))]
+        if mine.full_users() and len(lowest):
             most = float(rps.loc[rps["model"] == model, "value"].max())
-            made.append({"model": model, "users": (float(alone["value"].iloc[0]) / 1000 + think_s) * most, "rps": most})
-    return pd.DataFrame(made, columns=["model", "users", "rps"])
+            r1_s = float(lowest["value"].iloc[0]) / 1000
+            rows.append({"model": model, "users": (r1_s + think_s) * most, "rps": most})
+    return pd.DataFrame(rows, columns=["model", "users", "rps"])
 
 
 def failures_at_worst(steps: pd.DataFrame, models: Collection[str]) -> pd.DataFrame:
-    """For each model that failed at all, the step with the largest share of failures: `kind` and `percent` of all
-    requests, all runs together."""
-    ladder = steps[(steps["kind"] == "ladder") & (steps["failures"] > 0)]
-    made = []
+    """For each model with failures, the step with the largest share of them: `kind`, and `percent` of all requests of
+    the runs that had failures there.
+    """
+    ladder = Steps(steps[steps["failures"] > 0]).ladder
+    rows = []
     for model in models:
-        mine = ladder[ladder["model"] == model]
+        mine = ladder.of_model(model)
         if mine.empty:
             continue
-        sums = mine.groupby("users")[["failures", "requests"]].sum()
+        sums = mine.frame.groupby("users")[["failures", "requests"]].sum()
         users = int(str((sums["failures"] / sums["requests"]).idxmax()))
-        counts: dict[str, int] = {}
-        for kinds in mine.loc[mine["users"] == users, "failure_kinds"]:
-            for kind, _, number in (word.partition("=") for word in str(kinds).split()):
-                counts[kind] = counts.get(kind, 0) + int(number)
-        requests = int(mine.loc[mine["users"] == users, "requests"].sum())
-        made += [
+        requests = int(sums["requests"][users])
+        rows += [
             {"model": model, "users": users, "kind": kind, "percent": 100 * number / requests}
-            for kind, number in counts.items()
+            for kind, number in mine.at(users).failure_kinds().items()
         ]
-    return pd.DataFrame(made, columns=["model", "users", "kind", "percent"])
+    return pd.DataFrame(rows, columns=["model", "users", "kind", "percent"])
 
 
 def tails_frame(results: Iterable[RunResult], users: int | None) -> pd.DataFrame:
@@ -96,7 +92,7 @@ def tails_frame(results: Iterable[RunResult], users: int | None) -> pd.DataFrame
         for step in result.steps:
             if step.step.kind == "ladder" and step.step.users == users and step.window is not None:
                 parts.setdefault(result.data.run.label, []).append(step.window.response)
-    curves = [_tail(label, merge(found)) for label, found in parts.items()]
+    curves = [_tail(label, merge(histograms)) for label, histograms in parts.items()]
     return pd.concat(curves, ignore_index=True) if curves else pd.DataFrame(columns=["model", "ms", "share"])
 
 
@@ -113,7 +109,7 @@ def _tail(label: str, times: Histogram) -> pd.DataFrame:
 
 def ratios_frame(ranking: Ranking) -> pd.DataFrame:
     """The pairs that a reader is shown: `figure`, `pair`, `value`, `low`, `high` (empty of one run) and `call`."""
-    made = [
+    rows = [
         {
             "figure": name,
             "pair": f"{ratio.first} / {ratio.second}",
@@ -122,18 +118,18 @@ def ratios_frame(ranking: Ranking) -> pd.DataFrame:
             "high": ratio.high,
             "call": ratio.call,
         }
-        for name, comparison in (("peak goodput", ranking.goodput), ("mean response time", ranking.response))
-        for ratio in shown_ratios(comparison)
+        for name, figure in (("peak goodput", ranking.goodput), ("mean response time", ranking.response))
+        for ratio in shown_ratios(figure)
     ]
-    return pd.DataFrame(made, columns=["figure", "pair", "value", "low", "high", "call"]).astype(
+    return pd.DataFrame(rows, columns=["figure", "pair", "value", "low", "high", "call"]).astype(
         {"value": float, "low": float, "high": float}
     )
 
 
 def matrix(steps: pd.DataFrame, column: str, models: Sequence[str]) -> dict[str, dict[int, float]]:
-    """Medians by model and users: the table behind a figure."""
+    """Medians by model and users: the table of a figure."""
     shown = points(steps, column, models)
-    found: dict[str, dict[int, float]] = {model: {} for model in models}
+    medians: dict[str, dict[int, float]] = {model: {} for model in models}
     for model, users, value in zip(shown["model"], shown["users"], shown["value"], strict=True):
-        found[model][int(users)] = float(value)
-    return found
+        medians[model][int(users)] = float(value)
+    return medians

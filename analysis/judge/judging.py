@@ -4,78 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-from analysis.judge.checks import Check
-from analysis.judge.reconcile import Reconciled, reconcile
+from analysis.judge.findings import Check, Finding
+from analysis.judge.reconciliation import Reconciled, reconcile
 from analysis.judge.repeat import returned
-from analysis.judge.verdicts import Judged, Verdict, judge_step
+from analysis.judge.verdicts import Judgement, judge_step
 from analysis.judge.window import Window, window_of
 from analysis.read.ledger import Ledger
-from analysis.read.results import Campaign, RunData, load, read_run
-from study.errors import FormatError, StudyError
+from analysis.read.results import Campaign, RunData
+from study.errors import FormatError
 from study.plan import Plan, Run, Step
 from study.workload import Work
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """One step of one run; `window` is None where nobody measured it."""
+    """One step of one run; `window` is None where it was not measured."""
 
     run: Run
     step: Step
     window: Window | None
-    judged: Judged
+    judgement: Judgement
 
 
 @dataclass(frozen=True)
 class RunResult:
+    """One run with its judged steps."""
+
     data: RunData
     steps: tuple[StepResult, ...]
     repeats: tuple[Check, ...]
     """Check 10's parts within the run: the return step against the ladder."""
     reconciled: Reconciled | None
-    gaps: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class StepVerdict:
-    """A step's verdict as the campaign shows it while it runs. Rates per second, times in ms; None where not known."""
-
-    block: int
-    model: str
-    step: int
-    kind: str
-    users: int
-    verdict: Verdict
-    reasons: tuple[str, ...]
-    rps: float | None
-    mean_ms: float | None
-    failures: int | None
-    saturated: bool
-
-    def __str__(self) -> str:
-        """One line: what was found, and the first reason where it isn't simply valid."""
-        again = " (return step)" if self.kind == "return" else ""
-        figures = [f"{self.rps:.1f} requests/s"] if self.rps is not None else []
-        figures += [f"mean {self.mean_ms:.3g} ms"] if self.mean_ms is not None else []
-        figures += [f"{self.failures} failed"] if self.failures else []
-        label = f"{self.verdict} (saturated)" if self.saturated else self.verdict
-        said = f"{self.model} at {self.users} users{again}: " + ", ".join((label, *figures))
-        return f"{said}: {self.reasons[0]}" if self.verdict != "valid" and self.reasons else said
-
-
-def verdicts_of(campaign_dir: Path | str, run_name: str) -> list[StepVerdict]:
-    """The verdicts of one run, `<block>-<label>`, as soon as its ledger is there: run.json may still be missing.
-
-    Raises FormatError where the directory isn't a campaign, StudyError where its plan has no such run.
-    """
-    campaign = load(campaign_dir)
-    for run in campaign.plan.runs():
-        if run.directory == run_name:
-            result = judge_run(read_run(campaign.files, run), campaign.plan, unfinished=True)
-            return [_verdict(step) for step in result.steps]
-    raise StudyError(f"{campaign_dir}: its plan has no run {run_name!r}")
+    gaps: tuple[Finding, ...]
+    """What is missing from its files or could not be read."""
 
 
 def judge_all(campaign: Campaign) -> Iterator[RunResult]:
@@ -86,70 +48,62 @@ def judge_all(campaign: Campaign) -> Iterator[RunResult]:
 def judge_run(data: RunData, plan: Plan, unfinished: bool = False) -> RunResult:
     """Judge one run. A run without run.json never happened, unless it is asked for as unfinished."""
     if data.state == "absent" and not (unfinished and data.files.ledger.is_file()):
-        steps = tuple(_unmeasured(data.run, step, f"the run is not there: {data.reason}") for step in plan.steps())
-        return RunResult(data, steps, (), None, ())
+        return _without_steps(data, plan, Finding("run.absent", reason=data.reason))
     if data.state == "skipped":
-        steps = tuple(_unmeasured(data.run, step, f"skipped: {data.reason}") for step in plan.steps())
-        return RunResult(data, steps, (), None, ())
-    ledger, samples, bystanders = data.ledger(), data.samples(), data.background()
+        return _without_steps(data, plan, Finding("run.skipped", reason=data.reason))
+    ledger, samples, background = data.ledger(), data.samples(), data.background()
     work = plan.server(data.run.model).work or Work()
     windows: dict[int, Window] = {}
     damaged: dict[int, str] = {}
     for step in plan.steps():
         try:
-            window = window_of(ledger, step, samples, bystanders, work.wait_ms / 1000)
+            window = window_of(ledger, step, samples, background, work.wait_ms / 1000)
         except FormatError as error:
             damaged[step.number] = str(error)
         else:
             windows |= {step.number: window} if window is not None else {}
-    run = reconcile(ledger, data.server, data.probes, each_connects=plan.connection == "close", bystanders=bystanders)
+    run = reconcile(ledger, data.server, data.probes, each_connects=plan.connection == "close", background=background)
     lowest = windows.get(1)
     unloaded_s = lowest.cycle_response_s if lowest is not None else None
     steps = tuple(
         StepResult(data.run, step, windows[step.number], judge_step(windows[step.number], plan, run, unloaded_s, work))
         if step.number in windows
-        else _unmeasured(data.run, step, f"damaged: {damaged[step.number]}")
+        else _unmeasured(data.run, step, Finding("step.damaged", error=damaged[step.number]))
         if step.number in damaged
         else _without_records(data, ledger, step)
         for step in plan.steps()
     )
-    gaps = (*ledger.gaps, *(f"{data.run.directory}/{data.files.ledger.name}: {said}" for said in damaged.values()))
-    if data.state == "done" and not ledger.ended and not ledger.gaps:
-        gaps += (f"{data.run.directory}/{data.files.ledger.name}: ends before the ladder does",)
-    gaps += (*samples.gaps, *samples.unsampled(ledger.workers))
+    notes = [*samples.gaps, *samples.unsampled(ledger.workers)]
     if (until := ledger.measured_until) is not None:
-        gaps += samples.ending_before(until)
+        notes += samples.ending_before(until)
+    file = f"{data.run.directory}/{data.files.ledger.name}"
+    early = data.state == "done" and not ledger.ended and not ledger.gaps
+    gaps = (
+        *(Finding("file.note", text=gap) for gap in ledger.gaps),
+        *(Finding("file.damaged", file=file, error=error) for error in damaged.values()),
+        *((Finding("file.ends-early", file=file),) if early else ()),
+        *(Finding("file.note", text=note) for note in notes),
+    )
     return RunResult(data, steps, returned(windows.values()), run, gaps)
 
 
+def _without_steps(data: RunData, plan: Plan, why: Finding) -> RunResult:
+    return RunResult(data, tuple(_unmeasured(data.run, step, why) for step in plan.steps()), (), None, ())
+
+
 def _without_records(data: RunData, ledger: Ledger, step: Step) -> StepResult:
-    lost = [entry.worker for entry in ledger.lost if (entry.step, entry.phase) == (step.number, "measure")]
+    lost = tuple(entry.worker for entry in ledger.lost if (entry.step, entry.phase) == (step.number, "measure"))
+    why = None
     if lost:
-        reason = f"no record came from {', '.join(lost)} (check 1, population)"
-        return StepResult(data.run, step, None, Judged("worker-lost", (reason,), ()))
-    if data.lost is not None and data.lost.step == step.number:
-        said = f"{data.lost.host} was lost in this step, and its records with it (check 1, population)"
-        return StepResult(data.run, step, None, Judged("worker-lost", (said,), ()))
-    failed = f"the run failed: {data.reason}"
-    return _unmeasured(data.run, step, failed if data.state == "failed" else "its measure window is not in the ledger")
+        why = Finding("load.no-record", workers=lost)
+    elif data.lost is not None and data.lost.step == step.number:
+        why = Finding("load.host-lost", host=data.lost.host)
+    if why is not None:
+        return StepResult(data.run, step, None, Judgement("worker-lost", (why,), ()))
+    if data.state == "failed":
+        return _unmeasured(data.run, step, Finding("run.failed", reason=data.reason))
+    return _unmeasured(data.run, step, Finding("step.not-in-ledger"))
 
 
-def _unmeasured(run: Run, step: Step, reason: str) -> StepResult:
-    return StepResult(run, step, None, Judged("not-measured", (reason,), ()))
-
-
-def _verdict(result: StepResult) -> StepVerdict:
-    window = result.window
-    return StepVerdict(
-        block=result.run.block,
-        model=result.run.label,
-        step=result.step.number,
-        kind=result.step.kind,
-        users=result.step.users,
-        verdict=result.judged.verdict,
-        reasons=result.judged.reasons,
-        rps=window.goodput if window is not None else None,
-        mean_ms=window.mean_ms if window is not None else None,
-        failures=window.failed if window is not None else None,
-        saturated=result.judged.saturated,
-    )
+def _unmeasured(run: Run, step: Step, why: Finding) -> StepResult:
+    return StepResult(run, step, None, Judgement("not-measured", (why,), ()))

@@ -10,17 +10,19 @@ from analysis.read.histograms import Histogram, merge
 
 @dataclass(frozen=True)
 class Quantile:
+    """A quantile of response times in ms."""
+
     ms: float
     at_least: bool
-    """Only a lower bound is known, since the quantile reaches into the ages of those in flight."""
+    """Only a lower bound is known: requests still in flight at the end of the window were already older."""
 
 
 def quantile(response: Histogram, ages: Histogram, q: float) -> Quantile | None:
     """A quantile of the successes' times, with those in flight at the window's end counted where they reach it.
 
-    None where fewer than ten times lie above it. A request in flight matters once it is older than the quantile of
-    those that were answered: younger ones are as likely to end below it as the answered were. A few of them in a
-    long tail are usual at any instant; more than a tenth of the tail means that the answered alone would flatter.
+    None where fewer than ten times lie above it. Only requests in flight that are older than the quantile of the
+    answered ones count: a younger one may still end below it. A few of them are usual at any instant in a long tail;
+    where they are more than a tenth of the tail, the answered requests alone would give too low a quantile.
     """
     known = response.quantile_ms(q)
     older = ages if known is None else ages.above(known)

@@ -1,4 +1,4 @@
-"""Every threshold of the checks and of the statistics, in this one table. Starting points, from METHOD.md."""
+"""Every threshold of the checks and of the statistics, in this one table; the rules are those of METHOD.md."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Thresholds:
+    """Shares are 0 to 1, times in the unit that the name ends with, CPU in cores. The number names the check."""
+
     # 1 population
     users_right: float = 0.99
     """Least share of the window in which every worker runs the users that it should."""
@@ -29,8 +31,8 @@ class Thresholds:
     loop_lag_ms: float = 1.0
     loop_lag_share: float = 0.20
     standstill_ms: float = 100.0
-    """An event loop later than this for 1 % of the window stood still. Of think times a user has one, however long it
-    waits; the loop's lag is counted anew for each 10 ms of a standstill."""
+    """An event loop later than this for 1 % of the window stood still. A stall gives one late think time per user but
+    one lag sample per 10 ms."""
     worker_cpu: float = 0.70
     descriptors_used: float = 0.80
     ports_used: float = 0.80
@@ -40,9 +42,9 @@ class Thresholds:
     drift: float = 0.05
     drift_sigmas: float = 4.5
     silent_expected: float = 20.0
-    """A second is silent where the law expects at least this many answers in it ..."""
+    """A second is silent only where the law expects at least this many answers in it ..."""
     silent_share: float = 0.05
-    """... and less than this share of them came; not zero, since workers' ticks don't fall together exactly."""
+    """... and less than this share of them came; not zero, since two workers' ticks don't fall together exactly."""
     # 6 samples
     cycles: float = 4.0
     least_above_quantile: float = 10.0
@@ -58,10 +60,11 @@ class Thresholds:
     """Most of the users' time that such requests may hold: as much as check 1 lets users be missing."""
     hanging_s: float = 1.0
     hanging_times: float = 2.0
-    """In flight for longer than this, and than this many times the slowest answer: left hanging."""
+    """A request was left hanging where it is older than `hanging_s`, and than this many times the slowest answer."""
     reconcile_share: float = 0.005
     reconcile_requests: float = 2.0
-    """Of a run of a few hundred requests 0.5 % is less than one that ends as the run does."""
+    """The least difference that fails: in a run of a few hundred requests, 0.5 % is less than one request that ends
+    while the run does."""
     # 8 who was the limit
     slow_ratio: float = 2.0
     slow_ms: float = 5.0
@@ -73,13 +76,13 @@ class Thresholds:
     target_descriptors: float = 0.95
     busy_worker: float = 0.50
     busy_host: float = 0.70
-    # 9 the target's kernel, as shares of the attempts: a stray retransmit is no overload
+    # 9 the target's kernel, as shares of the attempts: one retransmit is no overload
     dropped_share: float = 0.001
     """Listen overflows, listen drops and SYN cookies."""
     retransmit_share: float = 0.01
-    # why: the limit of a model
+    # the limit of a model
     short_lived: float = 0.50
-    """Starting processes is the cost where more than this share of the CPU time is that of children that have ended."""
+    """The limit is the cost of starting processes where ended children used at least this share of the CPU time."""
     # overload
     shortfall: float = 0.05
     # 10 repeatability

@@ -1,4 +1,4 @@
-"""One step's measure window as plain frozen values: all that the checks and steps.csv are made of.
+"""One step's measure window as plain frozen values, from which the checks and steps.csv are made.
 
 Counts are taken over each worker's own phase length and then added; histograms are added bin by bin.
 """
@@ -19,12 +19,12 @@ from study.formats.ledger_jsonl import Ticks
 from study.plan import Step
 
 NOT_WATCHED = Generator()
-SHORTEST_TICK_S = 0.5  # a shorter one, as the last of a phase, is added to the one before
+SHORTEST_TICK_S = 0.5  # a shorter one, such as the last of a phase, is added to the one before
 
 
 @dataclass(frozen=True)
 class Worker:
-    """What one worker says of itself in the window."""
+    """What one worker counted in the window."""
 
     name: str
     attempts: int
@@ -89,22 +89,24 @@ class Window:
     ticks: tuple[Second, ...]
     target: Target | None = None
     generator: Generator = NOT_WATCHED
-    beside: tuple[BackgroundWindow, ...] = ()
-    """The clients beside the load, by kind."""
+    background: tuple[BackgroundWindow, ...] = ()
+    """The background clients, by kind."""
     wait_s: float = 0.0
     """How long the plan makes each request wait in the server."""
 
     @property
     def waited_for(self) -> float:
-        """Requests whose wait is going on, on average."""
+        """Mean number of requests whose wait, which the plan asks for, is going on."""
         return self.throughput * self.wait_s
 
     @property
     def failed(self) -> int:
+        """Attempts that failed."""
         return self.attempts - self.successes
 
     @property
     def failed_share(self) -> float:
+        """Failed attempts over all attempts."""
         return self.failed / self.attempts if self.attempts else 0.0
 
     @property
@@ -124,7 +126,7 @@ class Window:
 
 
 def window_of(
-    ledger: Ledger, step: Step, samples: Samples, bystanders: BackgroundClients | None = None, wait_s: float = 0.0
+    ledger: Ledger, step: Step, samples: Samples, background: BackgroundClients | None = None, wait_s: float = 0.0
 ) -> Window | None:
     """The measure window of a step; None where no worker sent a record of it."""
     records = ledger.phase(step.number, "measure")
@@ -163,7 +165,7 @@ def window_of(
         target=target_of(rows),
         generator=generator_of(rows),
         wait_s=wait_s,
-        beside=bystanders.window(start, end) if bystanders is not None else (),
+        background=background.window(start, end) if background is not None else (),
     )
 
 
@@ -190,7 +192,7 @@ def _worker(record: Record, ticks: Ticks) -> Worker:
 
 
 def _joined(ticks: Ticks) -> Ticks:
-    """Without very short ticks, whose rates are noise: the counts run on, so to leave one out joins it to the next."""
+    """Without very short ticks, whose rates are noise. Counts are cumulative: the next tick includes one left out."""
     kept: list[int] = []
     last = len(ticks.at) - 1
     for position, at in enumerate(ticks.at):
@@ -203,9 +205,9 @@ def _joined(ticks: Ticks) -> Ticks:
 
 
 def _pooled(ticks: Sequence[Ticks]) -> tuple[Second, ...]:
-    """All workers' ticks on the ticks of the first, the others' counts interpolated between theirs.
+    """The sum of all workers' ticks at the times of the first worker's, the others interpolated.
 
-    Only the length of a phase is each worker's own; ticks serve drift, stalls and batch means, not the rates.
+    Rates are made from each worker's own phase length; ticks serve only drift, stalls and batch means.
     """
     if not all(each.at for each in ticks):
         return ()

@@ -1,8 +1,8 @@
-"""Which figures of the steps may be compared, and what the comparison says.
+"""The models compared: which figures of the steps may be compared, and which order they give.
 
 Below the knee every sound server has X = N / Z, so requests per second are compared at each model's peak goodput.
 Past the knee X is more than 5 % under N / (R1 + Z), which makes a step `overload`: a finding about the server, so its
-goodput counts for the peak beside that of valid steps. A model whose ladder ends, or stops being valid, before the
+goodput counts for the peak as that of valid steps does. A model whose ladder ends, or stops being valid, before the
 server was full has a peak that is only a lower bound: it is never placed below another. Response times are compared at
 the largest step that is valid for all models: a mean over an overloaded step counts only the survivors.
 """
@@ -14,9 +14,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.judge.checks import Check
+from analysis.judge.findings import Check, Outcome, check, passed
+from analysis.judge.repeat import across_blocks
 from analysis.judge.thresholds import THRESHOLDS as T
+from analysis.judge.verdicts import SERVED, VALID
 from analysis.rank.ratios import Ratio, compare_all, paired_ratio, tied, tiers
+from analysis.rank.steps import Steps
 from study.plan import AA_SUFFIX, Plan
 
 LONGEST_RATIOS = 10  # pairs up to which all are shown
@@ -26,7 +29,7 @@ Figures = Mapping[str, Mapping[int, float]]
 
 
 @dataclass(frozen=True)
-class Comparison:
+class FigureRanking:
     """One figure of all models, compared."""
 
     figures: Figures
@@ -40,37 +43,42 @@ class Comparison:
     control: Ratio | None
     """The A/A control over the model that it repeats."""
     unplaced: tuple[str, ...] = ()
-    """Models of which only a lower bound is known, and that others surpass: where they stand isn't known."""
+    """Models of which only a lower bound is known, and that others surpass: their place isn't known."""
 
 
 @dataclass(frozen=True)
 class Ranking:
+    """The models compared by peak goodput and by response time."""
+
     blocks: int
-    """Blocks of which anything was measured."""
+    """Blocks in which anything was measured."""
     common_users: int | None
     """The largest ladder step that is valid for all models."""
     peak_users: Mapping[str, int]
     reached: frozenset[str]
-    """Models whose peak is one: the server was full there or at a larger step."""
-    goodput: Comparison
-    response: Comparison
+    """Models that reached their limit: the server was full at the step of its peak or at a larger one."""
+    goodput: FigureRanking
+    response: FigureRanking
 
 
-def rank(steps: pd.DataFrame, plan: Plan) -> Ranking:
-    """Compare the models of steps.csv. The A/A control is compared with its model alone and never ranked."""
-    ladder = steps[(steps["kind"] == "ladder") & (steps["verdict"] != "not-measured")]
-    valid, served = usable(ladder, ("valid",)), usable(ladder, ("valid", "overload"))
-    measured = [model for model in plan.models if (ladder["model"] == model).any()]
-    control = next((label for label in ladder["model"].unique() if is_control(label, plan)), None)
+def rank_models(steps: Steps, plan: Plan) -> Ranking:
+    """Compare the models. The A/A control is compared with its model alone and never ranked."""
+    ladder = steps.ladder.measured
+    valid, served = ladder.usable(VALID), ladder.usable(SERVED)
+    present = list(dict.fromkeys(ladder.frame["model"]))
+    measured = [model for model in plan.models if model in present]
+    control = next((label for label in present if is_control(label, plan)), None)
     peaks = _peaks(served)
     common = _common(valid, measured)
     labels = [*measured, *([control] if control is not None else [])]
     repeated = {label: label.removesuffix(AA_SUFFIX) if label == control else label for label in labels}
-    goodput = {label: _at(served, label, peaks.get(repeated[label]), "rps") for label in labels}
-    response = {label: _at(valid, label, common, "mean_ms") for label in labels}
-    reached = frozenset(label for label, users in peaks.items() if _full(ladder[ladder["model"] == label], users))
+    goodput = {label: _by_block(served.of_model(label).at(peaks.get(repeated[label])), "rps") for label in labels}
+    response = {label: _by_block(valid.of_model(label).at(common), "mean_ms") for label in labels}
+    reached = frozenset(
+        label for label, users in peaks.items() if any(u >= users for u in ladder.of_model(label).full_users())
+    )
     return Ranking(
-        blocks=int(ladder["block"].nunique()),
+        blocks=int(ladder.frame["block"].nunique()),
         common_users=common,
         peak_users={label: peaks[label] for label in measured if label in peaks},
         reached=reached,
@@ -80,50 +88,36 @@ def rank(steps: pd.DataFrame, plan: Plan) -> Ranking:
 
 
 def is_control(label: str, plan: Plan) -> bool:
+    """Whether a label is that of the A/A control: a second run of the plan's first model."""
     return label not in plan.models and label.endswith(AA_SUFFIX)
 
 
-def usable(ladder: pd.DataFrame, verdicts: Sequence[str] = ("valid",)) -> pd.DataFrame:
-    """Rows with one of these verdicts, of the steps that have one of them in more than half of a model's blocks."""
-    if ladder.empty:
-        return ladder
-    good = ladder["verdict"].isin(verdicts)
-    share = good.groupby([ladder["model"], ladder["users"]]).transform("mean")
-    return ladder[good & (share > 0.5)]
+def _peaks(served: Steps) -> dict[str, int]:
+    """For each label the users of the step with the largest median goodput: one step for all blocks.
 
-
-def _peaks(valid: pd.DataFrame) -> dict[str, int]:
-    """For each label the users of the step with the largest median goodput: one for all blocks, not each one's luck."""
+    A step chosen for each block would add the luck of the block to the peak.
+    """
     peaks: dict[str, int] = {}
-    for label, rows in valid.groupby("model"):
+    for label, rows in served.frame.groupby("model"):
         medians = rows.groupby("users")["rps"].median()
         peaks[str(label)] = int(str(medians.idxmax()))
     return peaks
 
 
-def _full(ladder: pd.DataFrame, users: int) -> bool:
-    """The server was full at this step or a larger one, in more than half of the blocks."""
-    larger = ladder[ladder["users"] >= users]
-    full = (larger["verdict"] == "overload") | (larger["saturated"] == "yes")
-    return bool((full.groupby(larger["users"]).mean() > 0.5).any())
-
-
-def _common(valid: pd.DataFrame, models: Sequence[str]) -> int | None:
-    steps = [set(valid.loc[valid["model"] == model, "users"]) for model in models]
+def _common(valid: Steps, models: Sequence[str]) -> int | None:
+    steps = [set(valid.of_model(model).users) for model in models]
     shared = set.intersection(*steps) if steps else set()
-    return int(max(shared)) if shared else None
+    return max(shared) if shared else None
 
 
-def _at(valid: pd.DataFrame, label: str, users: int | None, column: str) -> dict[int, float]:
-    if users is None:
-        return {}
-    rows = valid[(valid["model"] == label) & (valid["users"] == users)].dropna(subset=[column])
-    return {int(block): float(value) for block, value in zip(rows["block"], rows[column], strict=True)}
+def _by_block(rows: Steps, column: str) -> dict[int, float]:
+    known = rows.frame.dropna(subset=[column])
+    return {int(block): float(value) for block, value in zip(known["block"], known[column], strict=True)}
 
 
 def _compare(
     figures: Figures, models: Sequence[str], control: str | None, more_is_better: bool, bounds: Collection[str] = ()
-) -> Comparison:
+) -> FigureRanking:
     """`bounds` are the models whose figure is only a lower bound."""
     medians = {model: float(pd.Series(figures[model]).median()) for model in models if figures.get(model)}
     best_first = sorted(medians, key=lambda model: medians[model], reverse=more_is_better)
@@ -140,7 +134,7 @@ def _compare(
     ranks = tiers(ranked, sound, more_is_better) if claimed and not set(ranked) <= set(bounds) else {}
     ordered = sorted(best_first, key=lambda model: ranks.get(model, len(models) + 1))
     aa = paired_ratio(control, control.removesuffix(AA_SUFFIX), figures) if control is not None else None
-    return Comparison(figures, medians, ratios, ranks, _groups(ordered, medians, ranks), aa, unplaced)
+    return FigureRanking(figures, medians, ratios, ranks, _groups(ordered, medians, ranks), aa, unplaced)
 
 
 def _groups(
@@ -160,21 +154,46 @@ def _groups(
     return tuple(tuple(group) for group in groups)
 
 
-def shown_ratios(comparison: Comparison) -> list[Ratio]:
+def shown_ratios(ranking: FigureRanking) -> list[Ratio]:
     """Every pair of a few models; of many, each against the best and against the next, the better one first."""
-    place = {model: at for at, model in enumerate(dict.fromkeys(ratio.first for ratio in comparison.ratios))}
+    place = {model: at for at, model in enumerate(dict.fromkeys(ratio.first for ratio in ranking.ratios))}
     return [
         ratio
-        for ratio in comparison.ratios
-        if len(comparison.ratios) <= LONGEST_RATIOS
+        for ratio in ranking.ratios
+        if len(ranking.ratios) <= LONGEST_RATIOS
         or place[ratio.first] == 0
         or place.get(ratio.second, len(place)) - place[ratio.first] == 1
     ]
 
 
-def control_check(name: str, ratio: Ratio) -> Check:
+def control_check(code: str, ratio: Ratio) -> Check:
     """The A/A control: one model under two names. It fails only where its interval lies wholly outside 0.97-1.03."""
-    if ratio.low is None or ratio.high is None:
-        return Check(10, name, ratio.value, T.tie, "not available", f"{ratio.sentence()}: one block gives no interval")
-    outside = ratio.low > 1 + T.tie or ratio.high < 1 - T.tie
-    return Check(10, name, ratio.value, T.tie, "fail" if outside else "pass", ratio.sentence())
+    outcome: Outcome = "not available"
+    if ratio.low is not None and ratio.high is not None:
+        outcome = passed(not (ratio.low > 1 + T.tie or ratio.high < 1 - T.tie))
+    return check(
+        outcome,
+        code,
+        value=ratio.value,
+        threshold=T.tie,
+        control=ratio.first,
+        model=ratio.second,
+        low=ratio.low,
+        high=ratio.high,
+    )
+
+
+def repeat_checks(steps: Steps, ranking: Ranking) -> list[tuple[str, int | None, Check]]:
+    """Check 10 over the blocks: label, step and check of each step that was measured as valid, then the A/A control's.
+
+    The step is None for the control, which is compared at its peak and at the common step.
+    """
+    valid = steps.ladder.with_verdict(VALID).frame
+    checks: list[tuple[str, int | None, Check]] = [
+        (str(model), int(str(step)), across_blocks([float(value) for value in rows["rps"]]))
+        for (model, step), rows in valid.groupby(["model", "step"], sort=False)
+    ]
+    for code, figure in (("repeat.control-rps", ranking.goodput), ("repeat.control-mean", ranking.response)):
+        if figure.control is not None:
+            checks.append((figure.control.first, None, control_check(code, figure.control)))
+    return checks

@@ -26,7 +26,7 @@ Call = Literal["difference", "tie", "undetermined"]
 
 @dataclass(frozen=True)
 class Median:
-    """Median of runs with the interval between two order statistics, and how sure that interval is."""
+    """Median of runs with the interval between two order statistics, and the interval's coverage, 0 to 1."""
 
     value: float
     low: float
@@ -60,11 +60,6 @@ class Ratio:
             return "tie"
         excludes_one = self.low > 1 or self.high < 1
         return "difference" if excludes_one and self.p_holm <= 1 - T.confidence else "undetermined"
-
-    def sentence(self) -> str:
-        """As `thread = 1.12 x single [1.08, 1.16]`."""
-        interval = "" if self.low is None else f" [{self.low:.2f}, {self.high:.2f}]"
-        return f"{self.first} = {self.value:.2f} x {self.second}{interval}"
 
 
 def median_interval(values: Sequence[float]) -> Median:

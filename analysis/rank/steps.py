@@ -1,20 +1,23 @@
-"""steps.csv: one row for each block, label and step that was asked for, from the measure window alone.
+"""A row for each block, label and step that was asked for, from the measure window alone.
 
-Columns are those of docs/results.md. What can't be filled is empty. A quantile of which only a lower bound is known
-has that bound in its column and its name in `at_least`; where the generator's own delay is in the times,
-`times_bound` is `<=`.
+Columns are those of steps.csv in docs/results.md, with their own types until the file is written: `saturated` and
+`times_bound` are bool, `at_least` is a frozenset of the names of the columns that hold a lower bound, `failure_kinds` a
+mapping of kind to count, `reasons` a tuple of checks and findings. One column is in no file: `target`, the Target of
+the window, None where it was not watched.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from analysis.judge.checks import Check
+from analysis.judge.findings import Check
 from analysis.judge.judging import RunResult, StepResult
 from analysis.judge.quantiles import quantile
+from analysis.judge.verdicts import VALID
 from analysis.judge.window import Window
 from analysis.read.samples import KERNEL, Target
 
@@ -25,71 +28,167 @@ TARGET_COLUMNS = (
     "server_starts", "server_switches", "server_threads", "server_processes", "server_fds", "server_fd_limit",
     "accept_queue", "accept_queue_max", "backlog", "listen_overflows", "listen_drops", "syn_cookies", "retransmits",
 )  # fmt: skip
-BESIDE_COLUMNS = ("idle_held", "slow_held")
+BACKGROUND_COLUMNS = ("idle_held", "slow_held")
 COLUMNS = (
     "block", "model", "step", "kind", "users", "requests", "failures", "rps", "mean_ms", "p50_ms", "p90_ms",
     "p95_ms", "p99_ms", "max_ms", "in_flight", "server_cpu_cores", "server_pss_mb", "generator_cpu_max",
     "generator_lag_p99_ms", "verdict", "reasons", "saturated", "at_least", "times_bound", "p999_ms", "seconds",
     "users_running_min", "in_flight_end", "bytes", "failure_kinds", "think_drawn_s", "think_passed_s",
-    "loop_lag_p99_ms", *TARGET_COLUMNS, *BESIDE_COLUMNS,
+    "loop_lag_p99_ms", *TARGET_COLUMNS, *BACKGROUND_COLUMNS,
 )  # fmt: skip
-CHECK_COLUMNS = ("block", "model", "step", "check", "name", "value", "threshold", "outcome", "detail")
+MOST_BLOCKS = 0.5
+"""What holds in more than this share of a model's blocks holds for the step."""
 
 
-def steps_frame(results: Iterable[StepResult]) -> pd.DataFrame:
-    """The rows of steps.csv, in the order given."""
-    frame = pd.DataFrame.from_records([_row(result) for result in results], columns=list(COLUMNS))
+@dataclass(frozen=True)
+class Steps:
+    """Rows of steps, and the questions that rankings, limits and figures ask of them."""
+
+    frame: pd.DataFrame
+
+    @property
+    def ladder(self) -> Steps:
+        """The rows of the ladder, without the return step."""
+        return Steps(self.frame[self.frame["kind"] == "ladder"])
+
+    @property
+    def measured(self) -> Steps:
+        """The rows of steps that were measured."""
+        return Steps(self.frame[self.frame["verdict"] != "not-measured"])
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is no row."""
+        return self.frame.empty
+
+    @property
+    def users(self) -> list[int]:
+        """The users of the steps, ascending."""
+        return sorted(int(users) for users in self.frame["users"].unique())
+
+    def of_model(self, label: str) -> Steps:
+        """The rows of one label."""
+        return Steps(self.frame[self.frame["model"] == label])
+
+    def at(self, users: int | None) -> Steps:
+        """The rows of the steps with so many users; none where it is None."""
+        return Steps(self.frame[self.frame["users"] == users] if users is not None else self.frame.iloc[:0])
+
+    def with_verdict(self, verdicts: Sequence[str]) -> Steps:
+        """The rows that have one of these verdicts."""
+        return Steps(self.frame[self.frame["verdict"].isin(list(verdicts))])
+
+    def by_users(self) -> list[tuple[int, Steps]]:
+        """The rows of each step, in the order of its users."""
+        return [(int(str(users)), Steps(rows)) for users, rows in self.frame.groupby("users")]
+
+    def usable(self, verdicts: Sequence[str] = VALID) -> Steps:
+        """Rows with one of these verdicts, of the steps that have one of them in more than half of a model's blocks."""
+        if self.empty:
+            return self
+        good = self.frame["verdict"].isin(list(verdicts))
+        share = good.groupby([self.frame["model"], self.frame["users"]]).transform("mean")
+        return Steps(self.frame[good & (share > MOST_BLOCKS)])
+
+    def most_have(self, verdict: str) -> bool:
+        """Whether more than half of the rows have this verdict."""
+        return bool((self.frame["verdict"] == verdict).mean() > MOST_BLOCKS)
+
+    def mostly_full(self) -> bool:
+        """Whether the server was full in more than half of the rows: saturated, or overloaded."""
+        full = (self.frame["verdict"] == "overload") | self.frame["saturated"].astype(bool)
+        return bool(full.mean() > MOST_BLOCKS)
+
+    def full_users(self) -> list[int]:
+        """The users of the steps at which the server was full in more than half of the rows, ascending."""
+        return [users for users, rows in self.by_users() if rows.mostly_full()]
+
+    def bounded(self, column: str) -> pd.Series[bool]:
+        """For each row whether only a lower bound of this column is known."""
+        return self.frame["at_least"].map(lambda names: column in names).astype(bool)
+
+    def median(self, column: str) -> float | None:
+        """The median over the rows that have the figure; None where none has it."""
+        value: Any = self.frame[column].astype(float).median()
+        return None if pd.isna(value) else float(value)
+
+    def known(self, column: str) -> bool:
+        """Whether any row has this figure."""
+        return bool(self.frame[column].notna().any())
+
+    def targets(self) -> list[Target]:
+        """The target in each row's window, where it was watched."""
+        return [target for target in self.frame["target"] if isinstance(target, Target)]
+
+    def failure_kinds(self) -> Mapping[str, int]:
+        """Failed requests by kind, all rows together."""
+        counts: dict[str, int] = {}
+        for kinds in self.frame["failure_kinds"]:
+            for kind, number in kinds.items():
+                counts[kind] = counts.get(kind, 0) + number
+        return counts
+
+
+def steps_of(results: Iterable[StepResult], labels: Sequence[str] = ()) -> Steps:
+    """The rows of these results, sorted by block, by the label's place among `labels`, and by step."""
+    columns = [*COLUMNS, "target"]
+    frame = pd.DataFrame.from_records([_row(result) for result in results], columns=columns)
     numbers = [
         name
         for name in COLUMNS
         if name.endswith(("_ms", "_s", "_cores", "_mb"))
-        or name in ("rps", "in_flight", "seconds", *TARGET_COLUMNS, *BESIDE_COLUMNS)
+        or name in ("rps", "in_flight", "seconds", *TARGET_COLUMNS, *BACKGROUND_COLUMNS)
     ]
     frame = frame.astype(dict.fromkeys([*numbers, "generator_cpu_max"], "float64"))
-    return frame.astype(dict.fromkeys(WHOLE, "Int64"))
+    frame = frame.astype({**dict.fromkeys(WHOLE, "Int64"), "saturated": bool, "times_bound": bool})
+    if labels:
+        place = {label: at for at, label in enumerate(labels)}
+        frame = frame.sort_values(
+            ["block", "model", "step"], key=lambda column: column.map(place) if column.name == "model" else column
+        )
+    return Steps(frame.reset_index(drop=True))
 
 
-def checks_frame(results: Iterable[RunResult]) -> pd.DataFrame:
-    """The rows of checks.csv that belong to runs."""
+CHECK_COLUMNS = ("block", "model", "step", "check", "code", "value", "threshold", "outcome", "finding")
+
+
+def checks_frame(results: Iterable[RunResult], repeats: Iterable[tuple[str, int | None, Check]] = ()) -> pd.DataFrame:
+    """A row for each check: those of the steps, those of each run, and `repeats`, those of a model over its blocks.
+
+    `repeats` are label, step (None for one of the whole ladder) and check. `finding` holds the check's Finding.
+    """
     rows: list[tuple[Any, ...]] = []
     for result in results:
         run = result.data.run
         for step in result.steps:
-            rows += [(run.block, run.label, step.step.number, *_check_row(check)) for check in step.judged.checks]
+            rows += [(run.block, run.label, step.step.number, *_check_row(check)) for check in step.judgement.checks]
         again = next((step.step.number for step in result.steps if step.step.kind == "return"), None)
         rows += [(run.block, run.label, again, *_check_row(check)) for check in result.repeats]
-    return typed_checks(rows)
-
-
-def typed_checks(rows: list[tuple[Any, ...]]) -> pd.DataFrame:
+    rows += [(None, label, step, *_check_row(check)) for label, step, check in repeats]
     frame = pd.DataFrame.from_records(rows, columns=list(CHECK_COLUMNS))
-    return frame.astype(
-        {"block": "Int64", "step": "Int64", "check": "Int64", "value": "float64", "threshold": "float64"}
-    )
+    return frame.astype({**dict.fromkeys(("block", "step", "check"), "Int64"), "value": float, "threshold": float})
 
 
 def _check_row(check: Check) -> tuple[Any, ...]:
-    return (check.number, check.name, check.value, check.threshold, check.outcome, check.detail)
+    return (check.number, check.code, check.value, check.threshold, check.outcome, check.finding)
 
 
 def _row(result: StepResult) -> dict[str, Any]:
-    asked = {
+    row: dict[str, Any] = {
         "block": result.run.block,
         "model": result.run.label,
         "step": result.step.number,
         "kind": result.step.kind,
         "users": result.step.users,
-        "verdict": result.judged.verdict,
-        "reasons": "; ".join(result.judged.reasons),
+        "verdict": result.judgement.verdict,
+        "reasons": result.judgement.reasons,
+        "saturated": result.judgement.saturated,
+        "times_bound": result.judgement.upper_bounds,
+        "at_least": frozenset(),
+        "failure_kinds": {},
+        "target": None,
     }
-    if result.window is None:
-        return asked
-    return {
-        **asked,
-        **_measured(result.window),
-        "saturated": "yes" if result.judged.saturated else "",
-        "times_bound": "<=" if result.judged.upper_bounds else "",
-    }
+    return row if result.window is None else {**row, **_measured(result.window)}
 
 
 def _measured(window: Window) -> dict[str, Any]:
@@ -98,8 +197,8 @@ def _measured(window: Window) -> dict[str, Any]:
     count = window.think_count
     return {
         **(_resources(target, window) if target is not None else {}),
-        **{name: found.ms if found is not None else None for name, found in quantiles.items()},
-        "at_least": " ".join(name for name, found in quantiles.items() if found is not None and found.at_least),
+        **{name: each.ms if each is not None else None for name, each in quantiles.items()},
+        "at_least": frozenset(name for name, each in quantiles.items() if each is not None and each.at_least),
         "requests": window.attempts,
         "failures": window.failed,
         "rps": window.goodput,
@@ -115,10 +214,11 @@ def _measured(window: Window) -> dict[str, Any]:
         "users_running_min": sum(worker.users_min for worker in window.workers),
         "in_flight_end": window.in_flight_end,
         "bytes": window.bytes,
-        **{f"{each.kind}_held": each.held for each in window.beside},
-        "failure_kinds": " ".join(f"{kind}={number}" for kind, number in sorted(window.failures.items()) if number),
+        **{f"{each.kind}_held": each.held for each in window.background},
+        "failure_kinds": {kind: number for kind, number in sorted(window.failures.items()) if number},
         "think_drawn_s": window.think_drawn_s / count if count else None,
         "think_passed_s": window.think_passed_s / count if count else None,
+        "target": target,
     }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +10,6 @@ import pandas as pd
 
 from study.formats.background_csv import BackgroundRow
 from study.formats.csv_rows import columns, number_columns
-
-NAMES = {"idle": "idle connections", "slow": "slow clients"}
-MOSTLY = 0.5  # failed requests from which on a server has stopped answering the others
 
 
 @dataclass(frozen=True)
@@ -26,10 +22,6 @@ class BackgroundWindow:
     """Mean number of them that were connected; idle ones only once they had been answered."""
     turned_away: int
     """How often a client was refused, reset or left without an answer."""
-
-    def sentence(self) -> str:
-        lost = f" ({self.turned_away} refused, cut off or not answered)" if self.turned_away else ""
-        return f"beside the load {self.held:.0f} of {self.wanted} {NAMES[self.kind]} were held{lost}"
 
 
 @dataclass(frozen=True)
@@ -75,24 +67,3 @@ def read_background(path: Path) -> BackgroundClients:
     whole = path.read_text(encoding="utf-8", errors="replace").rpartition("\n")[0] if path.is_file() else ""
     frame = pd.read_csv(io.StringIO(whole or ",".join(columns(BackgroundRow))), on_bad_lines="skip")
     return BackgroundClients(frame.astype(dict.fromkeys(number_columns(BackgroundRow), "float64")))
-
-
-def beside_lines(steps: pd.DataFrame, labels: Sequence[str]) -> list[str]:
-    """Which servers go on answering the others: a line for each label, at the largest step that was measured."""
-    lines: list[str] = []
-    for label in labels:
-        mine = steps[(steps["model"] == label) & (steps["kind"] == "ladder") & steps["requests"].notna()]
-        rows = mine[mine["users"] == mine["users"].max()]
-        held = [
-            f"{rows[f'{kind}_held'].median():.0f} {name}"
-            for kind, name in NAMES.items()
-            if rows[f"{kind}_held"].notna().any()
-        ]
-        if not held:
-            continue
-        failed = float(rows["failures"].sum()) / max(1.0, float(rows["requests"].sum()))
-        valid = bool((rows["verdict"] == "valid").mean() > MOSTLY)
-        said = "goes on" if valid else "stops" if failed > MOSTLY else "is held up in"
-        figures = f"{rows['rps'].median():.1f} requests/s, {failed:.1%} failed"
-        lines.append(f"- {label} {said} answering the others: {figures}, with {' and '.join(held)} held")
-    return lines

@@ -1,4 +1,4 @@
-"""The class report that this project repeats: its own table, to stand beside ours where the set-up is the same.
+"""The class report that this project repeats: its table next to ours, where the set-up is the same.
 
 Source: the report's own result table: four Python servers, Locust with hatch rate 1000 and 10,000 users who think
 1-5 s, `GET /`.
@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.tell.page import Cell, Table, number
+from analysis.tell.page import Cell, Table
+from analysis.tell.words import number
 from study.plan import Plan
 
 USERS, SPAWN_RATE, THINK_S = 10_000, 1000.0, (1.0, 5.0)
@@ -18,7 +19,7 @@ USERS, SPAWN_RATE, THINK_S = 10_000, 1000.0, (1.0, 5.0)
 
 @dataclass(frozen=True)
 class Reported:
-    """A row of it. Rate per second, mean response time in ms."""
+    """A row of the class report: rate per second, mean response time in ms."""
 
     requests: int
     rps: float
@@ -43,7 +44,7 @@ def effective_users(rps: float, mean_ms: float, think_s: float) -> float:
     return rps * (mean_ms / 1000 + think_s)
 
 
-def beside(steps: pd.DataFrame, plan: Plan) -> Table:
+def comparison_table(steps: pd.DataFrame, plan: Plan) -> Table:
     """Both tables in one: the report's figures, then ours at the same number of users, medians over blocks."""
     top = steps[(steps["kind"] == "ladder") & (steps["users"] == USERS)]
     rows = []

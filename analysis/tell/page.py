@@ -1,4 +1,4 @@
-"""What a page is made of, as plain values: tables whose cells may link, and pictures with what they show in words."""
+"""The parts of a page as plain values: tables whose cells may link, and pictures with what they show in words."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from analysis.draw.style import DARK
 
 @dataclass(frozen=True)
 class Cell:
-    """`note` stands small below the text, as an interval does."""
+    """A cell of a table. `note`, such as an interval, is shown small below the text; `href` makes the text a link."""
 
     text: str
     href: str = ""
@@ -21,29 +21,30 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """The first cell of each row names the row."""
+    """A table; the first cell of each row is the row's head."""
 
     caption: str
     heads: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
 
     @property
-    def words(self) -> frozenset[int]:
-        """The columns that hold words and not numbers."""
+    def text_columns(self) -> frozenset[int]:
+        """The columns, counted from 0, that hold words and not numbers."""
         return frozenset(at for row in self.rows for at, cell in enumerate(row) if cell.text[:1].isalpha())
 
 
 @dataclass(frozen=True)
 class Picture:
-    """`finding` is what one sees in it, for those who can't; `behind` are the tables it was drawn from."""
+    """A figure. `summary` says what it shows, for readers who can't see it; `data` are the tables it was drawn from."""
 
     source: str
     title: str
-    finding: str
-    behind: tuple[Table, ...] = ()
+    summary: str
+    data: tuple[Table, ...] = ()
 
 
 def cells(*texts: str) -> tuple[Cell, ...]:
+    """Cells of plain text."""
     return tuple(Cell(text) for text in texts)
 
 
@@ -61,12 +62,3 @@ def inlined(svg: Path) -> str:
 
 def _declared(variables: Mapping[str, str], colours: Mapping[str, str]) -> str:
     return "".join(f"{name}:{colours[colour]};" for colour, name in variables.items())
-
-
-def number(value: float | None, prefix: str = "") -> str:
-    """Three digits that count, or all before the point; empty where it isn't known."""
-    if value is None or value != value:
-        return ""
-    if value == 0 or abs(value) >= 100:
-        return f"{prefix}{value:,.0f}"
-    return f"{prefix}{value:.3g}"

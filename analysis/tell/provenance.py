@@ -1,14 +1,16 @@
-"""Where a campaign ran, by its manifest, and what it therefore does not show."""
+"""Where a campaign ran, by its manifest, and what the campaign does not show."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import pandas as pd
 
 from analysis.judge.thresholds import THRESHOLDS as T
 from analysis.rank.ranking import Ranking
 from analysis.tell.page import Cell, Table, cells
+from analysis.tell.phrases import BACKGROUND_CLIENTS
+from analysis.tell.words import counted, series, shortened
 from study.formats.manifest_json import Manifest, short
 from study.plan import Plan
 
@@ -36,7 +38,7 @@ def where_table(manifest: Manifest | None) -> Table | None:
 
 
 def origin(manifest: Manifest | None) -> str:
-    """When, by which code."""
+    """By which code the campaign was run, and when."""
     if manifest is None:
         return "The manifest is missing: where and when it ran isn't known."
     parts = [f"Made by {manifest.made_by}"]
@@ -49,23 +51,25 @@ def origin(manifest: Manifest | None) -> str:
 
 
 def not_shown(plan: Plan, manifest: Manifest | None, steps: pd.DataFrame, ranking: Ranking) -> list[str]:
-    """The limits of the study itself, from what was asked and what was found."""
+    """What the study can't show, from its plan, its hosts and its results."""
     return [*_of_the_result(plan, steps, ranking), *_of_the_set_up(plan, manifest)]
 
 
 def _of_the_result(plan: Plan, steps: pd.DataFrame, ranking: Ranking) -> Iterator[str]:
     if ranking.blocks < T.least_blocks:
-        seen = {0: "no block was", 1: "one block was"}.get(ranking.blocks, f"{ranking.blocks} blocks were")
-        yield f"How much the figures vary from run to run: {seen} measured, and a ranking needs {T.least_blocks}."
+        blocks = {0: "no block was", 1: "one block was"}.get(ranking.blocks, f"{ranking.blocks} blocks were")
+        yield f"How much the figures vary from run to run: {blocks} measured, and a ranking needs {T.least_blocks}."
     unreached = [model for model in ranking.goodput.medians if model not in ranking.reached]
     if unreached:
-        most = f"{plan.users[-1]:,} users"
-        yield f"The limit of {_some(unreached)}: {'it was' if len(unreached) == 1 else 'they were'} not full at {most}."
+        most = counted(plan.users[-1], "user")
+        they = "it was" if len(unreached) == 1 else "they were"
+        yield f"The limit of {shortened(unreached)}: {they} not full at {most}."
     ladder = steps[steps["kind"] == "ladder"]
     bad = ladder[~ladder["verdict"].isin(["valid", "overload"])]
     if len(bad):
         kinds = ", ".join(f"{count} {verdict}" for verdict, count in bad["verdict"].value_counts().items())
-        yield f"What the server did at {len(bad)} of {len(ladder)} steps, whose figures are not trusted: {kinds}."
+        steps_bad = f"{len(bad)} of {counted(len(ladder), 'step')}"
+        yield f"What the server did at {steps_bad}, whose figures are not trusted: {kinds}."
     if not isinstance(plan.measure, str):
         yield f"What happens less often than once in {plan.measure:g} s: so long is each window of measurement."
 
@@ -76,16 +80,16 @@ def _of_the_set_up(plan: Plan, manifest: Manifest | None) -> Iterator[str]:
         yield "What a network does: server and load ran on one machine, and shared its memory and caches."
     low, high = plan.think_time
     yield (
-        f"Clients that come whatever the server does: its {plan.users[-1]:,} users at most wait for each answer and"
+        f"Clients that come whatever the server does: its users, {plan.users[-1]:,} at most, wait for each answer and"
         f" then think {low:g}-{high:g} s, so that a slow server is asked less."
     )
-    beside = [
-        f"{count:,} {who}"
-        for count, who in ((plan.idle_connections, "idle connections"), (plan.slow_clients, "slow clients"))
+    background = [
+        counted(count, *BACKGROUND_CLIENTS[kind])
+        for kind, count in (("idle", plan.idle_connections), ("slow", plan.slow_clients))
         if count
     ]
-    if beside:
-        yield f"The server without others: {' and '.join(beside)} were held beside the load throughout."
+    if background:
+        yield f"The server without background clients: {series(background)} were held throughout."
     if plan.connection == "close":
         yield "Connections that are kept: each request opened one of its own."
     else:
@@ -93,10 +97,6 @@ def _of_the_set_up(plan: Plan, manifest: Manifest | None) -> Iterator[str]:
     work = plan.work
     does = [f"burn {work.cpu_ms:g} ms of CPU"] if work.cpu_ms else []
     does += [f"wait {work.wait_ms:g} ms"] if work.wait_ms else []
-    does += [f"send {work.bytes:,} bytes"] if work.bytes else ["echo the request"]
-    yield f"An application: a request made the server {' and '.join(does)}, and nothing else."
+    does += [f"send {counted(work.bytes, 'byte')}"] if work.bytes else ["echo the request"]
+    yield f"An application: a request made the server {series(does)}, and nothing else."
     yield "TLS, HTTP/2, proxies, bodies sent by clients, and other machines, kernels and versions of Python."
-
-
-def _some(models: Sequence[str]) -> str:
-    return ", ".join(models) if len(models) <= 5 else f"{', '.join(models[:4])} and {len(models) - 4} more"

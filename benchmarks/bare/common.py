@@ -62,9 +62,7 @@ def accepted(listener: socket.socket, most: int = 64) -> Iterator[socket.socket]
 
 
 def in_processes(serve: Callable[[], None], processes: int) -> None:
-    """Call `serve` in this many processes, this one included. The kernel isn't asked to end them: the benchmark kills
-    the process group.
-    """
+    """Call `serve` in this many processes, this one included. The caller ends the process group."""
     for _ in range(processes - 1):
         if os.fork() == 0:
             break

@@ -8,6 +8,8 @@ is readable, check the response. Why it is cheap, and why each shortcut is sound
   the first attempt fails with EAGAIN, and it waits until the socket is writable.
 - The deadline of a request, connection included, is enforced by one sweep a worker over the requests in flight, which
   the recorder has in order of start; there is no timer per request. A response after the deadline is a failure too.
+- A response time ends when the kernel received the response's last byte (SO_TIMESTAMPNS), so that a late event loop
+  doesn't lengthen it. The stamp comes with the bytes, in one call.
 - A response that equals the last good one byte for byte (the Date field changes once a second) isn't parsed again.
 - Without think time, all responses that have arrived are read before anything is sent: see `_think`.
 - Its one task never returns, so that Locust doesn't choose, queue and dispatch a task for each request.
@@ -21,7 +23,9 @@ from __future__ import annotations
 import _socket  # without the layers of Python's and gevent's socket.socket, a new socket costs half
 import errno
 import os
+import struct
 import sys
+import time
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -38,6 +42,10 @@ SWEEP_S = 0.05
 LINGER_S = 1.0  # how long the server may take to close first
 RECEIVE = 64 * 1024
 READ, WRITE = 1, 2  # libev's events
+
+SO_TIMESTAMPNS = 35  # Linux; the socket module has no name for it
+TIMESPEC = struct.Struct("@qq")  # the stamp of a receive: seconds and nanoseconds, CLOCK_REALTIME
+ANCILLARY = _socket.CMSG_SPACE(TIMESPEC.size)
 
 LATE = "no answer in time"
 _OWN_LIMITS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
@@ -85,6 +93,11 @@ class LingeringClose:
         connection.close()
 
 
+def request_stamps(connection: _socket.socket) -> None:
+    """Let the kernel stamp what the socket receives."""
+    connection.setsockopt(_socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+
+
 class LeanUser(Recorded):
     """Request and think in turn. `prepare` must be called once a worker, before the first user starts."""
 
@@ -93,11 +106,17 @@ class LeanUser(Recorded):
     _request: ClassVar[bytes]
     _lingering: ClassVar[LingeringClose]
     _sweeper: ClassVar[Any]
+    _stamping: ClassVar[_socket.socket]
+    """Never connected: the kernel stamps packets only while some socket asks for it, and takes a moment to begin."""
+    _ahead_s: ClassVar[float]
+    """How far the wall clock, which stamps are of, is ahead of `now`. Updated by each sweep: the clock may be set."""
     _good: ClassVar[tuple[bytes | None, ResponseOutcome]] = (None, ResponseOutcome(None, "", 0, False))
     """The last good response that came in one piece, and its outcome."""
 
     _connection: _socket.socket | None = None
     _watcher: Any = None
+    _stamp: bytes | None = None
+    """The kernel's stamp of the last receive; None where it gave none."""
 
     @classmethod
     def prepare(cls, host: str | None) -> bytes:
@@ -113,6 +132,9 @@ class LeanUser(Recorded):
         cls._family, _, _, _, cls._address = addresses[0]  # servers, too, use a name's first address
         cls._request = request_bytes(url.hostname, port, cls.keep_alive, cls.method, cls.path)
         cls._lingering = LingeringClose()
+        cls._stamping = _socket.socket(cls._family, _socket.SOCK_STREAM)
+        request_stamps(cls._stamping)
+        cls._ahead_s = time.time() - now()
         cls._sweeper = get_hub().loop.timer(SWEEP_S, SWEEP_S)
         cls._sweeper.start(cls._sweep)
         return cls._request
@@ -120,6 +142,7 @@ class LeanUser(Recorded):
     @classmethod
     def _sweep(cls) -> None:
         at = now()
+        cls._ahead_s = time.time() - at
         cls._lingering.sweep(at - LINGER_S)
         for user in cls.recorder.begun_before(at - cls.timeout):
             # A user with a request in flight waits only in `_readable` or `_writable`.
@@ -143,11 +166,19 @@ class LeanUser(Recorded):
 
     def _get(self) -> None:
         """One request, recorded. Leaves a connection open only if the next request can use it."""
-        began = self.woke()
+        fresh = self._connection is None or (self.think[1] > 0 and not self._idle(self._connection))
+        failure = self._new_socket() if fresh else None
+        # The time until here is the generator's and counts as lag. The beginning is recorded while the server works.
+        began = now()
+        if failure is None:
+            failure = self._send(fresh)
+        self.woke(began)
         self.recorder.begin(self, began)
         try:
-            answer = self._exchange()
-            at = now()
+            if failure is not None:
+                self._send_later(failure)
+            answer = self._receive_response()
+            at = self._arrival(began)
             if at - began > self.timeout:
                 answer = ResponseOutcome("timed-out", LATE, answer.size, False)
         except OSError as error:
@@ -158,9 +189,20 @@ class LeanUser(Recorded):
             self._close()
             self._record(now(), ResponseOutcome("aborted", "the user was ended", 0, False))
             raise
+        self.answered_at = at
         self._record(at, answer)
         if not self.keep_alive or not answer.persistent:
             self._close_after_response(answer)
+
+    def _arrival(self, began: float) -> float:
+        """When the response's last byte came, by the kernel's stamp; now, where there is no plausible stamp."""
+        at = now()
+        if self._stamp is not None:
+            seconds, nanoseconds = TIMESPEC.unpack(self._stamp)
+            arrived: float = seconds + nanoseconds / 1e9 - self._ahead_s
+            if began < arrived < at:
+                return arrived
+        return at
 
     def _record(self, at: float, answer: ResponseOutcome) -> None:
         kind, text, size, _ = answer
@@ -179,17 +221,13 @@ class LeanUser(Recorded):
             context={},
         )
 
-    def _exchange(self) -> ResponseOutcome:
+    def _receive_response(self) -> ResponseOutcome:
+        """Wait for the response to the request that was sent. Raises OSError where the connection fails."""
         connection = self._connection
-        if connection is not None and self.think[1] > 0 and not self._idle(connection):
-            self._close()
-            connection = None
-        if connection is None:
-            connection = self._connect()
-        else:
-            connection.send(self._request)
+        assert connection is not None
+        self._stamp = None
         self._readable()
-        data = connection.recv(RECEIVE)
+        data = self._receive(connection)
         known, answer = LeanUser._good
         if data == known:
             return answer
@@ -201,26 +239,51 @@ class LeanUser(Recorded):
                     LeanUser._good = (data, came)
                 return came
             self._readable()
-            data = connection.recv(RECEIVE)
+            data = self._receive(connection)
         return parser.end()
 
-    def _connect(self) -> _socket.socket:
-        connection = self._connection = _socket.socket(self._family, _socket.SOCK_STREAM | _socket.SOCK_NONBLOCK)
-        if self.keep_alive:  # Nagle's algorithm never delays a connection's first segment; otherwise there is only one
-            connection.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
-        error = connection.connect_ex(self._address)
-        if error not in (0, errno.EINPROGRESS):
-            raise OSError(error, os.strerror(error))
+    def _receive(self, connection: _socket.socket) -> bytes:
+        data, ancillary, _, _ = connection.recvmsg(RECEIVE, ANCILLARY)
+        if ancillary:
+            self._stamp = ancillary[0][2]
+        return data
+
+    def _new_socket(self) -> OSError | None:
+        """Replace the connection by an unconnected socket. Returns why there is none, where there is none."""
+        self._close()
+        try:
+            connection = _socket.socket(self._family, _socket.SOCK_STREAM | _socket.SOCK_NONBLOCK)
+            self._connection = connection
+            request_stamps(connection)
+            if self.keep_alive:  # Nagle's algorithm never delays a connection's first segment, its only one otherwise
+                connection.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
+        except OSError as error:
+            return error
         if self._watcher is None:
             self._watcher = self._hub.loop.io(connection.fileno(), READ)
         else:
             self._watcher.fd = connection.fileno()
+        return None
+
+    def _send(self, fresh: bool) -> OSError | None:
+        """Connect a fresh socket, and send, without waiting. Returns the error if the request was not sent."""
+        connection = self._connection
+        assert connection is not None
         try:
+            if fresh and (error := connection.connect_ex(self._address)) not in (0, errno.EINPROGRESS):
+                return OSError(error, os.strerror(error))
             connection.send(self._request)
-        except BlockingIOError:
-            self._writable()
-            connection.send(self._request)
-        return connection
+        except OSError as refusal:
+            return refusal
+        return None
+
+    def _send_later(self, failure: OSError) -> None:
+        """Send once the connection is established. Raises OSError if that is not all that was lacking."""
+        if not isinstance(failure, BlockingIOError):
+            raise failure
+        assert self._connection is not None
+        self._writable()
+        self._connection.send(self._request)
 
     def _readable(self) -> None:
         self._watcher.start(self._wake)
@@ -272,7 +335,8 @@ class LeanUser(Recorded):
         seconds = self.wait_time()
         self._state = LOCUST_STATE_WAITING
         if seconds > 0:
-            sleep(seconds)
+            assert self.answered_at is not None  # a request came before
+            sleep(max(seconds - (now() - self.answered_at), 0.0))
         else:
             self._let_others_run()
         self._state = LOCUST_STATE_RUNNING

@@ -34,24 +34,24 @@ class Recorded(User):
     body: ClassVar[bytes | None]
     """The body that every answer must have, where it is known beforehand."""
 
+    answered_at: float | None = None
+    """When the last response came, a value of `now`, where the client knows better than Locust's call of wait_time."""
     _thinking: tuple[float, float] | None = None
 
     def wait_time(self) -> float:
         """Draw a think time (s), uniformly between the plan's bounds. Called by Locust."""
         low, high = self.think
         drawn = low + (high - low) * random()  # random.uniform without its call
-        self._thinking = (now(), drawn)
+        self._thinking = (self.answered_at or now(), drawn)
         self.recorder.drew(drawn)
         return drawn
 
-    def woke(self) -> float:
-        """End the think time, if any, as the next request starts. Returns the moment, a value of `now`."""
-        at = now()
+    def woke(self, at: float) -> None:
+        """End the think time, if any: the next request started at `at`, a value of `now`."""
         if self._thinking is not None:
             since, drawn = self._thinking
             self._thinking = None
             self.recorder.thought(drawn, at - since)
-        return at
 
 
 class _LocustClientUser(Recorded):
@@ -62,7 +62,9 @@ class _LocustClientUser(Recorded):
     @task
     def index(self) -> None:
         """Send one request and record it."""
-        self.recorder.begin(self, self.woke())
+        began = now()
+        self.woke(began)
+        self.recorder.begin(self, began)
         try:
             kind, size = self.get()
         except GreenletExit:

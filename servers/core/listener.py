@@ -15,7 +15,7 @@ from servers.core.counts import Counts, Ending
 from servers.core.http import encode
 
 PAUSE_S = 0.05  # without accepting, after a resource ran out: a busy loop would take CPU from the running requests
-RECHECK_S = 1.0  # longest single wait: Python handles a signal that came just before a blocking call after that call
+RECHECK_S = 1.0  # longest wait: a signal that arrives just before a blocking call is handled only when it returns
 
 _BATCH = 16  # clients accepted in a row before `stop` is checked again
 _SHORTAGES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN}

@@ -148,7 +148,7 @@ class Clients:
             self.handle.counts.closed(Ending.DROPPED)
 
     def sweep(self) -> None:
-        """End the connections whose deadline has passed, now and again _SWEEPS times within the timeout."""
+        """End the connections whose deadline has passed; repeats every timeout / _SWEEPS seconds, at most 1 s later."""
         now = time.monotonic()
         for protocol in list(self.open):
             if protocol.deadline <= now and protocol.phase != WAITING:

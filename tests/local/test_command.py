@@ -93,7 +93,7 @@ def test_its_process_is_sampled_and_the_clients_beside_the_load_are_seen(campaig
     assert step["verdict"] not in ("", "not-measured", "inconsistent", "faulty")
     assert float(step["server_cpu_cores"]) > 0
     assert float(step["slow_held"]) == 2
-    assert "beside the load 2 of 2 slow clients were held" in step["reasons"]
+    assert "in the background, 2 of 2 slow clients were held" in step["reasons"]
     assert "answering the others" in (campaign / "summary.md").read_text(encoding="utf-8")
 
 

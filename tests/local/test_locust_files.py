@@ -11,8 +11,6 @@ import pandas as pd
 import pytest
 
 from analysis.__main__ import main
-from analysis.draw.locust_figures import held, timeline
-from analysis.read.locust_csv import read_run
 from tests.local.running import PROJECT, environment, free_ports, until
 
 LOCUSTFILE = """
@@ -135,18 +133,3 @@ def test_what_is_none_or_has_one_name_twice_is_refused(
     assert "no files of `locust --csv`" in capsys.readouterr().err
     assert main([str(tmp_path), "--out", str(tmp_path / "out")]) == 2
     assert "--out" in capsys.readouterr().err
-
-
-def test_only_rows_whose_rate_saw_one_number_of_users_are_set_against_users(tmp_path: Path) -> None:
-    head = "Timestamp,User Count,Type,Name,Requests/s,Failures/s,Total Request Count,Total Average Response Time\n"
-    rows = [
-        f"{1000 + second},{10 if second < 5 else 20},,Aggregated,{second},0,{100 * second},5" for second in range(30)
-    ]
-    (tmp_path / "x_stats_history.csv").write_text(head + "\n".join(rows) + "\n", encoding="utf-8")
-    run = read_run("x", tmp_path, "x")
-    steady = held(timeline([run]))
-    assert steady["seconds"].tolist() == list(range(17, 30))
-    assert not run.by_window
-    at_most = run.held()
-    assert at_most is not None
-    assert (at_most.users, at_most.seconds, at_most.rps, at_most.mean_ms) == (20, 24.0, 100.0, 5.0)

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import Comparison
-from analysis.rank.comparison import COLUMNS, compare
+from analysis import Comparison, compare
+from analysis.rank.comparison import COLUMNS
 from analysis.rank.ratios import corrected, welch_ratio
 from study.errors import FormatError, UsageError
 from study.formats.json_files import write_json

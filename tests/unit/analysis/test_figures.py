@@ -35,7 +35,7 @@ MANY = tuple(f"a-model-with-a-long-name-{at:02d}" for at in range(15))
 
 
 def frame(labels: Sequence[str] = LABELS, users: Sequence[int] = (100, 200, 400), blocks: int = 1) -> pd.DataFrame:
-    """Rows of steps.csv; the top step of the last model is an overload."""
+    """Rows of steps; the top step of the last model is an overload."""
     rows = [
         {
             "block": block,
@@ -45,7 +45,7 @@ def frame(labels: Sequence[str] = LABELS, users: Sequence[int] = (100, 200, 400)
             "users": count,
             "requests": 1000,
             "failures": 100 if count == users[-1] and model == labels[-1] else 0,
-            "failure_kinds": "reset=60 timed-out=40" if count == users[-1] and model == labels[-1] else "",
+            "failure_kinds": {"reset": 60, "timed-out": 40} if count == users[-1] and model == labels[-1] else {},
             "rps": count / 3 - at + block,
             "mean_ms": 5.0 + at,
             "p50_ms": 4.0 + at,
@@ -54,8 +54,8 @@ def frame(labels: Sequence[str] = LABELS, users: Sequence[int] = (100, 200, 400)
             "server_cpu_ms": 0.05 * (at + 1),
             "server_pss_mb": 20.0 + at * step,
             "verdict": "overload" if count == users[-1] and model == labels[-1] else "valid",
-            "saturated": "",
-            "at_least": "p99_ms" if count == users[-1] and model == labels[-1] else "",
+            "saturated": False,
+            "at_least": frozenset({"p99_ms"} if count == users[-1] and model == labels[-1] else ()),
         }
         for block in range(1, blocks + 1)
         for at, model in enumerate(labels)

@@ -11,7 +11,10 @@ import pandas as pd
 import pytest
 
 from analysis import analyze
-from analysis.rank.limits import Declared, Limit, limit
+from analysis.judge.findings import Finding
+from analysis.rank.limits import Declared, Limit, limit_of
+from analysis.rank.steps import Steps
+from analysis.tell.limit_sentence import limit_text
 from study.plan import Run, Step
 from tests.unit.synthetic import Load, plan, write_campaign
 
@@ -24,22 +27,23 @@ def over(rate: float, users: int, **target: Any) -> Load:
     return Load(**{"rate": rate, "response": users / rate - Z, "spread": 0.1, "seconds": 60.0, **target})
 
 
-def steps(tmp_path: Path, upper: Mapping[int, Load], lower: Load | None = None) -> pd.DataFrame:
-    """steps.csv's frame of a run in which the steps from `upper` on are as given, and those below are idle."""
+def steps(tmp_path: Path, upper: Mapping[int, Load], lower: Load | None = None) -> Steps:
+    """The steps of a run in which the steps from `upper` on are as given, and those below are idle."""
     asked = plan(models=["single"], users=list(USERS), aa=False, return_step=False)
 
     def load_of(_run: Run, step: Step) -> Load:
         return upper.get(step.users, lower or Load())
 
     write_campaign(tmp_path, asked, load_of)
-    return analyze(tmp_path, write=False).steps
+    return analyze(tmp_path, write=False).rows
 
 
 def found(tmp_path: Path, upper: Mapping[int, Load], declared: Declared | None = None) -> Limit:
-    return limit(steps(tmp_path, upper), "single", declared or Declared())
+    return limit_of(steps(tmp_path, upper), "single", declared or Declared())
 
 
-def holds(sentence: str, *parts: str) -> None:
+def holds(limit: Limit, *parts: str) -> None:
+    sentence = limit_text(limit)
     missing = [part for part in parts if part not in sentence]
     assert not missing, sentence
 
@@ -48,18 +52,18 @@ def test_cpu_of_the_one_thread_that_serves(tmp_path: Path) -> None:
     full = {"server_cpu": 0.98, "kernel_share": 0.62, "ended_share": 0.0, "busiest_thread": 0.97, "server_cores": 4.0}
     limit = found(tmp_path, {400: over(90.0, 400, **full), 800: over(90.0, 800, **full, overflows=50)})
     assert (limit.kind, limit.users) == ("CPU", 400)
-    holds(limit.sentence, "CPU, from 400 users on", "used 0.98 of 1 core;", "11 ms of CPU a request at 9")
-    holds(limit.sentence, "62% of its cores' busy time was the kernel's")
-    holds(limit.sentence, "the accept queue overflowed from 800 users on (the kernel counted 3,000 listen overflows")
+    holds(limit, "CPU, from 400 users on", "used 0.98 of 1 core;", "11 ms of CPU a request at 9")
+    holds(limit, "62% of its cores' busy time was the kernel's")
+    holds(limit, "the accept queue overflowed from 800 users on (the kernel counted 3,000 listen overflows")
 
 
 def test_cpu_of_all_cores_that_it_was_given(tmp_path: Path) -> None:
     full = {"server_cpu": 3.9, "server_cores": 4.0, "processes": 5, "ended_share": 0.0}
     limit = found(tmp_path, {800: over(200.0, 800, **full)})
     assert (limit.kind, limit.users) == ("CPU", 800)
-    holds(limit.sentence, "its process tree used 3.90 of 4 cores")
-    cost = re.search(r"([\d.]+) ms of CPU a request at ([\d.]+) requests/s", limit.sentence)
-    assert cost, limit.sentence
+    holds(limit, "its process tree used 3.90 of 4 cores")
+    cost = re.search(r"([\d.]+) ms of CPU a request at ([\d.]+) requests/s", limit_text(limit))
+    assert cost, limit_text(limit)
     assert float(cost[1]) * float(cost[2]) == pytest.approx(3900, rel=0.05)  # U = X D
 
 
@@ -67,31 +71,31 @@ def test_one_busy_thread_among_idle_cores_is_its_limit(tmp_path: Path) -> None:
     full = {"server_cpu": 1.1, "server_cores": 4.0, "processes": 5, "busiest_thread": 0.96}
     limit = found(tmp_path, {800: over(200.0, 800, **full)})
     assert limit.kind == "CPU"
-    holds(limit.sentence, "its busiest thread used 0.96 of a core")
+    holds(limit, "its busiest thread used 0.96 of a core")
 
 
 def test_starting_a_process_for_each_client(tmp_path: Path) -> None:
     full = {"server_cpu": 1.0, "kernel_share": 0.81, "ended_share": 0.7, "starts": 90, "accept_queue": 60.0}
     limit = found(tmp_path, {400: over(90.0, 400, **full), 800: over(90.0, 800, **full)})
     assert (limit.kind, limit.users) == ("processes", 400)
-    holds(limit.sentence, "used 1.00 of 1 core", "11 ms of CPU a request", "81% of its cores' busy time")
-    holds(limit.sentence, "70% of its CPU time was that of children that had ended, and 1.0 processes")
-    holds(limit.sentence, "60 connections waited in its accept queue (backlog 1024)")
+    holds(limit, "used 1.00 of 1 core", "11 ms of CPU a request", "81% of its cores' busy time")
+    holds(limit, "70% of its CPU time was that of children that had ended, and 1.0 processes")
+    holds(limit, "60 connections waited in its accept queue (backlog 1024)")
 
 
 def test_all_workers_waiting_where_the_plan_says_how_long(tmp_path: Path) -> None:
     full = {"server_cpu": 0.05, "accept_queue": 90.0, "threads": 4}
     limit = found(tmp_path, {400: over(50.0, 400, **full)}, Declared(wait_ms=80.0))
     assert (limit.kind, limit.users) == ("waiting", 400)
-    holds(limit.sentence, "wait of 80 ms in each gives k = 4.0 requests waiting at a time", "0.05 of 1 core busy")
-    holds(limit.sentence, "90 connections waited in its accept queue")
+    holds(limit, "wait of 80 ms in each gives k = 4.0 requests waiting at a time", "0.05 of 1 core busy")
+    holds(limit, "90 connections waited in its accept queue")
 
 
 def test_all_workers_waiting_for_something_that_nobody_declared(tmp_path: Path) -> None:
     limit = found(tmp_path, {400: over(50.0, 400, server_cpu=0.05, accept_queue=90.0, threads=1)})
     assert limit.kind == "waiting"
-    found_ms = re.search(r"its 1 thread was taken for up to ([\d.]+) ms a request", limit.sentence)
-    assert found_ms, limit.sentence
+    found_ms = re.search(r"its 1 thread was taken for up to ([\d.]+) ms a request", limit_text(limit))
+    assert found_ms, limit_text(limit)
     assert float(found_ms[1]) == pytest.approx(20, rel=0.05)
 
 
@@ -99,27 +103,27 @@ def test_an_accept_queue_that_overflows_while_the_server_idles(tmp_path: Path) -
     bursts = Load(failures={"reset": 300}, overflows=20, server_cpu=0.2, backlog=5, accept_queue=0.0)
     limit = found(tmp_path, {800: bursts})
     assert (limit.kind, limit.users) == ("accept queue", 800)
-    holds(limit.sentence, "the kernel counted 600 listen overflows", "its backlog is 5", "0.20 of 1 core busy")
+    holds(limit, "the kernel counted 600 listen overflows", "its backlog is 5", "0.20 of 1 core busy")
 
 
 def test_descriptors_that_the_process_may_open(tmp_path: Path) -> None:
     limit = found(tmp_path, {800: over(200.0, 800, server_cpu=0.3, server_fds=(1020, 1024), accept_queue=90.0)})
     assert (limit.kind, limit.users) == ("descriptors", 800)
-    holds(limit.sentence, "it had 1020 of 1024 descriptors open", "90 connections waited", "0.30 of 1 core busy")
+    holds(limit, "it had 1020 of 1024 descriptors open", "90 connections waited", "0.30 of 1 core busy")
 
 
 def test_descriptors_that_the_design_can_watch(tmp_path: Path) -> None:
     load = over(200.0, 800, server_cpu=0.3, server_fds=(1019, 65_536), accept_queue=90.0)
     limit = found(tmp_path, {800: load}, Declared(descriptors=1024))
     assert limit.kind == "descriptors"
-    holds(limit.sentence, "1,019 descriptors open, and its design can't watch one from 1,024 on")
+    holds(limit, "1,019 descriptors open, and its design can't watch one from 1,024 on")
 
 
 def test_the_generator(tmp_path: Path) -> None:
     limit = found(tmp_path, {800: Load(lag_ms=60.0, late=0.03, cpu=0.95, server_cpu=0.31)})
     assert (limit.kind, limit.users) == ("generator", 800)
-    holds(limit.sentence, "The generator and not the server, from 800 users on", "used 0.95 of a core")
-    holds(limit.sentence, "meanwhile on the target 0.31 of 1 core busy")
+    holds(limit, "The generator and not the server, from 800 users on", "used 0.95 of a core")
+    holds(limit, "meanwhile on the target 0.31 of 1 core busy")
 
 
 def test_a_limit_below_the_steps_that_the_generator_spoilt_stands(tmp_path: Path) -> None:
@@ -130,25 +134,26 @@ def test_a_limit_below_the_steps_that_the_generator_spoilt_stands(tmp_path: Path
 def test_none_reached(tmp_path: Path) -> None:
     limit = found(tmp_path, {})
     assert (limit.kind, limit.users) == ("none reached", None)
-    holds(limit.sentence, "None reached up to 800 users: 0.40 of 1 core busy, 1.5 ms of CPU a request")
-    holds(limit.sentence, "0 in the accept queue; 50 of 65,536 descriptors open")
+    holds(limit, "None reached up to 800 users: 0.40 of 1 core busy, 1.5 ms of CPU a request")
+    holds(limit, "0 in the accept queue; 50 of 65,536 descriptors open")
 
 
 def test_without_samples_nothing_is_claimed(tmp_path: Path) -> None:
     limit = found(tmp_path, {users: Load(samples=False) for users in USERS})
-    assert (limit.kind, limit.sentence) == ("not known", "Not known: the target was not watched at 800 users.")
+    assert (limit.kind, limit_text(limit)) == ("not known", "Not known: the target was not watched at 800 users.")
 
 
 def test_a_figure_that_was_not_recorded_is_left_out(tmp_path: Path) -> None:
     limit = found(tmp_path, {400: over(90.0, 400, server_cpu=0.98)})
-    assert "kernel" not in limit.sentence
-    assert "nan" not in limit.sentence
+    assert "kernel" not in limit_text(limit)
+    assert "nan" not in limit_text(limit)
 
 
 def test_no_sentence_without_figures_and_none_of_what_was_not_measured(tmp_path: Path) -> None:
-    frame = steps(tmp_path, {})
-    assert limit(frame, "thread", Declared()).sentence == "Not known: no step was measured."
-    faulty = frame.assign(verdict="faulty", reasons="600 of 8000 requests failed: 600 reset")
-    said = limit(faulty, "single", Declared())
+    rows = steps(tmp_path, {})
+    assert limit_text(limit_of(rows, "thread", Declared())) == "Not known: no step was measured."
+    why = Finding("errors.failures", value=0.075, threshold=0.01, failed=600, requests=8000, kinds={"reset": 600})
+    faulty = Steps(rows.frame.assign(verdict="faulty", reasons=pd.Series([(why,)] * len(rows.frame))))
+    said = limit_of(faulty, "single", Declared())
     assert said.kind == "not known"
-    holds(said.sentence, "no step is valid. At 800 users faulty: 600 of 8000 requests failed")
+    holds(said, "no step is valid. At 800 users faulty: 600 of 8000 failed (7.50%): 600 reset")

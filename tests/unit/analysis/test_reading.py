@@ -11,6 +11,7 @@ import pytest
 from analysis import analyze, load, verdicts_of
 from analysis.read.ledger import read_ledger
 from analysis.read.samples import read_samples
+from analysis.tell.sentences import joined
 from study.errors import FormatError, StudyError
 from study.formats.json_files import read_json, write_json
 from study.layout import CampaignFiles
@@ -57,7 +58,7 @@ def test_a_cut_last_line_is_skipped_and_named(campaign: CampaignFiles) -> None:
     assert "line 13 is cut" in analysis.text
     last = analysis.steps[(analysis.steps["model"] == "single") & (analysis.steps["step"] == 2)].iloc[0]
     assert last["verdict"] == "worker-lost"
-    assert "load1-2" in last["reasons"]
+    assert "no record came from load1-2" in joined(last["reasons"])
 
 
 def test_a_damaged_line_costs_that_line_alone(campaign: CampaignFiles) -> None:
@@ -120,7 +121,7 @@ def test_every_step_that_was_asked_of_every_run_has_a_row(tmp_path: Path) -> Non
     assert absent["kind"].tolist() == ["ladder", "ladder", "return"]
     failed = steps[(steps["block"] == 2) & (steps["model"] == "thread")]
     assert failed["rps"].notna().tolist() == [True, False, False]
-    assert failed["reasons"].iloc[2] == "the run failed: memory fell below 512 MiB"
+    assert joined(failed["reasons"].iloc[2]) == "the run failed: memory fell below 512 MiB"
     for named in ("1-thread: not there", "2-select: not there", "2-thread: failed: memory fell below 512 MiB"):
         assert named in analysis.text
 

@@ -10,8 +10,9 @@ import pytest
 
 from analysis import Analysis, analyze
 from analysis.tell.class_report import REPORTED, effective_users, same_set_up
-from analysis.tell.page import number
-from analysis.tell.report import markdown
+from analysis.tell.limit_sentence import limit_text
+from analysis.tell.report_page import markdown
+from analysis.tell.words import number
 from study.formats.json_files import read_json, write_json
 from study.plan import Run, Step
 from tests.unit.synthetic import Load, plan, write_campaign
@@ -115,7 +116,7 @@ def test_the_answer_comes_first_and_says_how_sure_it_is(made: tuple[Analysis, Pa
 def test_each_model_has_its_limit_its_docstring_and_its_runs(made: tuple[Analysis, Page]) -> None:
     found, page = made
     for limit in found.limits:
-        assert limit.sentence in page.words
+        assert limit_text(limit) in page.words
     assert "Waits: in receive." in page.words
     for run in ASKED.runs():
         assert run.directory in page.words

@@ -18,6 +18,7 @@ from analysis.rank.ratios import (
     tied,
     tiers,
 )
+from analysis.tell.markdown_sections import ratio_text
 
 
 def blocks(values: list[float]) -> dict[int, float]:
@@ -96,12 +97,12 @@ def test_only_shared_blocks_are_compared() -> None:
 def test_one_block_gives_a_ratio_without_interval() -> None:
     ratio = paired_ratio("thread", "single", {"thread": {1: 112.0}, "single": {1: 100.0}})
     assert ratio is not None
-    assert ratio.sentence() == "thread = 1.12 x single"
+    assert ratio_text(ratio) == "thread = 1.12 x single"
     assert ratio.call == "undetermined"
 
 
 def test_a_ratio_prints_with_its_interval() -> None:
-    assert Ratio("thread", "single", 1.12, 1.08, 1.16, 0.001, 0.001, 0.03, 6).sentence() == (
+    assert ratio_text(Ratio("thread", "single", 1.12, 1.08, 1.16, 0.001, 0.001, 0.03, 6)) == (
         "thread = 1.12 x single [1.08, 1.16]"
     )
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.rank.capacity import Capacity, capacity, capacity_sentence
+from analysis import Capacity, capacity, capacity_sentence
 from cluster.campaign import calibration
 from study.plan import Plan, Run, Step, parse_plan
 from tests.unit.synthetic import Load, write_campaign
@@ -62,4 +62,4 @@ def test_nothing_is_held_where_the_first_rate_was_late(tmp_path: Path) -> None:
 def test_the_sentence_counts_the_cores_that_are_missing() -> None:
     held = Capacity(rate=1000.0, at_least=False, lag_ms=3.0, cpu=0.6)
     assert "within half of it" in capacity_sentence(held, 450.0, 1)
-    assert "3 cores for the load would do, there are 1" in capacity_sentence(held, 1400.0, 1)
+    assert "3 cores for the load would be enough, and there is 1" in capacity_sentence(held, 1400.0, 1)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from analysis.rank import steps
+from analysis import compare
+from analysis.rank import model_summary, steps
 from analysis.rank.comparison import COLUMNS as COMPARED
-from analysis.rank.comparison import compare
-from analysis.tell import locust_summary, summary
+from analysis.tell import csv_files, locust_summary
 from study.formats.background_csv import BackgroundRow
 from study.formats.facts_json import Facts
 from study.formats.ledger_jsonl import EndRecord, LedgerHeader, LostRecord, PhaseRecord, Ticks
@@ -45,8 +45,8 @@ TYPES: dict[str, type] = {
 """The type of each table of keys or columns, by the table's heading."""
 COLUMNS = {
     "steps.csv": steps.COLUMNS,
-    "checks.csv": steps.CHECK_COLUMNS,
-    "summary.csv": summary.COLUMNS,
+    "checks.csv": csv_files.CHECK_COLUMNS,
+    "summary.csv": model_summary.COLUMNS,
     "Two campaigns: `fab compare`": COMPARED,
     "Other Locust runs": locust_summary.COLUMNS,
 }

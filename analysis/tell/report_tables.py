@@ -11,15 +11,19 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.draw.points import ladder_of, points
+from analysis.draw.points import points
 from analysis.rank.limits import Limit
 from analysis.rank.ranking import Ranking
+from analysis.rank.steps import MOST_BLOCKS, Steps
 from analysis.read.results import Campaign
-from analysis.tell.page import Cell, Table, number
+from analysis.tell.page import Cell, Table
+from analysis.tell.sentences import NAMES
+from analysis.tell.words import counted, number, shortened
 from study.plan import Run
 
 OUTCOMES = ("pass", "flag", "fail", "not available")
-LONGEST = 4  # places of a failure that are named, before they are only counted
+LONGEST = 4
+"""As many steps at which a check failed are named; the others are counted."""
 STEP_COLUMNS = {
     "requests": "requests",
     "rps": "requests/s",
@@ -42,7 +46,7 @@ COST_COLUMNS = {
     "listen_overflows": "overflows",
     "retransmits": "retransmits",
 }
-"""What a model's two tables show, by the columns of steps.csv."""
+"""Heads of the two tables of a model, by the columns of steps.csv."""
 
 
 def run_link(run: Run) -> str:
@@ -57,21 +61,21 @@ def link(campaign: Campaign, label: str) -> str:
 
 
 def summary_table(campaign: Campaign, summary: pd.DataFrame, ranking: Ranking, why: Sequence[Limit]) -> Table:
-    """The class report's form - requests, requests/s, average response time - and then what its peak and limit were."""
+    """For each model the class report's columns (requests, requests/s, mean response time), then its peak and limit."""
     kinds = {limit.model: limit for limit in why}
     rows = []
     for row in summary.to_dict("records"):
-        model, bounds = str(row["model"]), str(row["at_least"]).split()
+        model, bounds = str(row["model"]), row["at_least"]
         to = link(campaign, model)
 
-        def cell(name: str, rank: str = "", row: Any = row, bounds: Sequence[str] = bounds, to: str = to) -> Cell:
+        def cell(name: str, rank: str = "", row: Any = row, bounds: frozenset[str] = bounds, to: str = to) -> Cell:
             text = number(_number(row[name]), "≥ " if name in bounds else "")
             place = number(_number(row[rank])) if rank else ""
             notes = (interval(row.get(f"{name}_low"), row.get(f"{name}_high")), f"rank {place}" if place else "")
             return Cell(text, to if text else "", "; ".join(filter(None, notes)))
 
         limit = kinds[model]
-        where = f"from {limit.users:,} users on" if limit.users is not None else ""
+        where = f"from {counted(limit.users, 'user')} on" if limit.users is not None else ""
         rows.append(
             (
                 Cell(model, f"#model-{model}"),
@@ -87,7 +91,7 @@ def summary_table(campaign: Campaign, summary: pd.DataFrame, ranking: Ranking, w
                 Cell(str(row["verdict"])),
             )
         )
-    users = "no common step" if ranking.common_users is None else f"{ranking.common_users:,} users"
+    users = "no common step" if ranking.common_users is None else counted(ranking.common_users, "user")
     heads = (
         "model", "requests", "requests/s", "average response ms", "p50 ms", "p99 ms", "peak requests/s",
         "peak at users", "sustained users", "limit", "verdict",
@@ -98,7 +102,7 @@ def summary_table(campaign: Campaign, summary: pd.DataFrame, ranking: Ranking, w
 
 
 def interval(low: Any, high: Any) -> str:
-    """Of a median over several blocks; empty of one."""
+    """The interval of a median over several blocks; empty where one block was measured."""
     ends = [number(_number(low)), number(_number(high))]
     return f"{ends[0]} to {ends[1]}" if all(ends) and ends[0] != ends[1] else ""
 
@@ -107,13 +111,12 @@ def scoreboard(checks: pd.DataFrame, steps: pd.DataFrame) -> Table:
     """Each check: how often it passed and failed, and where it failed."""
     users = steps.drop_duplicates("step").set_index("step")["users"].to_dict()
     rows = []
-    for (check, name), group in checks.groupby(["check", "name"], sort=True):
+    with_names = checks.assign(name=checks["code"].map(NAMES))
+    for (check, name), group in with_names.groupby(["check", "name"], sort=True):
         outcomes = group["outcome"].value_counts()
         failed = group[group["outcome"] == "fail"]
         places = dict.fromkeys(_place(row, users) for row in failed.to_dict("records"))
-        named = ", ".join(list(places)[:LONGEST]) + (
-            f" and {len(places) - LONGEST} more" if len(places) > LONGEST else ""
-        )
+        named = ", ".join(places) if len(places) <= LONGEST else shortened(list(places), LONGEST, LONGEST)
         rows.append((Cell(f"{check} {name}"), *(Cell(str(outcomes.get(o, 0))) for o in OUTCOMES), Cell(named)))
     return Table("How often each check passed, over all runs and steps", ("check", *OUTCOMES, "failed at"), tuple(rows))
 
@@ -124,18 +127,18 @@ def _place(row: Any, users: dict[Any, Any]) -> str:
 
 def verdict_table(campaign: Campaign, steps: pd.DataFrame) -> Table:
     """Each model and step: the verdict of most blocks."""
-    ladder = steps[steps["kind"] == "ladder"]
-    across = ladder_of(steps)
+    ladder = Steps(steps).ladder
+    across = ladder.users
     rows = []
     for label in campaign.labels:
-        mine = ladder[ladder["model"] == label]
+        mine = ladder.of_model(label)
         row = []
         for users in across:
-            verdicts = mine.loc[mine["users"] == users, "verdict"].value_counts()
+            verdicts = mine.at(users).frame["verdict"].value_counts()
             split = f"in {verdicts.iloc[0]} of {verdicts.sum()}" if len(verdicts) > 1 else ""
             row.append(Cell(str(verdicts.index[0]), link(campaign, label), split) if len(verdicts) else Cell(""))
         rows.append((Cell(label), *row))
-    heads = ("model", *(f"{users:,} users" for users in across))
+    heads = ("model", *(counted(users, "user") for users in across))
     return Table("Verdict of each model and step", heads, tuple(rows))
 
 
@@ -152,25 +155,27 @@ def cost_table(campaign: Campaign, steps: pd.DataFrame, model: str) -> Table:
 def _by_step(
     campaign: Campaign, steps: pd.DataFrame, model: str, columns: dict[str, str], caption: str, verdicts: bool
 ) -> Table:
-    mine = steps[(steps["model"] == model) & (steps["kind"] == "ladder")]
+    mine = Steps(steps).of_model(model).ladder
     to = link(campaign, model)
-    shown = {name: head for name, head in columns.items() if mine[name].notna().any()}
-    figures = {name: {row["users"]: row for row in points(mine, name, [model]).to_dict("records")} for name in shown}
+    shown = {name: head for name, head in columns.items() if mine.known(name)}
+    figures = {
+        name: {row["users"]: row for row in points(mine.frame, name, [model]).to_dict("records")} for name in shown
+    }
     rows = []
-    for users, group in mine.groupby("users"):
-        made = [Cell(f"{users:,}")]
+    for users, group in mine.by_users():
+        cells = [Cell(f"{users:,}")]
         for name in shown:
-            found = figures[name].get(users)
-            if found is None:
-                made.append(Cell(""))
+            point = figures[name].get(users)
+            if point is None:
+                cells.append(Cell(""))
             else:
-                text = number(found["value"], "≥ " if found["at_least"] else "")
-                made.append(Cell(text, to, interval(found["low"], found["high"])))
+                text = number(point["value"], "≥ " if point["at_least"] else "")
+                cells.append(Cell(text, to, interval(point["low"], point["high"])))
         if verdicts:
-            counted = group["verdict"].value_counts()
-            full = "saturated" if (group["saturated"] == "yes").mean() > 0.5 else ""
-            made.append(Cell(str(counted.index[0]), note=full))
-        rows.append(tuple(made))
+            tally = group.frame["verdict"].value_counts()
+            saturated = "saturated" if group.frame["saturated"].mean() > MOST_BLOCKS else ""
+            cells.append(Cell(str(tally.index[0]), note=saturated))
+        rows.append(tuple(cells))
     return Table(caption, ("users", *shown.values(), *(["verdict"] if verdicts else [])), tuple(rows))
 
 
@@ -205,15 +210,15 @@ def generator_table(steps: pd.DataFrame) -> Table:
     ladder = steps[steps["kind"] == "ladder"]
     rows = []
     for users, group in ladder.groupby("users"):
-        made = [Cell(f"{users:,}")]
+        cells = [Cell(f"{users:,}")]
         for name in columns:
             known = group[group[name].notna()]
             if known.empty:
-                made.append(Cell(""))
+                cells.append(Cell(""))
             else:
                 worst = known.sort_values(name).iloc[-1]
-                made.append(Cell(number(float(worst[name])), note=f"{worst['model']}, block {worst['block']}"))
-        rows.append(tuple(made))
+                cells.append(Cell(number(float(worst[name])), note=f"{worst['model']}, block {worst['block']}"))
+        rows.append(tuple(cells))
     return Table("The generator's own lag and load, the worst of all runs", ("users", *columns.values()), tuple(rows))
 
 

@@ -40,8 +40,8 @@ class Loop:
     """The open connections and their deadlines.
 
     Waits of the workload (`wait_ms`) are kept in a heap, exact to the millisecond. The other deadlines only end what
-    takes too long: a sweep over all connections, _SWEEPS times within the timeout, checks them, so that they cost
-    nothing per request.
+    takes too long: a sweep over all connections checks them every timeout / _SWEEPS seconds, and at least every second,
+    so that they cost nothing per request.
     """
 
     def __init__(self, poller: Poller, listener: Listener, handle: Application) -> None:

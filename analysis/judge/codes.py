@@ -1,0 +1,232 @@
+"""The one table of what the analysis can report: each code with its check, its figures and their units.
+
+Verdicts, limits and ranks are decided from codes and figures. analysis/tell/sentences.py has the sentence of each code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A unit of a figure, and the Python types that its values have."""
+
+    name: str
+    types: tuple[type, ...]
+
+
+MS = Unit("ms", (int, float))
+S = Unit("s", (int, float))
+PER_S = Unit("1/s", (int, float))
+SHARE = Unit("0-1", (int, float))
+"""A share or a relative difference; it may exceed 1, and the change of a rate may be negative."""
+CORES = Unit("cores", (int, float))
+COUNT = Unit("count", (int, float))
+"""A number of things: a float where it is a mean or a median."""
+RATIO = Unit("ratio", (int, float))
+FIGURE = Unit("in the unit named by the code", (int, float))
+YES = Unit("yes or no", (bool,))
+TEXT = Unit("text", (str,))
+"""A name, or what another program recorded. It is shown, and nothing is decided from it."""
+NAMES = Unit("names", (tuple,))
+COUNTS = Unit("counts by name", (Mapping,))
+SPANS = Unit("pairs of start and end in s", (tuple,))
+FINDINGS = Unit("findings or checks", (tuple,))
+
+
+@dataclass(frozen=True)
+class Code:
+    """What one code means. `check` is the number of the check that it belongs to, if any (METHOD.md).
+
+    A finding of the code has all of `figures`; those named in `may_lack` may be None, where they were not recorded.
+    """
+
+    check: int | None
+    meaning: str
+    figures: Mapping[str, Unit]
+    may_lack: tuple[str, ...] = ()
+
+
+def _check(number: int, meaning: str, unit: Unit, may_lack: tuple[str, ...] = (), **figures: Unit) -> Code:
+    """A code of a check: it has a value and the threshold that the value is compared with, both in the same unit."""
+    return Code(number, meaning, {"value": unit, "threshold": unit, **figures}, may_lack)
+
+
+CODES: Mapping[str, Code] = {
+    # 1 population
+    "load.population": _check(
+        1, "least share of the window in which a worker ran its users", SHARE,
+        users=COUNT, workers=COUNT, wrong=FINDINGS,
+    ),
+    "load.no-record": Code(None, "workers whose record of the measure window did not come", {"workers": NAMES}),
+    "load.worker-short": Code(
+        None, "a worker ran too few users", {"worker": TEXT, "least": COUNT, "wanted": COUNT, "right": SHARE}
+    ),
+    "load.told-otherwise": Code(
+        None, "the workers were told to run another number of users", {"told": COUNT, "wanted": COUNT}
+    ),
+    "load.host-lost": Code(None, "a load host was lost, and its records with it", {"host": TEXT}),
+    # 2 interactive law, and the work that each request was to cost
+    "law.interactive": _check(
+        2, "users that X (R + Z), or L + X Z, does not account for", SHARE, ("response_s", "in_flight"),
+        users=COUNT, rate=PER_S, think_s=S, accounted=COUNT, response_s=S, in_flight=COUNT,
+    ),
+    "work.cpu": _check(
+        2, "CPU time that the server used over what the plan asks for", RATIO, ("value", "used"),
+        rate=PER_S, cpu_ms=MS, asked=CORES, used=CORES,
+    ),
+    "work.wait": _check(
+        2, "median response time over the wait that the plan asks for", RATIO, median_ms=MS, wait_ms=MS
+    ),
+    # 3 Little's law
+    "law.little": _check(3, "difference of L and X R", COUNT, in_flight=COUNT, by_law=COUNT),
+    "law.oldest": _check(3, "age of the oldest request in flight", S, in_flight=COUNT, timeout_s=S),
+    # 4 generator
+    "generator.lag": _check(
+        4, "think-time lag, p99 of the worst worker", MS, ("value", "worker", "drawn_s", "passed_s"),
+        worker=TEXT, drawn_s=S, passed_s=S,
+    ),
+    "generator.loop-lag": _check(
+        4, "event-loop lag, p99 of the worst worker", MS, ("value", "worker"), worker=TEXT
+    ),
+    "generator.standstill": _check(4, "event-loop lag so long that the worker stood still", MS, worker=TEXT),
+    "generator.cpu": _check(4, "CPU of the busiest worker, p95", CORES, ("value", "worker"), worker=TEXT),
+    "generator.descriptors": _check(4, "a worker's descriptors in use", SHARE, ("value", "worker"), worker=TEXT),
+    "generator.ports": _check(4, "a load host's local ports in use", SHARE, ("value",)),
+    "generator.think": _check(
+        4, "mean think time drawn against the plan's", SHARE, ("value", "drawn_s"), drawn_s=S, planned_s=S
+    ),
+    "generator.busy-worker": Code(None, "a worker busy enough to be the limit", {"worker": TEXT, "cpu": CORES}),
+    "generator.busy-host": Code(None, "a load host's workers busy enough to be the limit", {"cpu": SHARE}),
+    "generator.suspected": Code(None, "slow answers that nothing on the target explains", {}),
+    # 5 stationarity
+    "steady.drift": _check(
+        5, "drift of goodput over the window", SHARE, ("value", "change", "seconds"), change=SHARE, seconds=S
+    ),
+    "steady.silent": _check(5, "seconds without answers", COUNT, spans=SPANS, expected=PER_S),
+    # 6 samples
+    "samples.cycles": _check(6, "requests of each user", COUNT, requests=COUNT, users=COUNT, seconds=S),
+    # 7 errors
+    "errors.failures": _check(7, "share of failed requests", SHARE, failed=COUNT, requests=COUNT, kinds=COUNTS),
+    "errors.unanswered": _check(
+        7, "share of requests left without an answer", SHARE, timed_out=COUNT, hanging=COUNT, held=SHARE
+    ),
+    "errors.counts": _check(
+        7, "requests by which the counts of generator and server differ", COUNT, ("value", "server"),
+        attempts=COUNT, answered=COUNT, server=COUNT, uncertain=COUNTS, probes=COUNT, background=COUNT,
+        by_kernel=YES, missing=NAMES,
+    ),
+    # 8 who was the limit
+    "target.slow": _check(
+        8, "R over R1", RATIO, ("value", "response_ms", "unloaded_ms"),
+        response_ms=MS, unloaded_ms=MS, watched=YES, full=FINDINGS, room=FINDINGS,
+    ),
+    "full.cpu": Code(None, "the server's process tree used up its cores", {"cpu": CORES, "usable": CORES}),
+    "full.thread": Code(None, "the server's busiest thread used up a core", {"cpu": CORES}),
+    "full.accept-queue": Code(
+        None, "connections waited to be accepted, median", {"queue": COUNT, "backlog": COUNT}, ("backlog",)
+    ),
+    "full.descriptors": Code(None, "the server's descriptors were used up", {"open": COUNT, "limit": COUNT}),
+    "full.watched": Code(
+        None, "as many descriptors were open as the server's design can watch", {"open": COUNT, "limit": COUNT}
+    ),
+    "full.workers": Code(
+        None, "all threads and processes of the server waited for a request each", {"waiting": COUNT, "workers": COUNT}
+    ),
+    "target.saturated": Code(None, "a valid step in which something on the target was full", {"full": FINDINGS}),
+    "target.room": Code(
+        None, "what the target had left",
+        {"cpu": CORES, "cores": CORES, "queue": COUNT, "open": COUNT, "limit": COUNT},
+        ("cpu", "cores", "queue", "open", "limit"),
+    ),
+    "target.not-watched": Code(None, "no samples of the target fell into the window", {}),
+    "target.had-room": Code(None, "the target had room while the generator was the limit", {"room": FINDINGS}),
+    "target.no-sign": Code(None, "requests failed, and nothing on the target was full", {"room": FINDINGS}),
+    "step.shortfall": Code(
+        None, "goodput under N / (R1 + Z)", {"rate": PER_S, "under": SHARE, "bound": PER_S}
+    ),
+    # 9 the target's kernel
+    "target.kernel": _check(
+        9, "connections that the target's kernel dropped, over the attempts", SHARE, ("value", "counters"),
+        counters=COUNTS,
+    ),
+    "evidence.kernel": Code(None, "the target's kernel dropped connections", {"counters": COUNTS}),
+    "evidence.refused": Code(
+        None, "requests that the server itself refused",
+        {"refused": COUNT, "turned_away": COUNT, "open": COUNT}, ("open",),
+    ),
+    # 10 repeatability
+    "repeat.blocks": _check(
+        10, "coefficient of variation of X over the blocks", SHARE, ("value", "low", "high"),
+        low=PER_S, high=PER_S, blocks=COUNT,
+    ),
+    "repeat.return-rps": _check(
+        10, "goodput of the return step against the ladder's", SHARE, ("value", "first", "again"),
+        first=PER_S, again=PER_S,
+    ),
+    "repeat.return-mean": _check(
+        10, "mean response time of the return step against the ladder's", SHARE, ("value", "first", "again"),
+        first=MS, again=MS,
+    ),
+    "repeat.control-rps": _check(
+        10, "peak goodput of the A/A control over its model's", RATIO, ("low", "high"),
+        control=TEXT, model=TEXT, low=RATIO, high=RATIO,
+    ),
+    "repeat.control-mean": _check(
+        10, "mean response time of the A/A control over its model's", RATIO, ("low", "high"),
+        control=TEXT, model=TEXT, low=RATIO, high=RATIO,
+    ),
+    # background clients
+    "background.held": Code(
+        None, "background clients of one kind that were held",
+        {"kind": TEXT, "held": COUNT, "wanted": COUNT, "turned_away": COUNT},
+    ),
+    # steps that were not measured, and what is missing on disk
+    "run.absent": Code(None, "the run is not on disk", {"reason": TEXT}),
+    "run.skipped": Code(None, "the run was skipped", {"reason": TEXT}),
+    "run.failed": Code(None, "the run failed before this step", {"reason": TEXT}),
+    "step.damaged": Code(None, "the records of the step can't be read", {"error": TEXT}),
+    "step.not-in-ledger": Code(None, "the ledger holds no measure window of the step", {}),
+    "file.damaged": Code(None, "a record that can't be read", {"file": TEXT, "error": TEXT}),
+    "file.ends-early": Code(None, "a ledger that ends before the ladder does", {"file": TEXT}),
+    "file.note": Code(None, "what the reader of a file reported", {"text": TEXT}),
+    # the limit of a model: medians over the blocks of one step
+    "cost.cpu": Code(None, "CPU time of a request", {"cpu_ms": MS, "rate": PER_S}),
+    "cost.kernel": Code(None, "the kernel's share of the busy time of the server's cores", {"share": SHARE}),
+    "cost.ended": Code(
+        None, "share of the CPU time that ended children used", {"share": SHARE, "starts": COUNT}, ("starts",)
+    ),
+    "target.busy": Code(None, "CPU that the server used", {"cpu": CORES, "cores": CORES, "cpu_ms": MS}),
+    "target.queue": Code(None, "connections in the accept queue", {"queue": COUNT}),
+    "target.descriptors": Code(None, "descriptors that the server had open", {"open": COUNT, "limit": COUNT}),
+    "target.queue-most": Code(None, "most connections in the accept queue", {"most": COUNT, "backlog": COUNT}),
+    "target.dropped": Code(None, "connections that the kernel dropped", {"counters": COUNTS, "requests": COUNT}),
+    "target.overflowed": Code(
+        None, "the step from which on the accept queue overflowed", {"users": COUNT, "dropped": FINDINGS}
+    ),
+    "waiting.planned": Code(
+        None, "requests that wait at a time, by X and the plan's wait", {"rate": PER_S, "wait_ms": MS, "waiting": COUNT}
+    ),
+    "waiting.threads": Code(
+        None, "how long a request takes a thread, by X and the threads",
+        {"threads": COUNT, "taken_ms": MS, "rate": PER_S, "cpu_ms": MS},
+    ),
+    "limit.failed": Code(None, "requests that failed at the limit", {"failed": COUNT, "requests": COUNT}),
+    "limit.workers": Code(None, "the generator's own figures", {"lag_ms": MS, "cpu": CORES}, ("lag_ms", "cpu")),
+    "limit.meanwhile": Code(None, "what the target did while the generator was the limit", {"target": FINDINGS}),
+    "limit.not-measured": Code(None, "no step of the model was measured", {}),
+    "limit.none-valid": Code(None, "no step of the model is valid", {}),
+    "limit.not-watched": Code(None, "the target was not watched at the largest valid step", {"users": COUNT}),
+    "limit.none-reached": Code(None, "no limit up to the largest valid step", {"users": COUNT, "target": FINDINGS}),
+    "limit.step-above": Code(
+        None, "the largest step that is not valid", {"users": COUNT, "verdict": TEXT, "reasons": FINDINGS}
+    ),
+    # two campaigns
+    "compare.not-usable": Code(
+        None, "verdicts that exclude a step from the comparison",
+        {"model": TEXT, "users": COUNT, "first": NAMES, "second": NAMES},
+    ),
+    "compare.one-sided": Code(None, "a model that only one of the two campaigns has", {"model": TEXT}),
+}  # fmt: skip

@@ -1,0 +1,46 @@
+"""The rate that the generator holds with its own lag small, from the calibration's run."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from analysis.judge.judging import judge_all
+from analysis.judge.thresholds import THRESHOLDS as T
+from analysis.rank.steps import steps_of
+from analysis.read.results import load
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """`rate` is in requests a second; where every rate tried was held, the generator may hold more: `at_least`."""
+
+    rate: float
+    at_least: bool
+    lag_ms: float
+    """Think-time lag p99 at that rate."""
+    cpu: float
+    """Its busiest worker's CPU there, in cores."""
+
+
+def capacity(directory: Path | str) -> Capacity | None:
+    """The highest rate held in a calibration's directory, none below it having failed; None where there is none.
+
+    A rate is held where the think-time lag's p99 is small and the null responder gave what the interactive law expects.
+    Raises FormatError where the directory holds no calibration.
+    """
+    campaign = load(directory)
+    rows = steps_of(step for result in judge_all(campaign) for step in result.steps).frame
+    held: Capacity | None = None
+    for row in rows.to_dict("records"):
+        expected = row["users"] / (campaign.plan.mean_think_s + _number(row["mean_ms"]) / 1000)
+        lag = _number(row["generator_lag_p99_ms"])
+        if not (lag <= T.lag_ms and _number(row["rps"]) >= (1 - T.shortfall) * expected):
+            return held
+        held = Capacity(float(row["rps"]), False, lag, _number(row["generator_cpu_max"]))
+    return Capacity(held.rate, True, held.lag_ms, held.cpu) if held else None
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else math.nan

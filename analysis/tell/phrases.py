@@ -1,0 +1,249 @@
+"""The sentences that depend on which figures a finding has: functions of one finding, for the table of `sentences`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from analysis.judge.findings import Finding
+from analysis.judge.reconciliation import BACKGROUND, IN_FLIGHT, MASTER_CONNECTIONS
+from analysis.tell.words import counted, counters, series, was
+
+BACKGROUND_CLIENTS: Mapping[str, tuple[str, str]] = {
+    "idle": ("idle connection", "idle connections"),
+    "slow": ("slow client", "slow clients"),
+}
+UNCERTAIN: Mapping[str, tuple[str, str]] = {
+    MASTER_CONNECTIONS: ("connection of a worker to its master", "connections of workers to their master"),
+    BACKGROUND: ("uncertain request of the background clients", "uncertain requests of the background clients"),
+    IN_FLIGHT: ("in flight", "in flight"),
+}
+
+
+def interactive_law(f: Finding) -> str:
+    """Both sides of N = X (R + Z), or of the balance N = L + X Z."""
+    form = f"X (R + Z) = {f['rate']:.2f} x ({f['response_s'] or 0:.4f} + {f['think_s']:.4f})"
+    if f["in_flight"] is not None:
+        form = f"L + X Z = {f['in_flight']:.1f} + {f['rate']:.2f} x {f['think_s']:.3f}"
+    return f"{form} = {f['accounted']:.1f} of {counted(f['users'], 'user', spec='.0f')}, {f['value']:.1%} off"
+
+
+def cpu_work(f: Finding) -> str:
+    """CPU time that the plan asks for, and that the server used."""
+    asked = f"{f['rate']:.1f} requests/s x {f['cpu_ms']:g} ms of CPU each = {f['asked']:.2f} cores"
+    return f"{asked}; the target was not watched" if f["value"] is None else f"{asked}, the server used {f['used']:.2f}"
+
+
+def oldest(f: Finding) -> str:
+    """The age of the oldest request in flight."""
+    if not f["in_flight"]:
+        return "nothing in flight at the window's end"
+    age = f"the oldest of {f['in_flight']} in flight at the window's end is {f['value']:.2f} s old"
+    return f"{age}, timeout {f['timeout_s']:g} s"
+
+
+def lag(f: Finding) -> str:
+    """How late users woke, and where they were late, by how much think times were longer than drawn."""
+    if f["value"] is None:
+        return "no think time ended in the window"
+    late = f"users of {f['worker']} woke up to {f['value']:.1f} ms late (p99)"
+    if f["drawn_s"] is None:
+        return late
+    return f"{late}; think times drawn as {f['drawn_s']:.3f} s passed in {f['passed_s']:.3f} s on average"
+
+
+def loop_lag(f: Finding) -> str:
+    """How late a worker's event loop was."""
+    if f["value"] is None:
+        return "the event loop's lag was not recorded"
+    late = f"the event loop of {f['worker']} was up to {f['value']:.2f} ms late (p99)"
+    return f"{late}; response times are upper bounds" if f["value"] > f["threshold"] else late
+
+
+def think(f: Finding) -> str:
+    """The mean think time drawn and the plan's."""
+    if f["value"] is None:
+        return "no think time was drawn in the window"
+    return f"think times were drawn with a mean of {f['drawn_s']:.3f} s, the plan's is {f['planned_s']:.3f} s"
+
+
+def drift(f: Finding) -> str:
+    """The change of goodput over the window."""
+    if f["value"] is None:
+        return "fewer than three seconds with answers were recorded"
+    return f"goodput drifted by {f['change']:+.1%} over {f['seconds']:.0f} s"
+
+
+def silent(f: Finding) -> str:
+    """The seconds without answers."""
+    if not f["spans"]:
+        return "answers in every second"
+    seconds = series([f"{start:.0f}-{end:.0f}" for start, end in f["spans"]])
+    return f"no answers in seconds {seconds} of the window, {f['expected']:.0f} a second expected"
+
+
+def cycles(f: Finding) -> str:
+    """Requests and users of the window."""
+    requests, users = counted(f["requests"], "request", spec=".0f"), counted(f["users"], "user", spec=".0f")
+    return f"{requests} of {users} in {f['seconds']:.0f} s"
+
+
+def failures(f: Finding) -> str:
+    """How many requests failed, by kind."""
+    kinds = ", ".join(f"{count} {kind}" for kind, count in f["kinds"].items())
+    return f"{f['failed']} of {f['requests']} failed ({f['value']:.2%})" + (f": {kinds}" if kinds else "")
+
+
+def unanswered(f: Finding) -> str:
+    """Requests that timed out or were left hanging."""
+    return (
+        f"{counted(f['timed_out'], 'request', spec='.0f')} timed out and {f['hanging']} {was(f['hanging'])} left"
+        f" hanging at the window's end: {f['value']:.2%} of the requests, {f['held']:.1%} of the users' time"
+    )
+
+
+def counts_of_the_run(f: Finding) -> str:
+    """The generator's counts of a run and the server's, or the kernel's."""
+    why = ""
+    if f["missing"]:
+        why = f"records are missing: {', '.join(f['missing'][:3])}{' and more' if len(f['missing']) > 3 else ''}; "
+    elif f["value"] is None:
+        why = "the server's own counts were not recorded; "
+    generator = f"{counted(f['attempts'], 'attempt', spec='.0f')}, {f['answered']} answered"
+    if f["by_kernel"] and f["server"] is None:
+        kept = "the server keeps no count, and of connections that stay open the kernel counts no requests"
+        return f"{why}{generator}; {kept}"
+    own = f", {f['probes']} of them the campaign's own probes" if f["probes"] else ""
+    own += f", {f['background']} of them those of the background clients" if f["background"] else ""
+    requests = [_uncertain(kind, count) for kind, count in f["uncertain"].items() if count]
+    uncertain = f"; uncertain: {', '.join(requests) or 'none timed out, aborted or in flight'}"
+    server = "an unknown number" if f["server"] is None else str(f["server"])
+    if f["by_kernel"]:
+        kernel = (
+            f"the server keeps no count, the kernel's counters stand in: {server} connections accepted on the target"
+        )
+        return f"{why}{generator}; {kernel}, by any program{own}{uncertain}"
+    return f"{why}{generator}; the server counts {server} answered{own}{uncertain}"
+
+
+def _uncertain(kind: str, count: int) -> str:
+    one, several = UNCERTAIN.get(kind, (kind, kind))
+    return counted(count, one, several, ".0f")
+
+
+def kernel(f: Finding) -> str:
+    """The kernel's counters that moved."""
+    if f["value"] is None:
+        return "the target's kernel counters were not recorded"
+    return counters(f["counters"]) or "no overflow, drop, cookie, retransmit or timeout"
+
+
+def accept_queue(f: Finding) -> str:
+    """Connections that waited to be accepted."""
+    limit = "" if f["backlog"] is None else f" (backlog {f['backlog']:.0f})"
+    return f"{counted(f['queue'], 'connection', spec='.0f')} waited in its accept queue{limit}"
+
+
+def workers(f: Finding) -> str:
+    """Threads and processes that all waited."""
+    if format(f["workers"], ".0f") == "1":
+        return f"{f['waiting']:.1f} of its 1 thread waited for a request, all the time"
+    return f"{f['waiting']:.1f} of its {f['workers']:.0f} threads and processes waited for a request each, all the time"
+
+
+def refused(f: Finding) -> str:
+    """Requests that the server itself refused."""
+    text = f"it counts {f['refused']} refused in this run, {f['turned_away']} turned away in this step"
+    return text if f["open"] is None else f"{text}, with {counted(f['open'], 'descriptor', spec='.0f')} open"
+
+
+def room(f: Finding) -> str:
+    """What the target had left."""
+    parts = []
+    if f["cpu"] is not None:
+        parts.append(
+            f"CPU {f['cpu']:.2f} of {cores(f['cores'])}" if f["cores"] is not None else f"CPU {f['cpu']:.2f} cores"
+        )
+    if f["queue"] is not None:
+        parts.append(f"accept queue {f['queue']:.0f}")
+    if f["open"] is not None:
+        most = f" of {f['limit']:.0f}" if f["limit"] else ""
+        parts.append(f"{f['open']:.0f}{most} descriptors")
+    return ", ".join(parts) or "the target's figures are empty"
+
+
+def cores(number: float) -> str:
+    """As `1 core`, `2 cores`, `0.5 cores`."""
+    return counted(number, "core", spec="g")
+
+
+def blocks(f: Finding) -> str:
+    """The spread of goodput over the blocks."""
+    if f["value"] is None:
+        return "one block alone can't show it"
+    return f"X from {f['low']:.1f} to {f['high']:.1f} requests/s in {counted(f['blocks'], 'block', spec='.0f')}"
+
+
+def return_step(unit: str) -> Callable[[Finding], str]:
+    """A sentence of the return step's figure and the ladder's, in this unit."""
+
+    def text(f: Finding) -> str:
+        if f["value"] is None:
+            return "one of the two steps has no such figure"
+        return f"{f['first']:.4g} {unit} on the way up, {f['again']:.4g} {unit} at the return"
+
+    return text
+
+
+def ratio_sentence(first: str, second: str, value: float, low: float | None, high: float | None) -> str:
+    """As `thread = 1.12 x single [1.08, 1.16]`."""
+    interval = "" if low is None or high is None else f" [{low:.2f}, {high:.2f}]"
+    return f"{first} = {value:.2f} x {second}{interval}"
+
+
+def control(f: Finding) -> str:
+    """The A/A control's ratio."""
+    ratio = ratio_sentence(f["control"], f["model"], f["value"], f["low"], f["high"])
+    return f"{ratio}: one block gives no interval" if f["low"] is None else ratio
+
+
+def background(f: Finding) -> str:
+    """Background clients of one kind that were held."""
+    held = f"{f['held']:.0f} of {counted(f['wanted'], *BACKGROUND_CLIENTS[f['kind']], '.0f')} {was(f['wanted'])} held"
+    lost = f" ({f['turned_away']} refused, cut off or not answered)" if f["turned_away"] else ""
+    return f"in the background, {held}{lost}"
+
+
+def ended(f: Finding) -> str:
+    """CPU time of children that had ended."""
+    share = f"{f['share']:.0%} of its CPU time was that of children that had ended"
+    return (
+        share if f["starts"] is None else f"{share}, and {f['starts']:.1f} processes or threads were started a request"
+    )
+
+
+def threads(f: Finding) -> str:
+    """How long a request takes one of the threads."""
+    taken = f"{counted(f['threads'], 'thread', spec='.0f')} {was(f['threads'])}"
+    return (
+        f"its {taken} taken for up to {f['taken_ms']:.1f} ms a request (k / X = {f['threads']:.0f} /"
+        f" {f['rate']:,.1f} requests/s), of which {f['cpu_ms']:.2g} ms was CPU"
+    )
+
+
+def limit_workers(f: Finding) -> str:
+    """The generator's lag and CPU."""
+    parts = [] if f["lag_ms"] is None else [f"its users woke up to {f['lag_ms']:.2g} ms late (p99)"]
+    parts += [] if f["cpu"] is None else [f"its busiest worker used {f['cpu']:.2f} of a core"]
+    return ", ".join(parts)
+
+
+def not_usable(f: Finding) -> str:
+    """The verdicts that exclude a step, in A and in B."""
+    sides = [f"{', '.join(f[side])} in {letter}" for side, letter in (("first", "A"), ("second", "B")) if f[side]]
+    return f"{f['model']} at {counted(f['users'], 'user', spec='.0f')}: {', '.join(sides)}"
+
+
+def dropped(f: Finding) -> str:
+    """Connections that the kernel dropped."""
+    requests = counted(f["requests"], "request")
+    return f"the kernel counted {counters(f['counters'], ',.0f')} with {requests}"

@@ -1,0 +1,190 @@
+"""The sentence of each code in `analysis.judge.codes.CODES`, and nothing is decided from one.
+
+A sentence is a template that the finding's figures are filled into, or a function of the finding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from analysis.judge.findings import Finding, Reason
+from analysis.tell import phrases
+from analysis.tell.words import counted, counters, was
+
+NAMES: Mapping[str, str] = {
+    "load.population": "population",
+    "law.interactive": "interactive law",
+    "work.cpu": "CPU work",
+    "work.wait": "waiting",
+    "law.little": "Little's law",
+    "law.oldest": "oldest in flight s",
+    "generator.lag": "think-time lag p99 ms",
+    "generator.loop-lag": "event-loop lag p99 ms",
+    "generator.standstill": "event-loop lag p99 ms",
+    "generator.cpu": "worker CPU p95 cores",
+    "generator.descriptors": "descriptors used",
+    "generator.ports": "ports used",
+    "generator.think": "think times drawn",
+    "steady.drift": "drift",
+    "steady.silent": "silent seconds",
+    "samples.cycles": "cycles of each user",
+    "errors.failures": "failures",
+    "errors.unanswered": "left without an answer",
+    "errors.counts": "counts of the run",
+    "target.slow": "R over R1",
+    "target.kernel": "target's kernel",
+    "repeat.blocks": "CoV of X over blocks",
+    "repeat.return-rps": "return step X",
+    "repeat.return-mean": "return step R",
+    "repeat.control-rps": "A/A requests/s",
+    "repeat.control-mean": "A/A mean response time",
+}
+"""What a check is called in checks.csv and in the report."""
+
+
+def sentence(finding: Finding) -> str:
+    """What a finding means, with its figures; no full stop at its end."""
+    made = SENTENCES[finding.code]
+    return made.format_map(finding.figures) if isinstance(made, str) else made(finding)
+
+
+def reason_sentence(reason: Reason) -> str:
+    """Why a step has its verdict: a finding's sentence, or a check's with its number and its outcome."""
+    if isinstance(reason, Finding):
+        return sentence(reason)
+    number, name, said = reason.number, NAMES[reason.code], sentence(reason.finding)
+    if reason.outcome == "not available":
+        return f"check {number} ({name}) not available: {said}"
+    if reason.outcome == "flag":
+        return f"{said} (check {number}: a flag)"
+    against = "" if reason.value is None else f": {reason.value:.3g} against {reason.threshold:.3g}"
+    return f"{said} (check {number}, {name}{against})"
+
+
+def joined(reasons: Iterable[Reason], separator: str = "; ") -> str:
+    """The sentences of several findings in one line."""
+    return separator.join(reason_sentence(reason) for reason in reasons)
+
+
+def _population(f: Finding) -> str:
+    if f["wrong"]:
+        return joined(f["wrong"])
+    users, workers = counted(f["users"], "user", spec=".0f"), counted(f["workers"], "worker", spec=".0f")
+    return f"{users} on {workers}, at least {f['value']:.1%} of the window"
+
+
+def _slow(f: Finding) -> str:
+    full = joined(f["full"])
+    if f["value"] is None:
+        why = "no request ended" if f["response_ms"] is None else "the lowest step gave no response time"
+        return f"{why}. {full}" if full else why
+    ratio = f"R = {f['response_ms']:.1f} ms is {f['value']:.1f} times R1 = {f['unloaded_ms']:.1f} ms"
+    if full:
+        return f"{ratio}; the target was full: {full}"
+    if not f["watched"]:
+        return f"{ratio}; the target was not watched"
+    return f"{ratio}, and on the target nothing was full: {joined(f['room'])}" if f["room"] else ratio
+
+
+Sentence = str | Callable[[Finding], str]
+
+SENTENCES: dict[str, Sentence] = {
+    "load.population": _population,
+    "load.no-record": lambda f: f"no record came from {', '.join(f['workers'])}",
+    "load.worker-short": "{worker} had at least {least} of {wanted} users, all of them in {right:.1%} of the window",
+    "load.told-otherwise": "the workers were told to run {told} users together, not {wanted}",
+    "load.host-lost": "{host} was lost in this step, and its records with it",
+    "law.interactive": phrases.interactive_law,
+    "work.cpu": phrases.cpu_work,
+    "work.wait": "half of the answers took at least {median_ms:.1f} ms, each waits {wait_ms:g} ms",
+    "law.little": "L = {in_flight:.2f} in flight, X R = {by_law:.2f}",
+    "law.oldest": phrases.oldest,
+    "generator.lag": phrases.lag,
+    "generator.loop-lag": phrases.loop_lag,
+    "generator.standstill": "the event loop of {worker} was up to {value:.2f} ms late (p99): it stood still",
+    "generator.cpu": lambda f: (
+        "the workers' CPU was not recorded"
+        if f["value"] is None
+        else f"{f['worker']} used {f['value']:.2f} of a core (p95)"
+    ),
+    "generator.descriptors": lambda f: (
+        "the workers' descriptors have no known limit"
+        if f["value"] is None
+        else f"{f['worker']} used {f['value']:.0%} of its descriptors"
+    ),
+    "generator.ports": lambda f: (
+        "no count of the local ports fell into this window"
+        if f["value"] is None
+        else f"{f['value']:.0%} of a load host's local ports towards the target in use"
+    ),
+    "generator.think": phrases.think,
+    "generator.busy-worker": "while {worker} used {cpu:.2f} of a core (p95)",
+    "generator.busy-host": "while the workers of a load host used {cpu:.0%} of the cores that they share",
+    "generator.suspected": "the generator or the network is suspected",
+    "steady.drift": phrases.drift,
+    "steady.silent": phrases.silent,
+    "samples.cycles": phrases.cycles,
+    "errors.failures": phrases.failures,
+    "errors.unanswered": phrases.unanswered,
+    "errors.counts": phrases.counts_of_the_run,
+    "target.slow": _slow,
+    "full.cpu": lambda f: f"its process tree used {f['cpu']:.2f} of {phrases.cores(f['usable'])}",
+    "full.thread": "its busiest thread used {cpu:.2f} of a core",
+    "full.accept-queue": phrases.accept_queue,
+    "full.descriptors": "it had {open:.0f} of {limit:.0f} descriptors open",
+    "full.watched": "it had {open:,.0f} descriptors open, and its design can't watch one from {limit:,} on",
+    "full.workers": phrases.workers,
+    "target.saturated": lambda f: f"saturated: {joined(f['full'])}",
+    "target.room": phrases.room,
+    "target.not-watched": "the target was not watched",
+    "target.had-room": lambda f: f"on the target: {joined(f['room'])}",
+    "target.no-sign": lambda f: f"with no sign of a limit on the target: {joined(f['room'])}",
+    "step.shortfall": "{rate:.1f} requests/s are {under:.1%} under N / (R1 + Z) = {bound:.1f}",
+    "target.kernel": phrases.kernel,
+    "evidence.kernel": lambda f: f"its kernel counted {counters(f['counters'])}",
+    "evidence.refused": phrases.refused,
+    "repeat.blocks": phrases.blocks,
+    "repeat.return-rps": phrases.return_step("requests/s"),
+    "repeat.return-mean": phrases.return_step("ms"),
+    "repeat.control-rps": phrases.control,
+    "repeat.control-mean": phrases.control,
+    "background.held": phrases.background,
+    "run.absent": "the run is not there: {reason}",
+    "run.skipped": "skipped: {reason}",
+    "run.failed": "the run failed: {reason}",
+    "step.damaged": "damaged: {error}",
+    "step.not-in-ledger": "its measure window is not in the ledger",
+    "file.damaged": "{file}: {error}",
+    "file.ends-early": "{file}: ends before the ladder does",
+    "file.note": "{text}",
+    "cost.cpu": "{cpu_ms:.2g} ms of CPU a request at {rate:,.0f} requests/s",
+    "cost.kernel": "{share:.0%} of its cores' busy time was the kernel's",
+    "cost.ended": phrases.ended,
+    "target.busy": lambda f: (
+        f"{f['cpu']:.2f} of {phrases.cores(f['cores'])} busy, {f['cpu_ms']:.2g} ms of CPU a request"
+    ),
+    "target.queue": "{queue:,.0f} in the accept queue",
+    "target.descriptors": "{open:,.0f} of {limit:,.0f} descriptors open",
+    "target.queue-most": lambda f: (
+        f"up to {counted(f['most'], 'connection')} {was(f['most'])} in it, its backlog is {f['backlog']:,.0f}"
+    ),
+    "target.dropped": phrases.dropped,
+    "target.overflowed": lambda f: (
+        f"the accept queue overflowed from {counted(f['users'], 'user')} on ({joined(f['dropped'])})"
+    ),
+    "waiting.planned": (
+        "X = k / wait with {rate:,.1f} requests/s and the plan's wait of {wait_ms:g} ms in each gives"
+        " k = {waiting:.1f} requests waiting at a time"
+    ),
+    "waiting.threads": phrases.threads,
+    "limit.failed": "{failed:,.0f} of {requests:,.0f} requests failed",
+    "limit.workers": phrases.limit_workers,
+    "limit.meanwhile": lambda f: f"meanwhile on the target {joined(f['target'], ', ')}",
+    "limit.not-measured": "no step was measured",
+    "limit.none-valid": "no step is valid",
+    "limit.not-watched": lambda f: f"the target was not watched at {counted(f['users'], 'user')}",
+    "limit.none-reached": lambda f: f"up to {counted(f['users'], 'user')}: {joined(f['target'])}",
+    "limit.step-above": lambda f: f"At {counted(f['users'], 'user')} {f['verdict']}: {joined(f['reasons'])}",
+    "compare.not-usable": phrases.not_usable,
+    "compare.one-sided": "{model} is in one of the two campaigns only",
+}

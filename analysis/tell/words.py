@@ -1,0 +1,49 @@
+"""Numbers and lists in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+COUNTERS = {
+    "listen_overflows": ("listen overflow", "listen overflows"),
+    "listen_drops": ("listen drop", "listen drops"),
+    "syn_cookies": ("SYN cookie", "SYN cookies"),
+    "retransmits": ("retransmit", "retransmits"),
+    "tcp_timeouts": ("TCP timeout", "TCP timeouts"),
+}
+"""The kernel's counters: one, and several."""
+
+
+def counted(number: float, one: str, several: str = "", spec: str = ",.0f") -> str:
+    """A number with its noun, as `1 connection` and `2 connections`; `several` where it isn't `one` with an s."""
+    text = format(number, spec)
+    return f"{text} {one if text == '1' else several or one + 's'}"
+
+
+def was(number: float, spec: str = ",.0f") -> str:
+    """`was` after a number that is shown as 1, else `were`."""
+    return "was" if format(number, spec) == "1" else "were"
+
+
+def series(names: Sequence[str]) -> str:
+    """As `a`, `a and b`, `a, b and c`."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1]))) if names else ""
+
+
+def shortened(names: Sequence[str], longest: int = 5, kept: int = 3) -> str:
+    """All names of a short list; of one longer than `longest` the first `kept` and how many more there are."""
+    return series(names) if len(names) <= longest else f"{', '.join(names[:kept])} and {len(names) - kept} more"
+
+
+def counters(counts: Mapping[str, float], spec: str = ".0f") -> str:
+    """The kernel's counters that are above zero, as `3 listen overflows, 1 retransmit`; empty where none is."""
+    return ", ".join(counted(count, *COUNTERS[name], spec) for name, count in counts.items() if count > 0)
+
+
+def number(value: float | None, prefix: str = "") -> str:
+    """Three significant digits, or all digits before the point; empty where the value is None or NaN."""
+    if value is None or value != value:
+        return ""
+    if value == 0 or abs(value) >= 100:
+        return f"{prefix}{value:,.0f}"
+    return f"{prefix}{value:.3g}"
