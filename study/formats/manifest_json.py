@@ -10,7 +10,7 @@ from typing import Annotated
 from study.formats.facts_json import Facts
 from study.formats.json_files import FORMAT, write_json
 from study.formats.registry import IMPLIED, VOLATILE, Formatted, Listed, keys, unknown
-from study.formats.units import Unit
+from study.formats.units import StoredUnit
 
 COMPARED_DIGESTS = Listed(("servers/", "cluster/", "requirements.lock"))
 """The plan and the hosts have digests, too, and say themselves what differs."""
@@ -48,7 +48,7 @@ class Manifest:
     uncommitted_changes: bool = False
     identity: Annotated[Mapping[str, Annotated[str, Formatted(short)]], COMPARED_DIGESTS] = field(default_factory=dict)
     """SHA-256 by what it was computed from; a campaign is continued only where all of them are the same."""
-    load_cores: Annotated[int | None, Unit("cores"), IMPLIED] = None
+    load_cores: Annotated[int | None, StoredUnit("cores"), IMPLIED] = None
     """CPUs of all workers together."""
     models: Annotated[Mapping[str, ModelDescription], IMPLIED] = field(default_factory=dict)
     """By the name in the plan."""
