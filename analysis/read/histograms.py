@@ -1,7 +1,7 @@
-"""Histograms of times as the ledger keeps them: decoded, added bin by bin, and asked for quantiles.
+"""The ledger's histograms of times: decode them, add them bin by bin, compute quantiles.
 
-HdrHistogram V2, 1 µs to 5 minutes, three significant digits. A decoded one holds 20,000 counters of which a few
-hundred are used, so only those are kept. Percentiles are never averaged: histograms are added, then asked.
+HdrHistogram V2, 1 µs to 5 minutes, three significant digits. A decoded one has 20,000 counters of which a few hundred
+are used, so only those are kept. Quantiles are never averaged: histograms are added, and the sum has the quantile.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ Ints = npt.NDArray[np.int64]
 
 _SIGNIFICANT_DIGITS = 3
 _LOWEST_US = 1
-_HALF_BITS = 10  # of the 2048 sub-buckets that three digits need, each bucket after the first uses the upper half
+_HALF_BITS = 10  # three digits need 2048 sub-buckets; each bucket after the first uses the upper half, 2 ** 10
 
 
 class HistogramError(ValueError):
-    """The text isn't a histogram of the ledger's kind."""
+    """The text isn't an HdrHistogram with the ledger's parameters."""
 
 
 def lowest_us(index: Ints) -> Ints:
-    """The smallest time in µs that falls into a bin; the layout is HdrHistogram's own."""
+    """The smallest time in µs that falls into a bin, by HdrHistogram's layout of bins."""
     half = 1 << _HALF_BITS
     bucket = (index >> _HALF_BITS) - 1
     sub_bucket = np.where(bucket < 0, index, (index & (half - 1)) + half)
@@ -45,17 +45,19 @@ def highest_us(index: Ints) -> Ints:
 
 @dataclass(frozen=True, eq=False)
 class Histogram:
-    """Bins in use, ascending, and how many times fell into each."""
+    """Indices of the bins in use, ascending, and the number of times in each."""
 
     index: Ints
     counts: Ints
 
     @cached_property
     def total(self) -> int:
+        """Number of times."""
         return int(self.counts.sum())
 
     @property
     def max_ms(self) -> float | None:
+        """The upper edge of the highest bin; None if it is empty."""
         return float(highest_us(self.index[-1:])[0]) / 1000 if self.total else None
 
     @property
@@ -64,7 +66,7 @@ class Histogram:
         return float((lowest_us(self.index) + highest_us(self.index)) @ self.counts) / 2e6
 
     def quantile_ms(self, q: float) -> float | None:
-        """The time in ms that a share q of the times doesn't exceed (upper edge of its bin); None of none."""
+        """The time in ms that a share `q` of the times doesn't exceed (upper edge of its bin); None if it is empty."""
         if not self.total:
             return None
         rank = max(1, math.ceil(q * self.total - 1e-9))
@@ -72,7 +74,7 @@ class Histogram:
         return float(highest_us(self.index[at : at + 1])[0]) / 1000
 
     def above(self, limit_ms: float) -> Histogram:
-        """The times whose whole bin lies above the limit."""
+        """The times whose whole bin is above the limit (ms)."""
         kept = lowest_us(self.index) > limit_ms * 1000
         return Histogram(self.index[kept], self.counts[kept])
 
@@ -81,7 +83,7 @@ EMPTY = Histogram(np.empty(0, np.int64), np.empty(0, np.int64))
 
 
 def decode(text: str) -> Histogram:
-    """Read one histogram of the ledger. Raises HistogramError for anything else."""
+    """Decode one histogram of the ledger. Raises HistogramError for anything else."""
     try:
         decoded = HdrHistogram.decode(text)
     except (

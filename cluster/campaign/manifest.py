@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
-from cluster.campaign.placement import Facts, given_cpus, worker_count
+from cluster.campaign.placement import given_cpus, worker_count
 from cluster.deploy import release
 from cluster.hosts.host import PROJECT
 from cluster.hosts.inventory import Inventory
 from servers.core import model
-from study.formats.facts_json import Facts as HostFacts
+from study.formats.facts_json import Facts
 from study.formats.json_files import made_by
 from study.formats.manifest_json import Manifest, ModelDescription
 from study.layout import CampaignFiles
@@ -59,7 +59,7 @@ def describe(plan: Plan, asked: dict[str, str], facts: Mapping[str, Facts], load
         identity=asked,
         load_cores=load_cores,
         models={name: about(plan, name) for name in plan.models},
-        hosts=cast(Mapping[str, HostFacts], facts),
+        hosts=facts,
     )
 
 

@@ -9,17 +9,14 @@ import contextlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from cluster.hosts.inventory import CONTROL, HostEntry, Inventory
-
-Facts = dict[str, Any]
-"""What cluster/remote/facts.py reports about a host."""
+from study.formats.facts_json import Facts
 
 
 def given_cpus(entry: HostEntry, facts: Facts) -> tuple[int, ...]:
     """The host's `cpus` in the inventory, or all cores that it has."""
-    return entry.cpus or tuple(facts["cores"])
+    return entry.cpus or facts.cores
 
 
 def server_cpus(entry: HostEntry, facts: Facts) -> tuple[int, ...]:
@@ -34,7 +31,7 @@ def server_cpus(entry: HostEntry, facts: Facts) -> tuple[int, ...]:
 def sampler_cpus(entry: HostEntry, facts: Facts) -> tuple[int, ...]:
     """The target's cores without the server's; the server's own where it has all."""
     server = server_cpus(entry, facts)
-    return tuple(cpu for cpu in facts["cores"] if cpu not in server) or server
+    return tuple(cpu for cpu in facts.cores if cpu not in server) or server
 
 
 def worker_count(entry: HostEntry, facts: Facts) -> int:

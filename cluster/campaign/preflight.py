@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from cluster.campaign.placement import Facts, sampler_cpus, server_cpus, worker_count
+from cluster.campaign.placement import sampler_cpus, server_cpus, worker_count
 from cluster.hosts.inventory import CONTROL, HostEntry, Inventory
 from servers.core.runner import BACKLOG
 from study.errors import HostError, StudyError, UnreachableError
+from study.formats.facts_json import Facts
 from study.plan import Plan
 
 Level = Literal["ok", "warn", "stop"]
@@ -82,23 +83,23 @@ def _any_host(entry: HostEntry, facts: Facts) -> Iterator[HostCheck]:
     name, remote = entry.name, entry.machine != CONTROL
     if remote:
         yield HostCheck(name, "ok", "reachable", "yes, and its host key is known")
-    if facts["system"] != "Linux":
+    if facts.system != "Linux":
         remedy = "use a Linux host: the study reads /proc and pins processes"
-        yield HostCheck(name, "stop", "system", facts["system"], remedy)
-    version = tuple(int(part) for part in facts["python"].split(".")[:2])
+        yield HostCheck(name, "stop", "system", facts.system, remedy)
+    version = tuple(int(part) for part in facts.python.split(".")[:2])
     remedy = "install Python 3.11 or newer; ansible_python_interpreter names it where it isn't python3"
-    yield _good_or(version >= (3, 11), "stop", name, "python", facts["python"], remedy)
-    yield _cores(entry, facts["cores"])
+    yield _good_or(version >= (3, 11), "stop", name, "python", facts.python, remedy)
+    yield _cores(entry, facts.cores)
     yield from _disk(name, facts)
-    idle = facts["load_1min"] <= len(facts["cores"]) / 2
-    load = f"{facts['load_1min']:.1f} in the last minute"
+    idle = facts.load_1min <= len(facts.cores) / 2
+    load = f"{facts.load_1min:.1f} in the last minute"
     yield _good_or(idle, "warn", name, "other load", load, "something else runs here: wait until the host is idle")
-    governor = facts["governor"]
+    governor = facts.governor
     remedy = "set the CPU governor to performance, or changes of the clock frequency will be in the figures"
     steady = governor in ("", "performance")
     yield _good_or(steady, "warn", name, "CPU governor", governor or "unknown", remedy)
     if remote:
-        yield _clock(name, *facts["clock_s"])
+        yield _clock(name, *facts.clock_s)
 
 
 def _good_or(good: bool, level: Level, name: str, what: str, value: str, remedy: str) -> HostCheck:
@@ -106,7 +107,7 @@ def _good_or(good: bool, level: Level, name: str, what: str, value: str, remedy:
     return HostCheck(name, "ok", what, value) if good else HostCheck(name, level, what, value, remedy)
 
 
-def _cores(entry: HostEntry, cores: list[int]) -> HostCheck:
+def _cores(entry: HostEntry, cores: tuple[int, ...]) -> HostCheck:
     """Whether the host has the cores that the inventory names, and more than one."""
     if missing := [cpu for cpu in entry.cpus if cpu not in cores]:
         remedy = f"cpus={_listed(missing)} is not there: change the inventory"
@@ -114,15 +115,15 @@ def _cores(entry: HostEntry, cores: list[int]) -> HostCheck:
     if len(cores) < 2 and entry.machine == CONTROL:
         remedy = "server and generator share a core: use two cores or two hosts"
         return HostCheck(entry.name, "warn", "cores", _listed(cores), remedy)
-    return HostCheck(entry.name, "ok", "cores", f"{_listed(cores)}, used here {_listed(list(entry.cpus) or cores)}")
+    return HostCheck(entry.name, "ok", "cores", f"{_listed(cores)}, used here {_listed(entry.cpus or cores)}")
 
 
 def _disk(name: str, facts: Facts) -> Iterator[HostCheck]:
     """Free space, and whether the study's directory can be written."""
-    free, where = facts["disk_free_mb"], facts["directory"]
+    free, where = facts.disk_free_mb, facts.directory
     level: Level = "stop" if free < LEAST_DISK_MB else "warn" if free < GOOD_DISK_MB else "ok"
     yield HostCheck(name, level, "free disk", f"{free} MiB in {where}", "" if level == "ok" else "free some disk space")
-    if not facts["writable"]:
+    if not facts.writable:
         remedy = f"nothing can be written to {where}: let the user own it, or set remote_dir in the inventory"
         yield HostCheck(name, "stop", "directory", where, remedy)
 
@@ -140,15 +141,15 @@ def _target(entry: HostEntry, plan: Plan, facts: Facts) -> Iterator[HostCheck]:
     if entry.machine != CONTROL:
         yield _sampler(entry, facts)
     yield _at_least(
-        name, "descriptors", facts["fds_hard"], users + SPARE_FDS, _fd_limits(facts),
+        name, "descriptors", facts.fds_hard, users + SPARE_FDS, _fd_limits(facts),
         "raise the hard limit: limits.conf, or LimitNOFILE of sshd", impossible=_each_holds_connection(plan),
     )  # fmt: skip
-    if facts["file_max"] is not None:
+    if facts.file_max is not None:
         what, remedy = "open files of the system", "sysctl -w fs.file-max=..."
-        yield _at_least(name, what, facts["file_max"], 2 * users, "fs.file-max", remedy)
+        yield _at_least(name, what, facts.file_max, 2 * users, "fs.file-max", remedy)
     yield from _processes_and_threads(name, plan, facts, users)
     yield _at_least(
-        name, "accept queue", facts["somaxconn"] or 0, BACKLOG, "net.core.somaxconn",
+        name, "accept queue", facts.somaxconn or 0, BACKLOG, "net.core.somaxconn",
         f"sysctl -w net.core.somaxconn={BACKLOG}, or bursts are dropped", impossible=False,
     )  # fmt: skip
     yield from _memory(name, plan, facts, plan.memory_floor_mb + 100)
@@ -158,20 +159,18 @@ def _target(entry: HostEntry, plan: Plan, facts: Facts) -> Iterator[HostCheck]:
 def _processes_and_threads(name: str, plan: Plan, facts: Facts, users: int) -> Iterator[HostCheck]:
     """Limits of the models that have a process or a thread for each connection."""
     models = {plan.server(model).model for model in plan.models}
-    limits = [
-        limit for limit in (facts["processes_hard"], facts["pid_max"], facts["threads_max"]) if limit and limit > 0
-    ]
+    limits = [limit for limit in (facts.processes_hard, facts.pid_max, facts.threads_max) if limit and limit > 0]
     if "process" in models:
         yield _at_least(
             name, "processes", min(limits), users + 500, "ulimit -u, kernel.pid_max", "raise it", impossible=False
         )
         need = plan.memory_floor_mb + int(users * PROCESS_MB)
         yield _at_least(
-            name, "memory for a process per user", facts["memory_available_mb"], need, "MiB", "fewer users", False
+            name, "memory for a process per user", facts.memory_available_mb, need, "MiB", "fewer users", False
         )
     if models & {"thread", "select"}:
-        if facts["max_map_count"]:
-            limits.append(facts["max_map_count"] // 2)  # a thread's stack and its guard page
+        if facts.max_map_count:
+            limits.append(facts.max_map_count // 2)  # a thread's stack and its guard page
         unit = "kernel.threads-max, vm.max_map_count"
         yield _at_least(name, "threads", min(limits), users + 500, unit, "raise it", impossible=False)
 
@@ -180,7 +179,7 @@ def _sampler(entry: HostEntry, facts: Facts) -> HostCheck:
     """Whether the sampler has a core of its own. What it uses is in the samples (`sampler_cpu_cores`)."""
     server, sampler = server_cpus(entry, facts), sampler_cpus(entry, facts)
     if set(server) & set(sampler):
-        several = len(facts["cores"]) > 1
+        several = len(facts.cores) > 1
         remedy = "leave it a core: set fewer in cpus" if several else "with two cores the server would have its own"
         return HostCheck(entry.name, "warn", "sampler's core", f"{_listed(sampler)}, the server's too", remedy)
     return HostCheck(entry.name, "ok", "sampler's core", f"{_listed(sampler)}; the server has {_listed(server)}")
@@ -188,7 +187,7 @@ def _sampler(entry: HostEntry, facts: Facts) -> HostCheck:
 
 def _port(name: str, address: str, port: int, key: str, facts: Facts) -> HostCheck:
     """Whether the port can be bound; `key` is the plan's key for it."""
-    if obstacle := facts["ports"][str(port)]:
+    if obstacle := facts.ports[str(port)]:
         remedy = f"end what listens there (`fab stop` if an earlier campaign left it), or set {key} in the plan"
         return HostCheck(name, "stop", key, f"{address}:{port}: {obstacle}", remedy)
     return HostCheck(name, "ok", key, f"{address}:{port} is free")
@@ -201,20 +200,20 @@ def _load_host(entry: HostEntry, plan: Plan, facts: Facts, hosts: int, backgroun
     workers = worker_count(entry, facts)
     each = -(-users // workers)
     yield _at_least(
-        name, "descriptors", facts["fds_hard"], each + SPARE_FDS, _fd_limits(facts),
+        name, "descriptors", facts.fds_hard, each + SPARE_FDS, _fd_limits(facts),
         "raise the hard limit: limits.conf, or LimitNOFILE of sshd; or use more workers",
         impossible=_each_holds_connection(plan),
     )  # fmt: skip
     if background:
         yield _at_least(
-            name, "descriptors of the background clients", facts["fds_hard"], background + SPARE_FDS, "ulimit -Hn",
+            name, "descriptors of the background clients", facts.fds_hard, background + SPARE_FDS, "ulimit -Hn",
             "raise it, or lower idle_connections and slow_clients",
         )  # fmt: skip
-    low, high = facts["ephemeral_ports"]
+    low, high = facts.ephemeral_ports
     ports = high - low + 1
     remedy = "sysctl -w net.ipv4.ip_local_port_range='1024 65000', or use more load hosts"
     yield _at_least(name, "local ports", ports, users + background + SPARE_FDS, "ip_local_port_range", remedy)
-    yield from _reuse(entry, plan, facts["tcp_tw_reuse"], ports, hosts)
+    yield from _reuse(entry, plan, facts.tcp_tw_reuse, ports, hosts)
     yield from _memory(
         name, plan, facts, plan.memory_floor_mb + int(users * WORKER_MB_PER_USER[plan.client]) + 150 * workers
     )
@@ -246,7 +245,7 @@ def _each_holds_connection(plan: Plan) -> bool:
 
 def _memory(name: str, plan: Plan, facts: Facts, need: int) -> Iterator[HostCheck]:
     """Whether `need` MiB are available, and more than the floor below which a run is stopped."""
-    have = facts["memory_available_mb"]
+    have = facts.memory_available_mb
     if have < plan.memory_floor_mb:
         remedy = f"the plan stops a run below {plan.memory_floor_mb} MiB: end other programs, or lower memory_floor_mb"
         yield HostCheck(name, "stop", "memory", f"{have} MiB", remedy)
@@ -264,7 +263,7 @@ def _at_least(name: str, what: str, have: int, need: int, unit: str, remedy: str
 
 def _fd_limits(facts: Facts) -> str:
     """Both limits, for people: processes of the study raise the soft limit to the hard one."""
-    return f"soft {facts['fds_soft']}, hard {facts['fds_hard']}"
+    return f"soft {facts.fds_soft}, hard {facts.fds_hard}"
 
 
 def _listed(numbers: Sequence[int]) -> str:

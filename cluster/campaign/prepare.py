@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cluster.campaign import preflight
-from cluster.campaign.placement import Facts, Placement
+from cluster.campaign.placement import Placement
 from cluster.deploy.release import this_release
 from cluster.hosts.host import PROJECT, STATE, Host, try_all
 from cluster.hosts.inventory import CONTROL, SSH, HostEntry, Inventory, load_inventory
@@ -20,7 +20,9 @@ from cluster.hosts.local import LocalHost
 from cluster.hosts.ssh import SshHost
 from study import models
 from study.errors import HostError, StudyError, UsageError
+from study.formats.facts_json import Facts
 from study.plan import Plan, PlanFile, load_plan
+from study.reading import parse_as
 
 DEFAULT_PLAN = PROJECT / "campaigns" / "quick.toml"
 DEFAULT_INVENTORY = PROJECT / "inventory.ini"
@@ -164,13 +166,14 @@ def read_facts(host: Host, port: int | None) -> Facts:
         last = "\n".join(done.err.strip().splitlines()[-3:])
         raise HostError(f"{host.entry.name}: can't be looked at with Python: {last}")
     try:
-        facts: Facts = json.loads(done.out)
+        facts = json.loads(done.out)
     except ValueError:
         line = done.out.strip().partition("\n")[0]
         raise HostError(
             f"{host.entry.name}: its shell prints {line!r} before the answer: see ~/.bashrc there"
         ) from None
-    return {**facts, "clock_s": (facts["clock"] - answered, facts["clock"] - asked)}
+    clock_s = (facts["clock"] - answered, facts["clock"] - asked)
+    return parse_as(Facts, {**facts, "clock_s": clock_s}, f"{host.entry.name}: facts")
 
 
 @contextmanager

@@ -34,12 +34,12 @@ from locust import task
 from locust.exception import StopUser
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
 
+from cluster.engine.lingering import LINGER_S, LingeringClose
 from cluster.engine.recorder import now
 from cluster.engine.users import Recorded
 from cluster.remote.http_message import ResponseOutcome, ResponseParser, request_bytes
 
 SWEEP_S = 0.05
-LINGER_S = 1.0  # how long the server may take to close first
 RECEIVE = 64 * 1024
 READ, WRITE = 1, 2  # libev's events
 
@@ -69,28 +69,6 @@ def failed(error: OSError) -> ResponseOutcome:
         if error.errno in _OWN_LIMITS:
             text = f"the load generator's own limit: {text}"
     return ResponseOutcome(kind, text, 0, False)
-
-
-class LingeringClose:
-    """Connections whose response is complete and that the server has yet to close. One for each worker."""
-
-    def __init__(self) -> None:
-        self._open: dict[Any, tuple[_socket.socket, float]] = {}  # connection and time by watcher, in order of time
-
-    def take(self, connection: _socket.socket, watcher: Any) -> None:
-        """Close the connection when the server has, or after LINGER_S. `watcher` is that connection's, and stopped."""
-        self._open[watcher] = (connection, now())
-        watcher.start(self._close, watcher)
-
-    def sweep(self, before: float) -> None:
-        """Close the connections that were taken before that moment."""
-        for watcher in [watcher for watcher, (_, since) in self._open.items() if since < before]:
-            self._close(watcher)
-
-    def _close(self, watcher: Any) -> None:
-        watcher.stop()
-        connection, _ = self._open.pop(watcher)
-        connection.close()
 
 
 def request_stamps(connection: _socket.socket) -> None:

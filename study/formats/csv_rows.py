@@ -6,7 +6,7 @@ import csv
 from dataclasses import fields
 from typing import Any, TextIO, get_type_hints
 
-from study.formats.units import Unit, metadata_of
+from study.formats.units import StoredUnit, metadata_of
 
 
 class RowWriter:
@@ -15,7 +15,7 @@ class RowWriter:
     def __init__(self, stream: TextIO, kind: type) -> None:
         hints = get_type_hints(kind, include_extras=True)
         self._columns = {
-            name: next((unit.number for unit in metadata_of(hints[name], Unit)), ".4g") for name in columns(kind)
+            name: next((unit.number for unit in metadata_of(hints[name], StoredUnit)), ".4g") for name in columns(kind)
         }
         self._sheet = csv.writer(stream)
         self._sheet.writerow(self._columns)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from study.formats.registry import VOLATILE
-from study.formats.units import Mebibytes, Unit
+from study.formats.units import Mebibytes, StoredUnit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,7 @@ class Facts:
     """First and last local port that a connection can be given."""
     ports: Annotated[Mapping[str, str], VOLATILE] = field(default_factory=dict)
     """By port that was tried: why nobody can listen on it, empty where somebody can."""
-    clock: Annotated[float, Unit("s"), VOLATILE] = 0.0
+    clock: Annotated[float, StoredUnit("s"), VOLATILE] = 0.0
     """Unix time on the host."""
-    clock_s: Annotated[tuple[float, float] | None, Unit("s"), VOLATILE] = None
+    clock_s: Annotated[tuple[float, float], StoredUnit("s"), VOLATILE] = (0.0, 0.0)
     """Least and most that the host's clock is ahead of the control machine's; added by the control machine."""

@@ -9,8 +9,8 @@ from typing import Annotated
 
 from study.formats.facts_json import Facts
 from study.formats.json_files import FORMAT, write_json
-from study.formats.registry import IMPLIED, VOLATILE, Listed, Shown, keys, unknown
-from study.formats.units import Unit
+from study.formats.registry import IMPLIED, VOLATILE, Formatted, Listed, keys, unknown
+from study.formats.units import StoredUnit
 
 COMPARED_DIGESTS = Listed(("servers/", "cluster/", "requirements.lock"))
 """The plan and the hosts have digests, too, and say themselves what differs."""
@@ -43,12 +43,12 @@ class Manifest:
     """The plan's name."""
     created: Annotated[str, VOLATILE] = ""
     """UTC, ISO 8601."""
-    commit: Annotated[str | None, Shown(short)] = None
+    commit: Annotated[str | None, Formatted(short)] = None
     """None where there is no repository or no git."""
     uncommitted_changes: bool = False
-    identity: Annotated[Mapping[str, Annotated[str, Shown(short)]], COMPARED_DIGESTS] = field(default_factory=dict)
+    identity: Annotated[Mapping[str, Annotated[str, Formatted(short)]], COMPARED_DIGESTS] = field(default_factory=dict)
     """SHA-256 by what it was computed from; a campaign is continued only where all of them are the same."""
-    load_cores: Annotated[int | None, Unit("cores"), IMPLIED] = None
+    load_cores: Annotated[int | None, StoredUnit("cores"), IMPLIED] = None
     """CPUs of all workers together."""
     models: Annotated[Mapping[str, ModelDescription], IMPLIED] = field(default_factory=dict)
     """By the name in the plan."""

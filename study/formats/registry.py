@@ -1,8 +1,8 @@
 """A registry of every key of manifest.json: type, unit, formatter, and whether it is volatile (as pyperf's _metadata).
 
 The keys are the fields of the manifest's dataclasses; what isn't a type or a unit is metadata in their annotations:
-`clock: Annotated[float, Unit("s"), VOLATILE]`. The comparison of two campaigns lists a difference only in a key that
-is neither volatile nor implied.
+`clock: Annotated[float, StoredUnit("s"), VOLATILE]`. The comparison of two campaigns lists a difference only in a key
+that is neither volatile nor implied.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, is_dataclass
 from enum import Enum
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
-from study.formats.units import Unit, metadata_of
+from study.formats.units import StoredUnit, metadata_of
 
 ANY = "*"  # in a path: any name of a mapping
 
@@ -28,7 +28,7 @@ VOLATILE, IMPLIED = Unlisted.VOLATILE, Unlisted.IMPLIED
 
 
 @dataclass(frozen=True)
-class Shown:
+class Formatted:
     """Metadata: the formatter that makes a value readable in a list of differences."""
 
     formatter: Callable[[Any], str]
@@ -74,8 +74,8 @@ def plain(value: Any) -> str:
 
 def keys(kind: type) -> dict[tuple[str, ...], Key]:
     """The registry of a dataclass, its nested dataclasses and mappings included."""
-    found = (key for name, hint in _hints(kind) for key in _keys((name,), hint, None))
-    return {key.path: key for key in found}
+    flat = (key for name, hint in _hints(kind) for key in _keys((name,), hint, None))
+    return {key.path: key for key in flat}
 
 
 def entries(registry: Mapping[tuple[str, ...], Key], value: Mapping[str, Any]) -> Iterator[Entry]:
@@ -104,8 +104,8 @@ def _keys(path: tuple[str, ...], hint: Any, inherited: Unlisted | None) -> Itera
             yield from _keys((*path, name), get_args(bare)[1], unlisted)
         yield from _keys((*path, ANY), get_args(bare)[1], IMPLIED if listed else unlisted)
     else:
-        unit = next((each.symbol for each in metadata_of(hint, Unit)), "")
-        formatter = next((each.formatter for each in metadata_of(hint, Shown)), plain)
+        unit = next((each.symbol for each in metadata_of(hint, StoredUnit)), "")
+        formatter = next((each.formatter for each in metadata_of(hint, Formatted)), plain)
         yield Key(path, bare, unit, formatter, unlisted)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from study.formats.units import Cores, Mebibytes, Seconds, Share, Unit, UnixTime
+from study.formats.units import Cores, Mebibytes, Seconds, Share, StoredUnit, UnixTime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class SampleRow:
     """Length of the interval since the row before."""
     cpu_cores: Cores | None = None
     """CPU time over `seconds`. server: of the whole tree, ended children through their parent; host: all cores."""
-    cores: Annotated[int, Unit("cores")] | None = None
+    cores: Annotated[int, StoredUnit("cores")] | None = None
     """How many it may use."""
     threads: int | None = None
     processes: int | None = None
@@ -33,7 +33,7 @@ class SampleRow:
     """Soft limit of one process."""
     busiest_thread_cores: Cores | None = None
     """CPU of the server's busiest thread."""
-    pss_mb: Annotated[float, Unit("MiB")] | None = None
+    pss_mb: Annotated[float, StoredUnit("MiB")] | None = None
     """Proportional set size, every fifth second."""
     context_switches: int | None = None
     """In the interval."""

@@ -10,28 +10,28 @@ Metadata = TypeVar("Metadata")
 
 
 @dataclass(frozen=True)
-class Unit:
+class StoredUnit:
     """Metadata of an annotated type. `number` is the format in which a CSV file has a float of this unit."""
 
     symbol: str
     number: str = ".4g"
 
 
-UnixTime = Annotated[float, Unit("s", ".3f")]
-Seconds = Annotated[float, Unit("s", ".4f")]
-Bytes = Annotated[int, Unit("B")]
-Mebibytes = Annotated[int, Unit("MiB")]
-Cores = Annotated[float, Unit("cores")]
-Share = Annotated[float, Unit("0-1")]
-PerSecond = Annotated[float, Unit("1/s")]
-EncodedHistogram = Annotated[str, Unit("µs")]
+UnixTime = Annotated[float, StoredUnit("s", ".3f")]
+Seconds = Annotated[float, StoredUnit("s", ".4f")]
+Bytes = Annotated[int, StoredUnit("B")]
+Mebibytes = Annotated[int, StoredUnit("MiB")]
+Cores = Annotated[float, StoredUnit("cores")]
+Share = Annotated[float, StoredUnit("0-1")]
+PerSecond = Annotated[float, StoredUnit("1/s")]
+EncodedHistogram = Annotated[str, StoredUnit("µs")]
 """HdrHistogram V2: base64 of the compressed form; 1 µs to 5 minutes, three significant digits."""
 
 
 def units(kind: type) -> dict[str, str]:
     """The unit of each field of a dataclass, in the order of its fields; "" for a field without one."""
     hints = get_type_hints(kind, include_extras=True)
-    return {name: next((each.symbol for each in metadata_of(hint, Unit)), "") for name, hint in hints.items()}
+    return {name: next((each.symbol for each in metadata_of(hint, StoredUnit)), "") for name, hint in hints.items()}
 
 
 def metadata_of(hint: Any, kind: type[Metadata]) -> Iterator[Metadata]:

@@ -12,7 +12,6 @@ from cluster.campaign import loop
 from cluster.campaign import run as one_run
 from cluster.campaign.loop import run_missing
 from cluster.campaign.observer import StepOutcome
-from cluster.campaign.placement import Facts
 from cluster.campaign.prepare import Setup
 from cluster.campaign.resume import open_campaign
 from cluster.campaign.run import execute
@@ -20,10 +19,12 @@ from cluster.hosts.host import Completed, Ended, ProcessHandle, Spawn
 from cluster.hosts.inventory import Inventory, this_machine
 from cluster.remote import facts
 from study.errors import StudyError, UnreachableError
+from study.formats.facts_json import Facts
 from study.formats.json_files import read_json, write_json
 from study.formats.live_json import LiveFigures
 from study.layout import CampaignFiles
 from study.plan import parse_plan
+from study.reading import parse_as
 from tests.unit.campaign.test_run import TEXT, RecordingHost, Silent
 
 FIRST, SECOND = (run.directory for run in parse_plan(TEXT, "order").runs())
@@ -82,12 +83,12 @@ def setup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setup:
     inventory: Inventory = replace(here, load=load)
     hosts = [LosableHost(entry, tmp_path, []) for entry in (*inventory.hosts, inventory.control)]
     target, *loads, control = hosts
-    enough: Facts = facts.facts("127.0.0.1", (8070, 5557), tmp_path) | {
+    enough = facts.facts("127.0.0.1", (8070, 5557), tmp_path) | {
         "memory_available_mb": 64_000,
         "disk_free_mb": 50_000,
         "ports": {"8070": "", "5557": ""},
     }
-    known = {host.entry.name: enough for host in hosts}
+    known = {host.entry.name: parse_as(Facts, enough, "facts") for host in hosts}
     plan = parse_plan(TEXT, "order")
     return Setup(plan, TEXT, inventory, control, target, tuple(loads), known, tmp_path / "results")
 
@@ -147,7 +148,7 @@ def test_without_any_load_host_the_campaign_stops_with_what_it_has(setup: Setup)
 
 def test_load_hosts_that_do_not_suffice_stop_the_campaign(setup: Setup) -> None:
     losable(setup.load[0]).dies_with = "load1-1"
-    setup.facts["load2"] = setup.facts["load2"] | {"ephemeral_ports": [1, 5]}
+    setup.facts["load2"] = replace(setup.facts["load2"], ephemeral_ports=(1, 5))
     files = open_campaign(setup, Silent(), fresh=True)
     with pytest.raises(StudyError, match=r"without load1, the plan can't be run here:\n +load2, local ports"):
         run_missing(setup, files, Silent(), lambda directory, name: [])

@@ -9,15 +9,17 @@ from cluster.campaign.preflight import HostCheck, examine, stop_if_impossible
 from cluster.hosts.inventory import CONTROL, this_machine
 from cluster.remote.facts import facts
 from study.errors import HostError, StudyError, UnreachableError
+from study.formats.facts_json import Facts
 from study.plan import Plan, parse_plan
+from study.reading import parse_as
 
 PLAN = 'name = "p"\nmodels = ["process", "thread"]\nusers = [100, 10000]\nclient = "http"\n'
 
 
 @pytest.fixture
-def sound(tmp_path: Any) -> dict[str, Any]:
+def sound(tmp_path: Any) -> Facts:
     """The facts of a machine that can do it all: this one's, with the figures that matter set."""
-    return facts("127.0.0.1", (), tmp_path) | {
+    known = facts("127.0.0.1", (), tmp_path) | {
         "python": "3.11.7",
         "cores": [0, 1],
         "fds_hard": 100_000,
@@ -38,9 +40,10 @@ def sound(tmp_path: Any) -> dict[str, Any]:
         "file_max": 10_000_000,
         "ephemeral_ports": [32768, 60999],
     }
+    return parse_as(Facts, known, "facts")
 
 
-def checks(known: dict[str, Any], text: str = PLAN) -> list[HostCheck]:
+def checks(known: Facts, text: str = PLAN) -> list[HostCheck]:
     inventory = this_machine("here")
     elsewhere = replace(inventory.load[0], connection="ssh")
     inventory = replace(inventory, load=(elsewhere,))
@@ -48,11 +51,11 @@ def checks(known: dict[str, Any], text: str = PLAN) -> list[HostCheck]:
     return examine(inventory, plan, dict.fromkeys(("target", "load1", CONTROL), known))
 
 
-def names(known: dict[str, Any], level: str) -> set[str]:
+def names(known: Facts, level: str) -> set[str]:
     return {check.what for check in checks(known) if check.level == level}
 
 
-def test_a_sound_machine_has_nothing_to_mend(sound: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sound_machine_has_nothing_to_mend(sound: Facts, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1})
     assert {(check.what, check.level) for check in checks(sound) if check.level != "ok"} == set()
 
@@ -70,10 +73,10 @@ def test_a_sound_machine_has_nothing_to_mend(sound: dict[str, Any], monkeypatch:
         ({"writable": False}, "directory"),
     ],
 )
-def test_what_makes_a_step_impossible_stops(sound: dict[str, Any], change: dict[str, Any], what: str) -> None:
-    assert what in names(sound | change, "stop")
+def test_what_makes_a_step_impossible_stops(sound: Facts, change: dict[str, Any], what: str) -> None:
+    assert what in names(replace(sound, **change), "stop")
     with pytest.raises(StudyError, match=what):
-        stop_if_impossible(checks(sound | change))
+        stop_if_impossible(checks(replace(sound, **change)))
 
 
 @pytest.mark.parametrize(
@@ -92,32 +95,26 @@ def test_what_makes_a_step_impossible_stops(sound: dict[str, Any], change: dict[
     ],
 )
 def test_what_may_mislead_warns(
-    sound: dict[str, Any], change: dict[str, Any], what: str, monkeypatch: pytest.MonkeyPatch
+    sound: Facts, change: dict[str, Any], what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0})
-    assert what in names(sound | change, "warn")
-    stop_if_impossible([check for check in checks(sound | change) if check.level == "warn"])
+    assert what in names(replace(sound, **change), "warn")
+    stop_if_impossible([check for check in checks(replace(sound, **change)) if check.level == "warn"])
 
 
-def test_descriptors_for_held_connections_must_suffice(sound: dict[str, Any]) -> None:
+def test_descriptors_for_held_connections_must_suffice(sound: Facts) -> None:
     kept = PLAN + 'connection = "keep-alive"\n'
     with pytest.raises(StudyError, match="descriptors"):
-        stop_if_impossible(checks(sound | {"fds_hard": 1024}, kept))
+        stop_if_impossible(checks(replace(sound, fds_hard=1024), kept))
 
 
-def test_each_check_that_is_not_fine_says_what_to_do(sound: dict[str, Any]) -> None:
+def test_each_check_that_is_not_fine_says_what_to_do(sound: Facts) -> None:
     busy = dict.fromkeys(("8070", "5557"), "Address already in use")
-    bad = sound | {
-        "fds_hard": 10,
-        "load_1min": 99.0,
-        "disk_free_mb": 1,
-        "somaxconn": 1,
-        "ports": busy,
-    }
+    bad = replace(sound, fds_hard=10, load_1min=99.0, disk_free_mb=1, somaxconn=1, ports=busy)
     assert all(check.remedy for check in checks(bad) if check.level != "ok")
 
 
-def test_a_host_that_cannot_be_looked_at_is_a_row_with_its_remedy_beside_the_others(sound: dict[str, Any]) -> None:
+def test_a_host_that_cannot_be_looked_at_is_a_row_with_its_remedy_beside_the_others(sound: Facts) -> None:
     failures: dict[str, HostError] = {"load1": UnreachableError("load1: its key is not known\n  ssh-keyscan load1")}
     inventory = this_machine("here")
     rows = examine(inventory, parse_plan(PLAN, "p.toml"), {"target": sound, CONTROL: sound}, failures)

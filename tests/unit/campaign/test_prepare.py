@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from cluster.campaign import prepare
-from cluster.campaign.placement import Facts
 from cluster.campaign.prepare import Choice, make_setup
 from cluster.campaign.resume import open_campaign
 from cluster.hosts.host import Host
+from study.formats.facts_json import Facts
 from study.plan import parse_plan
 from tests.unit.campaign.test_run import TEXT, Silent
 

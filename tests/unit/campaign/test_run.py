@@ -24,6 +24,7 @@ from cluster.hosts.inventory import HostEntry, this_machine
 from cluster.hosts.local import LocalHost
 from cluster.show.tables import show_processes
 from study.errors import HostError, StoppedError, UnreachableError
+from study.formats.facts_json import Facts
 from study.formats.json_files import read_json
 from study.formats.live_json import LiveFigures
 from study.layout import CampaignFiles
@@ -116,7 +117,7 @@ def setup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setup:
         control=host(HostEntry("control")),
         target=host(inventory.target),
         load=tuple(host(entry) for entry in inventory.load),
-        facts={name: {"cores": sorted(os.sched_getaffinity(0))} for name in ("target", "load1", "control")},
+        facts={name: Facts(cores=tuple(sorted(os.sched_getaffinity(0)))) for name in ("target", "load1", "control")},
         results=tmp_path / "results",
     )
 
@@ -232,27 +233,29 @@ def test_an_unfinished_campaign_is_taken_up_unless_something_changed(setup: Setu
 
 def test_a_host_that_has_other_cores_makes_another_campaign_and_is_named(setup: Setup) -> None:
     inventory = replace(setup.inventory, load=(replace(setup.inventory.load[0], cpus=(), workers=0),))
-    before = manifest.identity(TEXT, inventory, {**setup.facts, "load1": {"cores": [0, 1]}})
+    before = manifest.identity(TEXT, inventory, {**setup.facts, "load1": Facts(cores=(0, 1))})
     assert manifest.changed(before, before) == ""
-    more = {**setup.facts, "load1": {"cores": [0, 1, 2]}}
+    more = {**setup.facts, "load1": Facts(cores=(0, 1, 2))}
     assert manifest.changed(before, manifest.identity(TEXT, inventory, more)) == "the host load1"
     renamed = replace(inventory, load=(replace(inventory.load[0], name="other"),))
-    facts = {**setup.facts, "other": {"cores": [0, 1]}}
+    facts = {**setup.facts, "other": Facts(cores=(0, 1))}
     assert manifest.changed(before, manifest.identity(TEXT, renamed, facts)) == "the host other and the host load1"
     reached = replace(inventory, load=(replace(inventory.load[0], port=2222, user="me", key="~/key"),))
-    assert manifest.changed(before, manifest.identity(TEXT, reached, {**setup.facts, "load1": {"cores": [0, 1]}})) == ""
+    assert (
+        manifest.changed(before, manifest.identity(TEXT, reached, {**setup.facts, "load1": Facts(cores=(0, 1))})) == ""
+    )
 
 
 def test_the_sampler_of_a_target_over_ssh_keeps_off_the_server_where_there_is_another_core() -> None:
     entry = HostEntry("target", connection="ssh")
     for cpus, cores, server, sampler in (
-        ((), [0, 1, 2, 3], (0, 1, 2), (3,)),
-        ((), [5], (5,), (5,)),
-        ((0, 1), [0, 1, 2, 3], (0, 1), (2, 3)),
-        ((0, 1), [0, 1], (0, 1), (0, 1)),
+        ((), (0, 1, 2, 3), (0, 1, 2), (3,)),
+        ((), (5,), (5,), (5,)),
+        ((0, 1), (0, 1, 2, 3), (0, 1), (2, 3)),
+        ((0, 1), (0, 1), (0, 1), (0, 1)),
     ):
         given = replace(entry, cpus=cpus)
-        assert (server_cpus(given, {"cores": cores}), sampler_cpus(given, {"cores": cores})) == (server, sampler)
+        assert (server_cpus(given, Facts(cores=cores)), sampler_cpus(given, Facts(cores=cores))) == (server, sampler)
 
 
 def test_status_shows_every_host_that_answers_and_names_the_one_that_does_not(

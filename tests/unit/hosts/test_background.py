@@ -1,4 +1,4 @@
-"""Clients beside the load, against real servers: what they hold, what they count, and what the analysis reads of it."""
+"""The background clients, against real servers: what they hold, what they count, and what the analysis reads of it."""
 
 import csv
 import signal
@@ -17,7 +17,7 @@ from tests.models.serving import ROOT, ServerProcess
 PATIENCE_S = 20.0
 
 
-class Crowd:
+class ClientsProcess:
     """The real process, with what it has written so far."""
 
     def __init__(self, port: int, out: Path, *options: str) -> None:
@@ -48,15 +48,17 @@ class Crowd:
         return out
 
 
-Start = Callable[..., Crowd]
+Start = Callable[..., ClientsProcess]
 
 
 @pytest.fixture
-def crowd(tmp_path: Path) -> Iterator[Start]:
-    started: list[Crowd] = []
+def run_clients(tmp_path: Path) -> Iterator[Start]:
+    started: list[ClientsProcess] = []
 
-    def start(port: int, *options: str) -> Crowd:
-        started.append(Crowd(port, tmp_path / "bystanders.csv", "--timeout", "2", "--keep-alive", "10", *options))
+    def start(port: int, *options: str) -> ClientsProcess:
+        started.append(
+            ClientsProcess(port, tmp_path / "bystanders.csv", "--timeout", "2", "--keep-alive", "10", *options)
+        )
         return started[-1]
 
     yield start
@@ -78,13 +80,13 @@ def serve() -> Iterator[Callable[..., ServerProcess]]:
         each.kill()
 
 
-def test_idle_ones_are_answered_once_and_held_and_both_sides_count_the_same(
-    crowd: Start, serve: Callable[..., ServerProcess], tmp_path: Path
+def test_idle_clients_are_answered_once_and_held_and_both_sides_count_the_same(
+    run_clients: Start, serve: Callable[..., ServerProcess], tmp_path: Path
 ) -> None:
     server = serve("thread", "--connection", "keep-alive")
-    beside = crowd(server.port, "--idle", "40")
-    beside.until(lambda: beside.rows("idle") and beside.rows("idle")[-1]["held"] == "40")
-    assert beside.stop() == "ready\n"
+    clients = run_clients(server.port, "--idle", "40")
+    clients.until(lambda: clients.rows("idle") and clients.rows("idle")[-1]["held"] == "40")
+    assert clients.stop() == "ready\n"
     found = read_background(tmp_path / "bystanders.csv")
     counts = server.stop()
     assert counts["answered"] == found.answered
@@ -94,35 +96,37 @@ def test_idle_ones_are_answered_once_and_held_and_both_sides_count_the_same(
     assert (window.kind, window.wanted, window.turned_away) == ("idle", 40, 0)
 
 
-def test_slow_ones_come_back_when_the_server_has_had_enough_and_are_never_answered(
-    crowd: Start, serve: Callable[..., ServerProcess]
+def test_slow_clients_connect_again_after_the_servers_timeout_and_are_never_answered(
+    run_clients: Start, serve: Callable[..., ServerProcess]
 ) -> None:
     server = serve("thread", "--timeout", "1.5")
-    beside = crowd(server.port, "--slow", "5")
-    beside.until(lambda: beside.total("slow", "reset") >= 5 and beside.total("slow", "opened") >= 10)
-    beside.stop()
+    clients = run_clients(server.port, "--slow", "5")
+    clients.until(lambda: clients.total("slow", "reset") >= 5 and clients.total("slow", "opened") >= 10)
+    clients.stop()
     counts = server.stop()
     assert counts["answered"] == 0
     assert counts["timed_out"] >= 5
-    assert beside.total("slow", "answered") == 0
+    assert clients.total("slow", "answered") == 0
 
 
-def test_a_server_that_closes_after_each_answer_holds_none(crowd: Start, serve: Callable[..., ServerProcess]) -> None:
+def test_a_server_that_closes_after_each_answer_holds_none(
+    run_clients: Start, serve: Callable[..., ServerProcess]
+) -> None:
     server = serve("thread")
-    beside = crowd(server.port, "--idle", "3")
-    beside.until(lambda: beside.total("idle", "answered") == 3)
-    beside.until(lambda: beside.rows("idle")[-1]["held"] == "0")
-    beside.stop()
+    clients = run_clients(server.port, "--idle", "3")
+    clients.until(lambda: clients.total("idle", "answered") == 3)
+    clients.until(lambda: clients.rows("idle")[-1]["held"] == "0")
+    clients.stop()
 
 
-def test_nobody_there_is_a_refusal_and_no_error(crowd: Start) -> None:
+def test_a_port_that_nobody_listens_on_is_a_refusal_and_no_error(run_clients: Start) -> None:
     with socket.socket() as bound:  # taken, and nobody listens
         bound.bind(("127.0.0.1", 0))
-        beside = crowd(bound.getsockname()[1], "--idle", "2", "--slow", "2")
-        beside.until(lambda: beside.total("idle", "refused") == 2 and beside.total("slow", "refused") >= 2)
-        assert beside.stop() == "ready\n"
+        clients = run_clients(bound.getsockname()[1], "--idle", "2", "--slow", "2")
+        clients.until(lambda: clients.total("idle", "refused") == 2 and clients.total("slow", "refused") >= 2)
+        assert clients.stop() == "ready\n"
 
 
-def test_a_run_without_clients_beside_the_load_reads_as_none(tmp_path: Path) -> None:
+def test_a_run_without_background_clients_has_no_counts(tmp_path: Path) -> None:
     found = read_background(tmp_path / "bystanders.csv")
     assert (found.answered, found.opened, found.in_doubt, found.window(0, 4e9)) == (0, 0, 0, ())

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
+from itertools import dropwhile, takewhile
 from pathlib import Path
 
 import pytest
@@ -65,8 +66,9 @@ def section(title: str) -> str:
 
 
 def rows(title: str) -> list[dict[str, str]]:
-    """The table below a heading, its cells by the names of its columns."""
-    lines = [line for line in section(title).splitlines() if line.startswith("|")]
+    """The first table below a heading, its cells by the names of its columns."""
+    below = dropwhile(lambda line: not line.startswith("|"), section(title).splitlines())
+    lines = takewhile(lambda line: line.startswith("|"), below)
     head, _, *body = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
     return [dict(zip(head, cells, strict=True)) for cells in body]
 
