@@ -19,7 +19,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from study.errors import PlanError
 from study.workload import Frozen, Name, Server, Work, mistakes
 
-Seconds = Annotated[float, Field(gt=0, le=3600)]
+PhaseSeconds = Annotated[float, Field(gt=0, le=3600)]
 ClientCount = Annotated[int, Field(ge=0, le=60_000, strict=True)]
 
 AUTO_SETTLE_S, AUTO_MEASURE_S = 15.0, 45.0  # shortest settle and measure phase where the plan says "auto"
@@ -79,8 +79,8 @@ class Plan(Frozen):
     """Background clients that send their request at one byte a second."""
     timeout: Annotated[float, Field(gt=0, le=300)] = 10.0
     """Deadline of a whole request, including its connect."""
-    settle: Seconds | Literal["auto"] = "auto"
-    measure: Seconds | Literal["auto"] = "auto"
+    settle: PhaseSeconds | Literal["auto"] = "auto"
+    measure: PhaseSeconds | Literal["auto"] = "auto"
     return_step: bool = True
     """Whether each run ends by repeating the largest step at or below half of the largest number of users."""
     aa: bool = True

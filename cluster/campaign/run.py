@@ -48,7 +48,7 @@ PROBES = 1  # requests of the campaign itself, which the server counts as well
 
 
 @dataclass
-class Result:
+class AttemptResult:
     """What an attempt came to. `counts` are the kernel's, of a server that keeps none of its own."""
 
     reasons: list[str] = field(default_factory=list)
@@ -69,7 +69,7 @@ def execute(setup: Setup, campaign: CampaignFiles, run: Run, observer: Observer)
     A run whose server requires something that isn't installed on the target is skipped: sealed at once, with the
     reason. Raises StoppedError where somebody else ended the run's processes.
     """
-    attempt, result = _begin(setup, campaign, run), Result()
+    attempt, result = _begin(setup, campaign, run), AttemptResult()
     files = attempt.files
     with on_cores(setup.placement.cpus(setup.control.entry)):
         try:
@@ -107,7 +107,7 @@ def _begin(setup: Setup, campaign: CampaignFiles, run: Run) -> Attempt:
     return Attempt(setup, campaign, run, number, _utc(), boot_ids)
 
 
-def _record(attempt: Attempt, result: Result) -> RunState:
+def _record(attempt: Attempt, result: AttemptResult) -> RunState:
     """The content of run.json."""
     setup, run, files = attempt.setup, attempt.run, attempt.files
     lost = result.lost if result.lost != setup.target.entry.name else ""

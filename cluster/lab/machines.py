@@ -1,7 +1,7 @@
-"""The lab: a control machine, a target and load hosts on one computer, each as a machine of its own to SSH.
+"""The lab: a control machine, a target and load hosts on one computer, each a separate machine to SSH.
 
-Every host has its network (network.py), its name, its sshd with a host key, its root's home, and one core. They share
-one file system and one kernel. Control has a key that all hosts take, and knows their host keys.
+Every host has its own network namespace (network.py), host name, sshd with a host key, home of root, and one core. All
+share one file system and one kernel. Every host accepts control's key, and control's known_hosts has their host keys.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from cluster.lab.network import Network, run, tags
+from cluster.lab.network import Network, checked_output, tags
 
 CONTROL, TARGET, LOAD, GATEWAY = "control", "target", ("load1", "load2"), "gateway"
 HOSTS = (CONTROL, TARGET, *LOAD, GATEWAY)
-BY_HAND = "lab"  # the tag of the one that a person makes; a test session's is its PID
+BY_HAND = "lab"  # tag of the lab that `fab lab.up` makes; that of a test session is its PID
 SSHD = "/usr/sbin/sshd"
 SSHD_READY_S = 10.0
 
@@ -41,7 +41,7 @@ SetEnv PATH={path}
 
 
 def missing() -> str:
-    """What a lab needs and this machine lacks, in words; empty where one can be made."""
+    """What a lab needs and this machine lacks, for a message; empty where nothing is missing."""
     if os.geteuid() != 0:
         return "the lab makes network namespaces: it needs root (sudo)"
     wanted = {"ip": "iproute2", "ss": "iproute2", SSHD: "openssh-server", "ssh": "openssh-client"}
@@ -51,7 +51,7 @@ def missing() -> str:
 
 
 class Lab:
-    """All of it. `up` and `down`, or as a context."""
+    """All machines of a lab: call `up` and `down`, or use it as a context."""
 
     def __init__(self, tag: str = BY_HAND) -> None:
         self.network = Network(tag, HOSTS)
@@ -65,50 +65,53 @@ class Lab:
         self.down()
 
     def up(self) -> None:
-        """Make every host; raises RuntimeError where that can't be done, and leaves nothing then."""
+        """Make every host. Raises RuntimeError where that can't be done, after removing what was made."""
         if lacks := missing():
             raise RuntimeError(lacks)
         remove_abandoned()
-        self.down()  # what an earlier one of this name left
+        self.down()  # one of the same tag that was left behind
         try:
             self.network.up()
             self.directory.mkdir(mode=0o700)
             self._give_key()
             for host in HOSTS:
-                self._furnish(host)
+                self._make_files(host)
             for host in HOSTS[1:]:
-                self._listen(host)
+                self._start_sshd(host)
             self.inventory_file.write_text(self.inventory(), encoding="utf-8")
         except BaseException:
             self.down()
             raise
 
     def down(self) -> None:
+        """End and remove everything; harmless where there is nothing."""
         self.network.down()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def home(self, host: str) -> Path:
+        """Root's home on the host."""
         return self.directory / host / "home"
 
     @property
     def inventory_file(self) -> Path:
+        """The inventory, in control's home."""
         return self.home(CONTROL) / "lab.ini"
 
     def inventory(self) -> str:
-        """One target, two load hosts, by their addresses."""
+        """An inventory of the target and the load hosts, by address."""
         line = "{} ansible_host={} ansible_user=root"
         target, *load = (line.format(host, self.network.address(host)) for host in (TARGET, *LOAD))
         return "\n".join(("[target]", target, "", "[load]", *load, ""))
 
-    # -- at work in it -------------------------------------------------------------------------------------------------
+    # -- using it ------------------------------------------------------------------------------------------------------
 
     def command(self, host: str, argv: Sequence[str]) -> list[str]:
-        """The command that runs `argv` on the host, as its root: its network, its home, its core."""
+        """The command that runs `argv` on the host, as root, in its network, with its home and on its core."""
         environment = ("env", "-u", "SSH_AUTH_SOCK", f"HOME={self.home(host)}")
         return self.network.inside(host, ["taskset", "-c", core(host), *environment, *argv])
 
-    def ran(self, host: str, *argv: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-        """Run a command on the host to its end, there without SSH; control's working directory is its home."""
+    def run(self, host: str, *argv: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        """Run a command on the host to its end, without SSH, in root's home there."""
         return subprocess.run(
             self.command(host, argv),
             cwd=self.home(host),
@@ -119,9 +122,9 @@ class Lab:
             check=False,
         )
 
-    def left(self, host: str) -> list[str]:
-        """Command lines of the host's processes, without its sshd's: what the study runs there."""
-        found = []
+    def processes(self, host: str) -> list[str]:
+        """Command lines of the host's processes, without sshd: what the study runs there."""
+        lines = []
         for pid in self.network.pids(host):
             try:
                 argv = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
@@ -129,24 +132,24 @@ class Lab:
                 continue
             line = b" ".join(argv).decode(errors="replace").strip()
             if line and not line.startswith("sshd:"):
-                found.append(line)
-        return found
+                lines.append(line)
+        return lines
 
     def listening(self, host: str) -> list[str]:
-        """Where the host listens, but for its sshd."""
-        own = f"{self.network.address(host)}:22"
-        return [where for where in self.network.listening(host) if where != own]
+        """Addresses and ports on which the host listens, without sshd's."""
+        sshd = f"{self.network.address(host)}:22"
+        return [where for where in self.network.listening(host) if where != sshd]
 
     # -- making it -----------------------------------------------------------------------------------------------------
 
     def _give_key(self) -> None:
-        """A key of control's own, without a passphrase: it opens nothing but the lab."""
+        """Make control's key, without a passphrase: only the hosts of the lab accept it."""
         ssh = self.home(CONTROL) / ".ssh"
         ssh.mkdir(parents=True, mode=0o700)
-        run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", str(ssh / "id_ed25519")])
+        checked_output(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", str(ssh / "id_ed25519")])
 
-    def _furnish(self, host: str) -> None:
-        """Home, name and the other hosts' names. OpenSSH asks the password file for a home, not the environment."""
+    def _make_files(self, host: str) -> None:
+        """Make the host's home and its own /etc files: OpenSSH reads the home from /etc/passwd, not from $HOME."""
         self.home(host).mkdir(parents=True, exist_ok=True)
         etc = self.network.overlay(host)
         users = Path("/etc/passwd").read_text(encoding="utf-8").splitlines()
@@ -157,10 +160,10 @@ class Lab:
         (etc / "hosts").write_text("\n".join(("127.0.0.1 localhost", *names, "")), encoding="utf-8")
         (etc / "resolv.conf").write_text("# no name server\n", encoding="utf-8")
 
-    def _listen(self, host: str) -> None:
-        """Start the host's sshd, and let control know its key."""
+    def _start_sshd(self, host: str) -> None:
+        """Start the host's sshd, and add its host key to control's known_hosts."""
         directory, address = self.directory / host, self.network.address(host)
-        run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", host, "-f", str(directory / "host_key")])
+        checked_output(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", host, "-f", str(directory / "host_key")])
         shutil.copy(self.home(CONTROL) / ".ssh" / "id_ed25519.pub", directory / "authorized_keys")
         path = f"{sys.base_prefix}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         settings = SSHD_CONFIG.format(address=address, directory=directory, path=path)
@@ -184,13 +187,13 @@ class Lab:
 
 
 def core(host: str) -> str:
-    """The target has the machine's first core for itself, where there is a second one."""
+    """The host's core: this machine's first for the target alone, its last for all others."""
     cores = sorted(os.sched_getaffinity(0))
     return str(cores[0] if host == TARGET else cores[-1])
 
 
 def remove_abandoned() -> None:
-    """Labs of test sessions that died without taking theirs down."""
+    """Remove the labs of test sessions that were killed."""
     for tag in tags():
         if tag.isdigit() and not Path(f"/proc/{tag}").exists():
             Lab(tag).down()

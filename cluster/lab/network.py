@@ -1,8 +1,8 @@
-"""Separate hosts on one Linux machine, as far as the network goes: namespaces joined by a bridge.
+"""The lab's network: one network namespace per host on one Linux machine, joined by a bridge.
 
-The bridge has a namespace of its own, and no namespace has a default route: nothing in here can reach the machine's own
-network, or be reached from it. RFC 2544 keeps 198.18.0.0/15 for benchmarks, so the addresses clash with nobody's.
-Needs root and iproute2.
+The bridge has a namespace of its own, and no namespace has a default route: nothing in the lab can reach the machine's
+own network, or be reached from it. The addresses are of 198.18.0.0/15, which RFC 2544 reserves for benchmarks. Needs
+root and iproute2.
 """
 
 from __future__ import annotations
@@ -14,17 +14,18 @@ from collections.abc import Sequence
 from ipaddress import IPv4Interface
 from pathlib import Path
 
+from cluster.hosts.host import PROJECT
+
 SUBNET = "198.18.0.{number}/24"
 PREFIX = "study-"
 BRIDGE = "bridge"
-PORT = "eth0"  # a host's only way to the others
-ETC = Path("/etc/netns")  # what `ip netns exec` lays over /etc
-PROJECT = Path(__file__).resolve().parents[2]
+PORT = "eth0"  # each host's interface to the bridge
+ETC = Path("/etc/netns")  # `ip netns exec` mounts files below it over those in /etc
 COMMAND_S = 20.0
 
 
 class Network:
-    """Hosts by name, each with an address of its own. `tag` tells this network from another one on the machine."""
+    """A network of named hosts. `tag` distinguishes it from other networks of this kind on the machine."""
 
     def __init__(self, tag: str, hosts: Sequence[str]) -> None:
         self.tag = tag
@@ -32,16 +33,19 @@ class Network:
         self._relays: dict[str, subprocess.Popen[str]] = {}
 
     def address(self, host: str) -> str:
+        """The host's address."""
         return str(self.addresses[host].ip)
 
     def namespace(self, host: str) -> str:
+        """Name of the host's network namespace."""
         return f"{PREFIX}{self.tag}-{host}"
 
     def inside(self, host: str, argv: Sequence[str]) -> list[str]:
-        """The command that runs `argv` on the host: its network, and what lies over /etc there."""
+        """The command that runs `argv` in the host's network and with its files over /etc."""
         return ["ip", "netns", "exec", self.namespace(host), *argv]
 
     def up(self) -> None:
+        """Make the namespaces, the bridge and the links. Raises RuntimeError."""
         for name in (BRIDGE, *self.addresses):
             ip("netns", "add", self.namespace(name))
             self._ip(name, "link", "set", "lo", "up")
@@ -55,26 +59,26 @@ class Network:
             self._ip(name, "link", "set", PORT, "up")
 
     def down(self) -> None:
-        """End whatever runs in the namespaces and remove them; harmless where nothing is left of them."""
+        """End all processes in the namespaces and remove them; harmless where there are none."""
         self._relays.clear()
         remove(self.tag)
 
     def overlay(self, host: str) -> Path:
-        """The files in here lie over those of the same name in /etc on the host."""
+        """Directory whose files replace those of the same name in /etc on the host."""
         directory = ETC / self.namespace(host)
         directory.mkdir(parents=True, exist_ok=True)
         return directory
 
-    # -- what can go wrong with a network ------------------------------------------------------------------------------
+    # -- faults --------------------------------------------------------------------------------------------------------
 
     def cut(self, host: str) -> None:
-        """Nothing reaches the host or leaves it any more; nobody is told."""
+        """Drop every frame to and from the host, without any error to anyone."""
         self._ip(BRIDGE, "link", "set", host, "down")
 
     def slow(self, host: str, delay_s: float, loss: float) -> None:
-        """Every frame that leaves the host comes so much later, and some never: what netem does at a host's port.
+        """Delay every frame that leaves the host, and lose the share `loss` of them, as netem would.
 
-        netem is a module that many kernels lack, this relay works in all: cluster/lab/relay.py carries each frame.
+        Many kernels lack the module netem; cluster/lab/relay.py, which carries each frame, works with all.
         """
         inner, outer = f"{host}-in", f"{host}-out"
         argv = (sys.executable, "-m", "cluster.lab.relay", inner, outer, str(delay_s), str(loss))
@@ -88,13 +92,13 @@ class Network:
         self._ip(BRIDGE, "link", "set", f"{host}-slow", "up")
 
     def unroute(self, host: str, other: str) -> None:
-        """Nothing goes from the host to that other one: as if a router in between knew no way."""
+        """Drop what the host sends to the other one, as if a router had no route to it."""
         self._ip(host, "route", "add", "blackhole", self.address(other))
 
     def only_ssh_out(self, host: str) -> None:
-        """The host takes nothing but answers from sshds, as behind a home router: it can call, and not be called.
+        """Let the host receive nothing but answers of sshds: like behind NAT, it can connect but not be connected to.
 
-        A rule for every protocol would silence ARP too: a peer that has forgotten the host couldn't answer its call.
+        The rules name TCP and UDP: a rule for every protocol would drop ARP as well.
         """
         self._ip(host, "rule", "add", "pref", "1", "iif", PORT, "ipproto", "tcp", "sport", "22", "lookup", "local")
         for protocol in ("tcp", "udp"):
@@ -103,7 +107,7 @@ class Network:
         self._ip(host, "rule", "del", "pref", "0")
 
     def mend(self) -> None:
-        """Undo all of the above."""
+        """Undo all faults above."""
         for host, relay in self._relays.items():
             relay.terminate()
             relay.communicate(timeout=COMMAND_S)
@@ -121,24 +125,25 @@ class Network:
     def _ip(self, host: str, *arguments: str) -> str:
         return ip("-n", self.namespace(host), *arguments)
 
-    # -- what is left on a host ----------------------------------------------------------------------------------------
+    # -- what runs on a host -------------------------------------------------------------------------------------------
 
     def pids(self, host: str) -> list[int]:
-        """Every process of the host."""
+        """PIDs of the host's processes."""
         return pids(self.namespace(host))
 
     def listening(self, host: str) -> list[str]:
         """Addresses and ports on which the host's processes listen for TCP."""
-        shown = run(self.inside(host, ["ss", "-Hltn"]))
-        return [line.split()[3] for line in shown.splitlines()]
+        table = checked_output(self.inside(host, ["ss", "-Hltn"]))
+        return [line.split()[3] for line in table.splitlines()]
 
 
 def ip(*arguments: str) -> str:
-    return run(["ip", *arguments])
+    """Output of an `ip` command. Raises RuntimeError where it fails."""
+    return checked_output(["ip", *arguments])
 
 
-def run(argv: Sequence[str]) -> str:
-    """A command that must not fail; returns what it printed."""
+def checked_output(argv: Sequence[str]) -> str:
+    """A command's standard output. Raises RuntimeError where it fails."""
     done = subprocess.run(argv, capture_output=True, text=True, timeout=COMMAND_S, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(argv)}: status {done.returncode}: {done.stderr.strip()}")
@@ -146,25 +151,26 @@ def run(argv: Sequence[str]) -> str:
 
 
 def pids(namespace: str) -> list[int]:
+    """PIDs of the processes in a network namespace."""
     return [int(line) for line in ip("netns", "pids", namespace).split()]
 
 
 def tags() -> set[str]:
-    """Of every network of this kind on the machine, also those that somebody left behind."""
+    """The tags of all networks of this kind on the machine."""
     names = [line.split()[0] for line in ip("netns", "list").splitlines() if line.startswith(PREFIX)]
     return {name.removeprefix(PREFIX).rpartition("-")[0] for name in names}
 
 
 def remove(tag: str) -> None:
-    """End all processes in the network's namespaces, and remove them with their files below /etc/netns."""
+    """End all processes in a network's namespaces, and remove the namespaces and their files below /etc/netns."""
     for line in ip("netns", "list").splitlines():
         namespace = line.split()[0]
         if namespace.rpartition("-")[0] != PREFIX + tag:
             continue
-        for _ in range(100):  # what forks meanwhile is seen the next time round
-            if not (left := pids(namespace)):
+        for _ in range(100):  # again for processes that were forked meanwhile
+            if not (running := pids(namespace)):
                 break
-            subprocess.run(["kill", "-KILL", *map(str, left)], stderr=subprocess.DEVNULL, check=False)
+            subprocess.run(["kill", "-KILL", *map(str, running)], stderr=subprocess.DEVNULL, check=False)
         ip("netns", "del", namespace)
         shutil.rmtree(ETC / namespace, ignore_errors=True)
     if ETC.is_dir() and not any(ETC.iterdir()):

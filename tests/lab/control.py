@@ -76,7 +76,7 @@ class Control:
 
 def left(lab: Lab) -> dict[str, list[str]]:
     """What runs or listens on any host, by its name; empty where nothing does."""
-    found = {host: [*lab.left(host), *lab.listening(host)] for host in HOSTS}
+    found = {host: [*lab.processes(host), *lab.listening(host)] for host in HOSTS}
     return {host: what for host, what in found.items() if what}
 
 

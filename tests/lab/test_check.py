@@ -106,7 +106,7 @@ def refused_by_target(control: Control) -> str:
 
 
 def fingerprint(lab: Lab, host: str) -> str:
-    shown = lab.ran(host, "ssh-keygen", "-lf", str(lab.directory / host / "host_key.pub")).stdout
+    shown = lab.run(host, "ssh-keygen", "-lf", str(lab.directory / host / "host_key.pub")).stdout
     return shown.split()[1]
 
 
@@ -115,5 +115,5 @@ def settle(lab: Lab, said: str) -> None:
     lines = list(dict.fromkeys(re.findall(r"^ +(ssh-key.*)$", said, re.MULTILINE)))
     assert lines
     for line in lines:
-        done = lab.ran(CONTROL, "sh", "-c", line)
+        done = lab.run(CONTROL, "sh", "-c", line)
         assert done.returncode == 0, done.stderr

@@ -17,7 +17,7 @@ ALL = (TARGET, *LOAD)
 
 def sent(control: Control) -> int:
     """Bytes that control has sent to other hosts."""
-    counter = control.lab.ran(CONTROL, "cat", "/sys/class/net/eth0/statistics/tx_bytes")
+    counter = control.lab.run(CONTROL, "cat", "/sys/class/net/eth0/statistics/tx_bytes")
     return int(counter.stdout)
 
 

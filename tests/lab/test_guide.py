@@ -61,7 +61,7 @@ def followed(session_lab: Lab, wheels: None, tmp_path_factory: pytest.TempPathFa
 
 def follow(guide: Followed, block: str) -> None:
     activated = f"cd {guide.checkout} && . .venv/bin/activate\n{block}"
-    done = guide.lab.ran(CONTROL, "bash", "-euc", activated, timeout=COMMAND_S)
+    done = guide.lab.run(CONTROL, "bash", "-euc", activated, timeout=COMMAND_S)
     assert done.returncode == 0, f"{block}{done.stdout}{done.stderr}"
     guide.said[block] = done.stdout
 

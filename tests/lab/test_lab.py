@@ -17,7 +17,7 @@ ABANDONED = "999999999"  # the tag of a session whose PID nobody has
 
 
 def ssh(lab: Lab, host: str, *argv: str) -> subprocess.CompletedProcess[str]:
-    return lab.ran(CONTROL, "ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=3", host, *argv)
+    return lab.run(CONTROL, "ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=3", host, *argv)
 
 
 @pytest.mark.parametrize("host", HOSTS[1:])
@@ -40,7 +40,7 @@ def test_hosts_reach_each_other_and_nothing_else(lab: Lab) -> None:
     for host in HOSTS:
         for other in HOSTS:
             assert connects(lab, host, lab.network.address(other), 22) is (other != CONTROL), f"{host} to {other}"
-        routes = lab.ran(host, "ip", "route").stdout.splitlines()
+        routes = lab.run(host, "ip", "route").stdout.splitlines()
         assert len(routes) == 1
         assert routes[0].startswith("198.18.0.0/24 dev eth0")
         assert not connects(lab, host, "192.0.2.1", 80)  # no host has this address: RFC 5737
@@ -48,7 +48,7 @@ def test_hosts_reach_each_other_and_nothing_else(lab: Lab) -> None:
 
 def connects(lab: Lab, host: str, address: str, port: int) -> bool:
     line = f"import socket; socket.create_connection(({address!r}, {port}), 2).close()"
-    return lab.ran(host, sys.executable, "-c", line).returncode == 0
+    return lab.run(host, sys.executable, "-c", line).returncode == 0
 
 
 def test_a_host_that_is_cut_off_is_reached_again_once_mended(lab: Lab) -> None:
@@ -92,13 +92,13 @@ with socket.socket(type=socket.SOCK_DGRAM) as call:
 def test_a_slow_host_answers_later_and_loses_frames(lab: Lab) -> None:
     with running(lab, TARGET, ECHO):
         call = (sys.executable, "-c", CALL, lab.network.address(TARGET))
-        assert len(lab.ran(LOAD[0], *call).stdout.splitlines()) == 200
+        assert len(lab.run(LOAD[0], *call).stdout.splitlines()) == 200
         lab.network.slow(TARGET, delay_s=0.05, loss=0.3)
-        times = [float(line) for line in lab.ran(LOAD[0], *call).stdout.splitlines()]
+        times = [float(line) for line in lab.run(LOAD[0], *call).stdout.splitlines()]
         assert 110 <= len(times) <= 170
         assert 0.05 <= min(times) <= 0.09
         lab.network.mend()
-        times = [float(line) for line in lab.ran(LOAD[0], *call).stdout.splitlines()]
+        times = [float(line) for line in lab.run(LOAD[0], *call).stdout.splitlines()]
         assert len(times) == 200
         assert min(times) < 0.05
 
@@ -126,15 +126,15 @@ def test_control_takes_no_call_but_can_call(lab: Lab) -> None:
         lab.network.only_ssh_out(CONTROL)
         assert not connects(lab, LOAD[0], address, 5000)
         assert ssh(lab, LOAD[0], "true").returncode == 0
-        lab.ran(LOAD[0], "ip", "neigh", "flush", "all")  # as after a while out of reach
+        lab.run(LOAD[0], "ip", "neigh", "flush", "all")  # as after a while out of reach
         assert ssh(lab, LOAD[0], "true").returncode == 0
 
 
 def test_what_runs_and_listens_on_a_host_is_told_and_ends_with_the_lab() -> None:
     with Lab(ABANDONED) as lab, running(lab, TARGET, LISTEN) as process:
-        assert [line.endswith(LISTEN) for line in lab.left(TARGET)] == [True]
+        assert [line.endswith(LISTEN) for line in lab.processes(TARGET)] == [True]
         assert lab.listening(TARGET) == ["0.0.0.0:5000"]
-        assert (lab.left(LOAD[0]), lab.listening(LOAD[0])) == ([], [])
+        assert (lab.processes(LOAD[0]), lab.listening(LOAD[0])) == ([], [])
         lab.down()
         assert process.wait(timeout=5) == -signal.SIGKILL
     assert ABANDONED not in tags()
