@@ -1,8 +1,8 @@
-"""The ledger's response times beside those on the wire: `python -m benchmarks.wire`, as root, with tcpdump.
+"""Response times of the ledger compared with those on the wire: `python -m benchmarks.wire`, as root, with tcpdump.
 
-tcpdump records the packets of a run on loopback; there, a response time is that from a connection's SYN to the last
-packet with data from the server. The ledger's runs from the moment when the user woke. For each client, model and
-number of users the table shows the ledger's mean and quantiles over the wire's.
+tcpdump records a run's packets on loopback. On the wire a response time lasts from a connection's SYN to the last
+packet with data from the server; in the ledger it begins when the user woke. For each client, model and number of users
+the table shows the ratio of the ledger's mean and quantiles to the wire's.
 """
 
 from __future__ import annotations
@@ -54,9 +54,11 @@ class Packet(NamedTuple):
 
 
 def packets(capture: bytes) -> Iterator[Packet]:
-    """The TCP packets of a pcap file with nanoseconds, as `tcpdump --time-stamp-precision=nano` writes it."""
+    """The TCP packets of a pcap file with nanosecond timestamps (`tcpdump --time-stamp-precision=nano`). Raises
+    BenchmarkError for any other format.
+    """
     if struct.unpack_from("<I", capture)[0] != NANOSECONDS:
-        raise BenchmarkError("tcpdump wrote another format than pcap with nanoseconds")
+        raise BenchmarkError("tcpdump didn't write pcap with nanosecond timestamps")
     at = PCAP_HEADER
     while at + PACKET_HEADER <= len(capture):
         seconds, nanoseconds, kept, _ = struct.unpack_from("<IIII", capture, at)
@@ -74,7 +76,9 @@ def packets(capture: bytes) -> Iterator[Packet]:
 
 
 def response_times(capture: bytes, port: int, start: float, end: float) -> list[float]:
-    """Seconds from SYN to the last data from the server, of the connections whose answer came in the window."""
+    """Seconds from SYN to the server's last data, for connections whose answer arrived between `start` and `end` (Unix
+    time).
+    """
     began: dict[int, float] = {}
     answered: dict[int, float] = {}
     times: list[float] = []
@@ -86,7 +90,7 @@ def response_times(capture: bytes, port: int, start: float, end: float) -> list[
 
     for packet in packets(capture):
         if packet.destination == port and packet.flags & SYN:
-            if packet.source not in began or packet.source in answered:  # not a SYN that is sent again
+            if packet.source not in began or packet.source in answered:  # else a retransmitted SYN
                 close(packet.source)
                 began[packet.source] = packet.at
         elif packet.source == port and packet.data and packet.destination in began:
@@ -98,14 +102,14 @@ def response_times(capture: bytes, port: int, start: float, end: float) -> list[
 
 @contextlib.contextmanager
 def captured(port: int, file: Path) -> Iterator[None]:
-    """Record the port's packets on loopback into a file, which is whole after the block."""
+    """Record the port's packets on loopback into a file, which is complete after the block."""
     argv = ["tcpdump", "-i", "lo", "-U", "-n", "-s", str(HEAD_BYTES), "-B", "65536", "--time-stamp-precision=nano"]
     with file.with_suffix(".log").open("w") as log:
         dump = subprocess.Popen([*argv, "-w", str(file), f"tcp port {port}"], stderr=log, start_new_session=True)
     until = time.monotonic() + 10
     while not file.exists() or file.stat().st_size < PCAP_HEADER:
         if dump.poll() is not None or time.monotonic() > until:
-            raise BenchmarkError(f"tcpdump doesn't record: {file.with_suffix('.log').read_text()}")
+            raise BenchmarkError(f"tcpdump captures nothing: {file.with_suffix('.log').read_text()}")
         time.sleep(0.05)
     try:
         yield
@@ -116,7 +120,7 @@ def captured(port: int, file: Path) -> Iterator[None]:
 
 
 def run(directory: Path, client: str, model: str, users: int, cores: tuple[int, int], seconds: float) -> list[float]:
-    """One run; the ratios of ledger over wire: mean, then QUANTILES."""
+    """One run; returns the ratios of ledger to wire: mean, then QUANTILES."""
     port = free_port()
     plan_file, ledger = directory / "plan.toml", RunFiles(directory).ledger
     plan_file.write_text(
@@ -136,15 +140,15 @@ def run(directory: Path, client: str, model: str, users: int, cores: tuple[int, 
         encoding="utf-8",
     )
     plan = load_plan(plan_file).plan
-    asked = (sys.executable, plan_file, plan, plan.server(model), HostEntry("target"))
+    arguments = (sys.executable, plan_file, plan, plan.server(model), HostEntry("target"))
     master, worker = directory / "master.log", directory / "worker.log"
     argv = (sys.executable, "-m", "servers", model, "--host", "127.0.0.1", "--port", str(port))
     capture = directory / "wire.pcap"
     with (
         serving(model, port, *argv, core=cores[0], log=directory / "server.log"),
         captured(port, capture),
-        running(*commands.master(*asked, directory, ("only",)), core=cores[1], log=master) as process,
-        running(*commands.worker(*asked, "only"), core=cores[1], log=worker),
+        running(*commands.master(*arguments, directory, ("only",)), core=cores[1], log=master) as process,
+        running(*commands.worker(*arguments, "only"), core=cores[1], log=worker),
     ):
         wait_until(
             lambda: measured_record(ledger) is not None, process, master, "Locust", SETTLE_S + seconds + users / 400
@@ -160,39 +164,42 @@ def run(directory: Path, client: str, model: str, users: int, cores: tuple[int, 
 
 
 def ratios(counted: Histogram, record: dict[str, Any], wire: Sequence[float]) -> list[float]:
-    """Ledger over wire: mean, then QUANTILES."""
+    """The ratios of ledger to wire: mean, then QUANTILES."""
     ordered = sorted(wire)
-    made = [counted.sum_s / counted.total / statistics.fmean(wire)]
+    compared = [counted.sum_s / counted.total / statistics.fmean(wire)]
     for q in QUANTILES.values():
         ms = counted.quantile_ms(q)
         assert ms is not None
-        made.append(ms / 1000 / ordered[min(len(ordered) - 1, int(q * len(ordered)))])
-    return made
+        compared.append(ms / 1000 / ordered[min(len(ordered) - 1, int(q * len(ordered)))])
+    return compared
 
 
 def main() -> int:
+    """Run the benchmark and print its table. Exit status 1 where a program is missing or fails."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.wire", description="The ledger's response times over those that tcpdump saw."
+        prog="python -m benchmarks.wire", description="Compare the ledger's response times with those on the wire."
     )
     parser.add_argument("--seconds", type=float, default=6.0, help="length of each measurement (6)")
-    parser.add_argument("--client", choices=CLIENTS, action="append", help="this client alone (all three)")
-    asked = parser.parse_args()
+    parser.add_argument(
+        "--client", choices=CLIENTS, action="append", help="measure this client only (default: all three)"
+    )
+    given = parser.parse_args()
     console = Console()
     table = Table("client", "model", "users", *(f"{name}" for name in ("mean", *QUANTILES)))
     try:
         peers.require("tcpdump", "taskset")
         cores = peers.two_cores()
-        for client in asked.client or CLIENTS:
+        for client in given.client or CLIENTS:
             for model in MODELS:
                 for users in USERS:
                     with (
                         tempfile.TemporaryDirectory(prefix="wire-") as directory,
                         console.status(f"{client}, {model}, {users} users"),
                     ):
-                        found = run(Path(directory), client, model, users, cores, asked.seconds)
-                    table.add_row(client, model, str(users), *(f"{ratio:.2f}" for ratio in found))
-    except BenchmarkError as trouble:
-        print(trouble, file=sys.stderr)
+                        compared = run(Path(directory), client, model, users, cores, given.seconds)
+                    table.add_row(client, model, str(users), *(f"{ratio:.2f}" for ratio in compared))
+    except BenchmarkError as error:
+        print(error, file=sys.stderr)
         return 1
     finally:
         console.print(table)

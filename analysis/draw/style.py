@@ -54,6 +54,8 @@ THEME = {
 
 @dataclass(frozen=True)
 class Style:
+    """Colour, marker and dash pattern of one label's line."""
+
     colour: str
     marker: str
     dash: Dash

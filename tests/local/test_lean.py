@@ -29,7 +29,7 @@ def good(*fields: bytes) -> bytes:
 class Talk:
     """One connection, on the server's side."""
 
-    def __init__(self, server: Server, connection: socket.socket) -> None:
+    def __init__(self, server: ScriptedServer, connection: socket.socket) -> None:
         self.server = server
         self.connection = connection
         self._unread = b""
@@ -66,7 +66,7 @@ class Talk:
 Script = Callable[[Talk], None]
 
 
-class Server:
+class ScriptedServer:
     """Runs the script for each connection, in a thread; counts what came."""
 
     def __init__(self, script: Script) -> None:
@@ -99,8 +99,8 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(script: Script) -> Iterator[Server]:
-    server = Server(script)
+def serving(script: Script) -> Iterator[ScriptedServer]:
+    server = ScriptedServer(script)
     try:
         yield server
     finally:

@@ -28,7 +28,7 @@ NEW = (
 
 
 @dataclass(frozen=True)
-class Phase:
+class LoadPhase:
     """So many users for so many seconds, and what each name is asked in each of them."""
 
     users: int
@@ -42,13 +42,13 @@ class Course:
 
     names: tuple[tuple[str, str], ...]
     """Type and name of each request."""
-    phases: tuple[Phase, ...]
+    phases: tuple[LoadPhase, ...]
 
     @property
     def length(self) -> int:
         return sum(phase.seconds for phase in self.phases)
 
-    def at(self, second: int) -> tuple[int, Phase]:
+    def at(self, second: int) -> tuple[int, LoadPhase]:
         """The phase of a second, and its number."""
         for number, phase in enumerate(self.phases):
             second -= phase.seconds
@@ -63,7 +63,7 @@ class Course:
 
 
 @dataclass(frozen=True)
-class Entry:
+class NameStatistics:
     """What Locust knows of one name, or of all, when it writes a row."""
 
     kind: str
@@ -79,7 +79,7 @@ class Entry:
     """Requests a second since the start."""
 
 
-def entry(course: Course, end: int, name: int | None, version: str) -> Entry:
+def entry(course: Course, end: int, name: int | None, version: str) -> NameStatistics:
     """Of everything before the second `end`."""
     counts = [course.asked(second, second + 1, name) for second in range(end)]
     times = [10 if course.at(second)[0] % 2 == 0 else 20 for second in range(end)]
@@ -88,7 +88,7 @@ def entry(course: Course, end: int, name: int | None, version: str) -> Entry:
     window = range(max(answered[-1] - 12, 0), answered[-1] - 2) if answered else range(0)
     recent = [times[at] for at in range(max(0, end - 10), end) if counts[at]]
     kind, called = course.names[name] if name is not None else ("None" if version < "1.1" else "", "Aggregated")
-    return Entry(
+    return NameStatistics(
         kind, called, total,
         sum(count * time for count, time in zip(counts, times, strict=True)) / total if total else 0,
         sum(counts[at] for at in window) / len(window) if window else 0.0,
@@ -97,7 +97,7 @@ def entry(course: Course, end: int, name: int | None, version: str) -> Entry:
     )  # fmt: skip
 
 
-def entries(course: Course, end: int, version: str, names: bool = True) -> Iterator[Entry]:
+def entries(course: Course, end: int, version: str, names: bool = True) -> Iterator[NameStatistics]:
     """Those of the names that were asked by then, and that of all requests together."""
     for at in range(len(course.names)) if names else ():
         if course.asked(0, end, at):

@@ -16,10 +16,10 @@ from analysis.read.locust_history import Span
 from analysis.read.locust_rows import Gap, GapKind
 from analysis.tell.locust_summary import LocustAnalysis, analyze_locust, notes
 from study.errors import FormatError
-from tests.unit.locust_writer import Course, Phase, write
+from tests.unit.locust_writer import Course, LoadPhase, write
 
 CASES = Path(__file__).resolve().parents[2] / "cases"
-STEADY = Course((("GET", "/"),), (Phase(10, 30, (20,)),))
+STEADY = Course((("GET", "/"),), (LoadPhase(10, 30, (20,)),))
 
 
 def analysed(case: str | Path, tmp_path: Path) -> LocustAnalysis:
@@ -133,7 +133,7 @@ def test_two_runs_in_one_file(tmp_path: Path) -> None:
 
 def test_a_history_of_two_runs_whose_statistics_are_the_second_ones(tmp_path: Path) -> None:
     for at, rate in enumerate((20, 40)):
-        write(Course((("GET", "/"),), (Phase(10, 30, (rate,)),)), tmp_path, "2.24", prefix=f"part{at}")
+        write(Course((("GET", "/"),), (LoadPhase(10, 30, (rate,)),)), tmp_path, "2.24", prefix=f"part{at}")
     for at, name in enumerate(("stats_history", "stats")):
         parts = [(tmp_path / f"part{part}_{name}.csv").read_bytes() for part in range(2)]
         (tmp_path / f"run_{name}.csv").write_bytes(b"".join(parts[at:]))
@@ -223,7 +223,7 @@ def test_downloads_at_several_times_are_runs_of_their_own(tmp_path: Path) -> Non
 
 
 def test_an_idle_time_is_a_gap_in_the_lines_and_no_request_a_second(tmp_path: Path) -> None:
-    course = Course((("GET", "/"),), (Phase(10, 30, (20,)), Phase(10, 40, (0,)), Phase(10, 30, (20,))))
+    course = Course((("GET", "/"),), (LoadPhase(10, 30, (20,)), LoadPhase(10, 40, (0,)), LoadPhase(10, 30, (20,))))
     write(course, tmp_path, "2.24")
     rows = timeline([one(tmp_path)])
     idle = rows["seconds"].between(40, 70)

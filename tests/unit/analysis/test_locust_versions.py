@@ -14,10 +14,12 @@ from analysis.read.locust_csv import LocustRun, Origin, read_all
 from analysis.read.locust_history import Span
 from analysis.tell.locust_summary import analyze_locust
 from study.errors import FormatError
-from tests.unit.locust_writer import VERSIONS, Course, Phase, write
+from tests.unit.locust_writer import VERSIONS, Course, LoadPhase, write
 
 TEXTS = st.text(st.characters(exclude_categories=("Cs", "Cc")) | st.sampled_from('\n,"|;'), min_size=1, max_size=12)
-SOME = Course((("GET", "/"), ("GET", "/b")), (Phase(5, 10, (20, 0)), Phase(10, 5, (3, 1)), Phase(10, 5, (0, 0))))
+SOME = Course(
+    (("GET", "/"), ("GET", "/b")), (LoadPhase(5, 10, (20, 0)), LoadPhase(10, 5, (3, 1)), LoadPhase(10, 5, (0, 0)))
+)
 VERSIONS_READ = {
     "0.13.0": "0.13.2 or older", "0.14.6": "0.13.3 to 0.14.6", "1.0": "1.0 to 1.1.1", "1.1": "1.0 to 1.1.1",
     "1.2": "1.2 or newer", "2.24": "1.2 or newer",
@@ -33,7 +35,7 @@ def courses(draw: st.DrawFn) -> Course:
     phases = draw(
         st.lists(
             st.builds(
-                Phase, st.sampled_from((1, 5, 10)), st.integers(1, 40), st.tuples(*[rate] * len(names))
+                LoadPhase, st.sampled_from((1, 5, 10)), st.integers(1, 40), st.tuples(*[rate] * len(names))
             ),
             min_size=1, max_size=5,
         )
@@ -139,7 +141,7 @@ def test_damaged_files_are_read_in_part_or_refused(data: st.DataObject, version:
 @pytest.mark.parametrize("version", VERSIONS)
 def test_what_the_percentiles_over_time_are_of(version: str) -> None:
     """The second half is faster: the slowest response time of ten seconds falls, that since the start does not."""
-    course = Course((("GET", "/"),), (Phase(1, 1, (0,)), Phase(5, 30, (20,)), Phase(5, 30, (20,))))
+    course = Course((("GET", "/"),), (LoadPhase(1, 1, (0,)), LoadPhase(5, 30, (20,)), LoadPhase(5, 30, (20,))))
     spans = {
         "0.13.0": (Span.NONE, Span.NONE),
         "1.2": (Span.SINCE_START, Span.SEEM_SINCE_START),
@@ -148,5 +150,5 @@ def test_what_the_percentiles_over_time_are_of(version: str) -> None:
     expected = spans.get(version, (Span.LAST_TEN_SECONDS, Span.LAST_TEN_SECONDS))
     assert tuple(read(course, version, full).percentiles for full in (False, True)) == expected
     if version == "2.24":
-        short = Course(course.names, (Phase(5, 8, (20,)),))
+        short = Course(course.names, (LoadPhase(5, 8, (20,)),))
         assert read(short, version, True).percentiles == Span.UNTOLD

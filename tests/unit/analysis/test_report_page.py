@@ -21,7 +21,7 @@ ASKED = plan(models=["single", "process"], users=[100, 400], blocks=2)
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 
 
-class Page(HTMLParser):
+class ReportParser(HTMLParser):
     """What a page refers to and says, and whether its tags are closed in order."""
 
     def __init__(self, text: str) -> None:
@@ -59,16 +59,16 @@ def full_process(run: Run, step: Step) -> Load:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Analysis, Page]:
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Analysis, ReportParser]:
     directory = tmp_path_factory.mktemp("campaign")
     files = write_campaign(directory, ASKED, full_process)
     about = {"model": "process", "summary": "a process each", "docstring": "Forks.\n\nWaits: in\nreceive."}
     write_json(files.manifest, {"models": {"process": about}, "hosts": {"target": {"cpu": "A <fast> one"}}})
     found = analyze(directory)
-    return found, Page(files.report.read_text(encoding="utf-8"))
+    return found, ReportParser(files.report.read_text(encoding="utf-8"))
 
 
-def test_nothing_is_fetched(made: tuple[Analysis, Page]) -> None:
+def test_nothing_is_fetched(made: tuple[Analysis, ReportParser]) -> None:
     page = made[1]
     assert [image["src"][:24] for image in page.all("img")] == ["data:image/svg+xml;base6"] * 9
     assert not page.all("script")
@@ -76,7 +76,7 @@ def test_nothing_is_fetched(made: tuple[Analysis, Page]) -> None:
     assert not any("://" in anchor["href"] for anchor in page.all("a"))
 
 
-def test_every_link_leads_somewhere(made: tuple[Analysis, Page]) -> None:
+def test_every_link_leads_somewhere(made: tuple[Analysis, ReportParser]) -> None:
     found, page = made
     names = [values["id"] for _, values in page.attributes if "id" in values]
     assert len(names) == len(set(names))
@@ -87,7 +87,7 @@ def test_every_link_leads_somewhere(made: tuple[Analysis, Page]) -> None:
     assert all((found.campaign.files.directory / href).exists() for href in outside)
 
 
-def test_it_can_be_read_without_seeing(made: tuple[Analysis, Page]) -> None:
+def test_it_can_be_read_without_seeing(made: tuple[Analysis, ReportParser]) -> None:
     page = made[1]
     assert page.all("html")[0]["lang"] == "en"
     assert page.headings[:2] == [1, 2]
@@ -102,7 +102,7 @@ def test_it_can_be_read_without_seeing(made: tuple[Analysis, Page]) -> None:
     assert all(box["tabindex"] == "0" and box["role"] == "region" and box["aria-label"] for box in scrolled)
 
 
-def test_the_answer_comes_first_and_says_how_sure_it_is(made: tuple[Analysis, Page]) -> None:
+def test_the_answer_comes_first_and_says_how_sure_it_is(made: tuple[Analysis, ReportParser]) -> None:
     found, page = made
     peak = found.summary.set_index("model")["peak_rps"]
     first = page.words[page.words.index("At their peak") :]
@@ -113,7 +113,7 @@ def test_the_answer_comes_first_and_says_how_sure_it_is(made: tuple[Analysis, Pa
     assert "At 100 users, the largest step that is valid for all models" in first
 
 
-def test_each_model_has_its_limit_its_docstring_and_its_runs(made: tuple[Analysis, Page]) -> None:
+def test_each_model_has_its_limit_its_docstring_and_its_runs(made: tuple[Analysis, ReportParser]) -> None:
     found, page = made
     for limit in found.limits:
         assert limit_text(limit) in page.words
@@ -122,12 +122,12 @@ def test_each_model_has_its_limit_its_docstring_and_its_runs(made: tuple[Analysi
         assert run.directory in page.words
 
 
-def test_texts_from_files_are_text(made: tuple[Analysis, Page]) -> None:
+def test_texts_from_files_are_text(made: tuple[Analysis, ReportParser]) -> None:
     assert "A <fast> one" in made[1].words
     assert "<script>" not in markdown("a <script>alert(1)</script> b")
 
 
-def test_what_it_does_not_show_is_said(made: tuple[Analysis, Page]) -> None:
+def test_what_it_does_not_show_is_said(made: tuple[Analysis, ReportParser]) -> None:
     rest = made[1].words[made[1].words.rindex("What this does not show") :]
     assert "2 blocks were measured" in rest
     assert "The limit of single: it was not full at 400 users" in rest
@@ -140,7 +140,7 @@ def test_the_class_reports_table_stands_beside_ours_where_the_set_up_is_the_same
     assert not same_set_up(ASKED)
     write_campaign(tmp_path, same)
     found = analyze(tmp_path, figures=False)
-    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    page = ReportParser((tmp_path / "report.html").read_text(encoding="utf-8"))
     top = found.steps.query("kind == 'ladder' and users == 10_000").iloc[0]
     ours = effective_users(float(top["rps"]), float(top["mean_ms"]), 3.0)
     assert ours == pytest.approx(10_000, rel=0.03)
@@ -156,7 +156,7 @@ def test_an_unfinished_campaign_has_a_report_too(tmp_path: Path) -> None:
     write_campaign(tmp_path, ASKED, skip=[run.directory for run in ASKED.runs()])
     (tmp_path / "manifest.json").unlink()
     analyze(tmp_path, figures=False)
-    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    page = ReportParser((tmp_path / "report.html").read_text(encoding="utf-8"))
     assert "Of requests per second nothing can be said" in page.words
     assert "the manifest is missing" in page.words.lower()
     assert page.words.count("not there") >= len(ASKED.runs())

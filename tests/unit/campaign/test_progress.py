@@ -17,7 +17,7 @@ ASKED = plan(models=["single", "thread"], users=[100, 200, 400], aa=False, block
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ShownStep:
     step: int
     verdict: str
     rps: float | None
@@ -36,7 +36,9 @@ def printed(asked: Plan, terminal: bool, width: int = 100) -> str:
         last = len(asked.steps())
         progress.progress(figures(running=100, rps=30.0, failures=0))
         progress.run_ended(
-            first, "done", [Outcome(1, "valid", 33.0), Outcome(2, "overload", 1250.0), Outcome(last, "unsteady", None)]
+            first,
+            "done",
+            [ShownStep(1, "valid", 33.0), ShownStep(2, "overload", 1250.0), ShownStep(last, "unsteady", None)],
         )
         progress.run_started(asked, second, 2, 4)
         progress.progress(figures(running=98, rps=77.0, failures=5))

@@ -44,18 +44,20 @@ def counts(encoded: str) -> HdrHistogram:
 
 
 @dataclass(frozen=True)
-class Request:
+class TimedRequest:
     begins: float
     ends: float
     good: bool
 
 
 moments = st.integers(0, 10_000).map(lambda milliseconds: milliseconds / 1000)
-requests = st.builds(lambda a, b, good: Request(min(a, b), max(a, b) + 0.0005, good), moments, moments, st.booleans())
+requests = st.builds(
+    lambda a, b, good: TimedRequest(min(a, b), max(a, b) + 0.0005, good), moments, moments, st.booleans()
+)
 
 
 @given(st.lists(requests, max_size=30), st.lists(st.integers(1, 9_999), min_size=1, max_size=4, unique=True))
-def test_in_flight_is_the_integral(of: list[Request], inner: list[int]) -> None:
+def test_in_flight_is_the_integral(of: list[TimedRequest], inner: list[int]) -> None:
     """Phases from 0 to 10 s, cut at random: each gets of every request what lies inside it, and its end's ages."""
     # Quarter milliseconds apart, so that no request begins or ends as a phase does.
     cuts = [0.00025, *sorted(cut / 1000 + 0.00025 for cut in inner), 11.0]
