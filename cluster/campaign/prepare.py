@@ -19,7 +19,7 @@ from cluster.hosts.inventory import CONTROL, SSH, HostEntry, Inventory, load_inv
 from cluster.hosts.local import LocalHost
 from cluster.hosts.ssh import SshHost
 from study import models
-from study.errors import HostError, StudyError, UsageError
+from study.errors import FormatError, HostError, StudyError, UsageError
 from study.formats.facts_json import Facts
 from study.plan import Plan, PlanFile, load_plan
 from study.reading import parse_as
@@ -173,7 +173,10 @@ def read_facts(host: Host, port: int | None) -> Facts:
             f"{host.entry.name}: its shell prints {line!r} before the answer: see ~/.bashrc there"
         ) from None
     clock_s = (facts["clock"] - answered, facts["clock"] - asked)
-    return parse_as(Facts, {**facts, "clock_s": clock_s}, f"{host.entry.name}: facts")
+    try:
+        return parse_as(Facts, {**facts, "clock_s": clock_s}, f"{host.entry.name}: facts")
+    except FormatError as error:
+        raise HostError(str(error)) from None
 
 
 @contextmanager
