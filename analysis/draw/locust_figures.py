@@ -14,8 +14,9 @@ from analysis.read.locust_csv import LocustRun
 
 PERCENTILES = {"p50_ms": "p50 (median)", "p95_ms": "p95", "p99_ms": "p99"}
 ABSENT = "not in these files"
-STEADY_S = 12.0
-"""A row's requests/s are those of ten seconds that ended two seconds before it."""
+STEADY_S = 16.0
+"""How far a row's requests/s may look back: ten seconds that end two before the last request, which a master knows
+three seconds late, and a clock of whole seconds."""
 
 
 def timeline(runs: Sequence[LocustRun]) -> pd.DataFrame:

@@ -32,6 +32,8 @@ class Origin(StrEnum):
     """As Locust wrote it: of everything since the start, the ramp included."""
     DISTRIBUTION = "distribution"
     """The same, from `_distribution.csv`."""
+    LAST_ROW = "last-row"
+    """The same, from the last rows of the history, where there are no statistics."""
     COUNTED = "counted"
     """Differences of the history's counts over the times with the most users."""
     NO_ROWS = "no-rows"
@@ -216,6 +218,8 @@ def _run(
     if not table.empty:
         gaps += _sums(table, files[FileKind.STATS].name)
     rows, span, found = timed(history, files[FileKind.HISTORY].name if history else "")
+    if table.empty and not rows.empty:
+        table, origins = _last_rows(rows)
     spans = holds(rows[rows["total"]])
     dialects = [part.dialect for part in (history, stats) if part is not None]
     return LocustRun(
@@ -242,6 +246,15 @@ def _table(stats: Part | None, distribution: Sequence[Part]) -> tuple[pd.DataFra
             table[name] = rows[name].reindex(called).to_numpy()
             origins[name] = Origin.DISTRIBUTION
     return table, origins
+
+
+def _last_rows(history: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Origin]]:
+    """What the history has of the columns of `_table`, as it stood at its end."""
+    lap = history[history["lap"] == history["lap"].iloc[-1]]
+    known = ["requests", "failures", "mean_ms"]
+    table = lap.drop_duplicates(KEY, keep="last")[[*KEY, *known]].reindex(columns=[*TEXT, "total", *STATS])
+    there = [name for name in known if table[name].notna().any()]
+    return table, {name: Origin.LAST_ROW if name in there else Origin.NO_ROWS for name in STATS}
 
 
 def _names(kind: str, name: str, total: bool) -> tuple[str, ...]:

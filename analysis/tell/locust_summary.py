@@ -33,6 +33,7 @@ NOT_SHOWN = {"max_ms": "longest ms", "seconds_held": "seconds then", "names_held
 ORIGINS: Mapping[Origin, str] = {
     Origin.WRITTEN: "as Locust wrote it, of everything since the start",
     Origin.DISTRIBUTION: "as Locust wrote it in `_distribution.csv`, of everything since the start",
+    Origin.LAST_ROW: "as Locust wrote it in the history's last rows, of everything since the start",
     Origin.COUNTED: "counted from the history, from the first to the last row of each time with the most users",
     Origin.NO_ROWS: "can't be had: there are no rows of statistics",
     Origin.NO_COLUMN: "can't be had: the files have no such column",
