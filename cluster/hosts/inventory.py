@@ -1,34 +1,55 @@
-"""The inventory: where the study runs, in a subset of the INI format of Ansible's inventories.
+"""The inventory: where the study runs. Whatever Ansible reads is read; what would change its meaning is refused.
 
-Groups `[target]` (one host) and `[load]`, their `[group:vars]`, `[all:vars]`, and ranges `load[1:4]`. Other groups are
-ignored, so that an existing inventory can be used once two of its groups have these names. Settings of the whole study
-are in `[all:vars]`: `transport`, how the load hosts reach Locust's master, and `control_address`, the address where.
-docs/several-machines.md lists the variables.
+Of its groups, `target` (one host) and `load` count, with the groups that are in them. Plain INI is read here, with
+group_vars/ and host_vars/ beside it; for anything else ansible-inventory is asked. Two variables are about the whole
+study and belong in `[all:vars]`: `transport`, how the load hosts reach Locust's master, and `control_address`, where.
 """
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
-import shlex
-from collections.abc import Iterator
+import sys
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
+from cluster.hosts.inventory_ansible import printable, read_json, read_with_ansible
+from cluster.hosts.inventory_files import decode, read_text, variable_files
+from cluster.hosts.inventory_groups import ALL, UNGROUPED, GroupTree, NotPlainError, VariableFiles, Variables
+from cluster.hosts.inventory_ini import read_ini, refuse_other_formats
+from cluster.hosts.inventory_settings import (
+    KEY,
+    LOCAL,
+    MAX_WORKERS,
+    SSH,
+    checked_host,
+    connection,
+    destination,
+    is_address,
+    is_link_local,
+    is_loopback,
+    parse_cpus,
+    refusals,
+    text,
+    whole,
+)
 from study.errors import InventoryError
 
-LOCAL, SSH = "local", "ssh"
-SSH_ALIASES = ("smart", "paramiko")  # ansible_connection values that also mean SSH
+__all__ = [
+    "CONTROL", "DIRECT", "LOCAL", "LOOPBACK", "REMOTE_DIR", "SSH", "TUNNEL", "HostEntry", "Inventory",
+    "load_inventory", "parse_cpus", "parse_inventory", "this_machine", "url_host",
+]  # fmt: skip
+
 TUNNEL, DIRECT = "tunnel", "direct"
 LOOPBACK = "127.0.0.1"
 CONTROL = "control"  # where fab and the Locust master run; no host of the inventory may have this name
-HOST_VARIABLES = {
-    "ansible_host", "ansible_port", "ansible_user", "ansible_ssh_private_key_file", "ansible_connection",
-    "ansible_python_interpreter", "remote_dir", "cpus", "workers", "address",
-}  # fmt: skip
-STUDY_VARIABLES = {"transport", "control_address"}
-IGNORED_PREFIX = "ansible_become"  # accepted and ignored: the study never changes the user
+STUDY_VARIABLES = ("transport", "control_address")
 REMOTE_DIR = "~/.load-study"
+STANDARD_INPUT = Path("-")
+MAX_MISTAKES = 20  # shown; the others are counted
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -36,7 +57,8 @@ class HostEntry:
     """One host of the inventory. Without `cpus`, placement chooses cores; with `workers` 0, there is one per core.
 
     `destination`, `port`, `user` and `key` are arguments of ssh, whose own settings apply where they are empty;
-    `address` is where the other hosts reach this one, and what the server binds on the target.
+    `address` is where the other hosts reach this one, and what the server binds on the target. Both may be IPv6
+    addresses, without brackets.
     """
 
     name: str
@@ -69,8 +91,13 @@ class Inventory:
 
     @property
     def hosts(self) -> tuple[HostEntry, ...]:
-        """The target, then the load hosts; control is none of them."""
+        """The target, then the load hosts in the inventory's order; control is none of them."""
         return (self.target, *self.load)
+
+
+def url_host(address: str) -> str:
+    """An address as it stands before `:port`: IPv6 in brackets (RFC 3986, 3.2.2)."""
+    return f"[{address}]" if ":" in address else address
 
 
 def this_machine(source: str) -> Inventory:
@@ -79,179 +106,176 @@ def this_machine(source: str) -> Inventory:
 
 
 def load_inventory(path: Path, required: bool) -> Inventory:
-    """Read an inventory; this machine alone where the file doesn't exist and is not `required`.
+    """Read an inventory, from standard input where `path` is `-`; this machine alone where there is no such file and
+    it is not `required`.
 
     Raises InventoryError with every mistake in one message.
     """
+    if path == STANDARD_INPUT:
+        return parse_inventory(_standard_input(), "standard input")
     if not path.exists() and not required:
         return this_machine(f"no {path.name}: this machine alone")
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InventoryError(f"inventory {path}: can't be read: {getattr(error, 'strerror', None) or error}") from None
-    return parse_inventory(text, path.name)
+        return _inventory(_read_plain(path), path.name, variable_files(path.parent))
+    except NotPlainError as reason:
+        return _inventory(read_with_ansible(path, reason), path.name)
 
 
 def parse_inventory(text: str, source: str) -> Inventory:
-    """Parse an inventory's text; `source` names it in messages. Raises InventoryError; see load_inventory."""
+    """Read an inventory from its text: INI, or JSON as `ansible-inventory --list` prints it. See load_inventory."""
+    try:
+        return _inventory(_parse(text, source), source)
+    except NotPlainError as reason:
+        raise InventoryError(
+            f"inventory {source}: {reason}. Give the file itself, or pipe it: "
+            "ansible-inventory -i FILE --list | fab ... --inventory -"
+        ) from None
+
+
+@cache  # each task of a command line reads the inventory
+def _standard_input() -> str:
+    try:
+        return decode(sys.stdin.buffer.read())
+    except (OSError, ValueError) as error:
+        raise InventoryError(f"inventory from standard input: can't be read: {error}") from None
+
+
+def _read_plain(path: Path) -> GroupTree:
+    """Raises InventoryError, and NotPlainError where Ansible may be able to read it."""
+    if path.is_dir():
+        raise NotPlainError("this is a directory")
+    try:
+        content = read_text(path)
+    except (OSError, ValueError) as error:
+        if isinstance(error, ValueError) and os.access(path, os.X_OK):
+            raise NotPlainError("this is a program") from None
+        raise InventoryError(f"inventory {path}: can't be read: {getattr(error, 'strerror', None) or error}") from None
+    if content.startswith("#!"):
+        raise NotPlainError("this is a script")
+    if path.suffix in (".yml", ".yaml", ".toml"):
+        raise NotPlainError(f"this is {'TOML' if path.suffix == '.toml' else 'YAML'}")
+    return _parse(content, path.name)
+
+
+def _parse(content: str, source: str) -> GroupTree:
+    if content.lstrip().startswith("{"):
+        try:
+            return read_json(content)
+        except ValueError as error:
+            raise InventoryError(f"inventory {source}: {error}") from None
+    refuse_other_formats(content)
+    tree, mistakes = read_ini(content)
+    _stop_at(mistakes, source)
+    return tree
+
+
+def _stop_at(mistakes: list[str], source: str) -> None:
+    if mistakes:
+        shown = [printable(mistake) for mistake in dict.fromkeys(mistakes)]
+        left = len(shown) - MAX_MISTAKES
+        shown = [*shown[:MAX_MISTAKES], f"and {left} more"] if left > 0 else shown
+        raise InventoryError(f"inventory {source}:\n" + "\n".join(f"  {mistake}" for mistake in shown))
+
+
+def _inventory(tree: GroupTree, source: str, files: VariableFiles = lambda kind, name: {}) -> Inventory:
+    """Raises InventoryError, and NotPlainError from `files`."""
     mistakes: list[str] = []
-    groups, variables = _sections(text, mistakes)
-    targets = _entries("target", groups, variables, mistakes)
-    load = _entries("load", groups, variables, mistakes)
-    if not mistakes and not targets and not load:
-        return this_machine(f"{source} names no host: this machine alone")
-    if len(targets) != 1:
-        mistakes.append(f"[target] must name one host, it names {len(targets)}")
-    if not load:
-        mistakes.append("[load] names no host")
+    settings = {name: tree.variables(name, files) for group in ("target", "load") for name in _members(tree, group)}
+    targets = _entries("target", tree, settings, mistakes)
+    load = _entries("load", tree, settings, mistakes)
+    if len(named := _members(tree, "target")) > 1:
+        mistakes.append(f"[target] must name one host, it names {len(named)}")
     names = [entry.name for entry in (*targets, *load)]
     mistakes += [f"{name}: named twice" for name in sorted(set(names)) if names.count(name) > 1]
     if CONTROL in names:
         mistakes.append(f"{CONTROL}: this name is reserved for the machine that fab runs on")
-    transport, control = _reaching_control(variables.get("all", {}), mistakes)
-    elsewhere = any(entry.connection == SSH and not _is_loopback(entry.destination) for entry in load)
-    if not mistakes and elsewhere and _is_loopback(targets[0].address):
+    transport, control = _reaching_control(settings, mistakes)
+    elsewhere = any(entry.connection == SSH and not is_loopback(entry.destination) for entry in load)
+    if not mistakes and elsewhere and (is_loopback(targets[0].address) or is_link_local(targets[0].address)):
         mistakes.append(
             f"{targets[0].name}: its address is {targets[0].address}, which other hosts can't reach: set address="
         )
-    if mistakes:
-        raise InventoryError(f"inventory {source}:\n" + "\n".join(f"  {mistake}" for mistake in mistakes))
+    _stop_at(mistakes, source)
     remote = [entry.name for entry in (*targets, *load) if entry.connection == SSH]
     where = f"{len(remote)} hosts over SSH" if remote else "this machine alone"
     return _with_cpus(Inventory(targets[0], tuple(load), f"{source}: {where}", control, transport))
 
 
-def _reaching_control(settings: dict[str, str], mistakes: list[str]) -> tuple[str, HostEntry]:
+def _members(tree: GroupTree, group: str) -> list[str]:
+    return tree.members(group) if group in tree.groups else []
+
+
+def _entries(group: str, tree: GroupTree, settings: dict[str, Variables], mistakes: list[str]) -> list[HostEntry]:
+    entries = []
+    for name in _members(tree, group):
+        if wrong := list(refusals(settings[name])):
+            mistakes += [f"[{group}] {name}: {each}" for each in wrong]
+            continue
+        try:
+            entries.append(_entry(name, settings[name]))
+        except ValueError as error:
+            mistakes.append(f"[{group}] {name}: {error}")
+    if not _members(tree, group):
+        mistakes.append(_no_host_in(group, tree))
+    return entries
+
+
+def _no_host_in(group: str, tree: GroupTree) -> str:
+    if group in tree.groups:
+        return f"[{group}] names no host"
+    found = [name for name in tree.groups if name not in (ALL, UNGROUPED)]
+    by_lower = {name.lower(): name for name in found}
+    near = difflib.get_close_matches(group, by_lower, n=1)
+    meant = f"; did you mean [{by_lower[near[0]]}]?" if near else ""
+    listed = ", ".join(found[:MAX_MISTAKES]) + ", ..." * (len(found) > MAX_MISTAKES)
+    return f"there is no group [{group}] (groups: {listed or 'none'}){meant}"
+
+
+def _entry(name: str, settings: Variables) -> HostEntry:
+    """Raises ValueError."""
+    own = name.rpartition("@")[2]
+    if not (_NAME.fullmatch(own) or is_address(own)) or "%" in own:
+        raise ValueError("a host's name has letters, digits, dots, dashes and underscores, or is an address")
+    how, to = connection(settings), destination(name, settings)
+    python = text(settings, "ansible_python_interpreter")
+    address = text(settings, "address")
+    return HostEntry(
+        name=own,
+        connection=how,
+        address=checked_host(address, "address") if address else LOOPBACK if how == LOCAL else to.host,
+        destination=to.host,
+        port=to.port,
+        user=to.user,
+        key=text(settings, *KEY),
+        python="" if python.startswith("auto") else python,
+        remote_dir=text(settings, "remote_dir"),
+        cpus=parse_cpus(text(settings, "cpus")),
+        workers=whole(settings, MAX_WORKERS, "workers"),
+    )
+
+
+def _reaching_control(settings: dict[str, Variables], mistakes: list[str]) -> tuple[str, HostEntry]:
     """Transport, and control's entry: the master binds loopback for tunnels, or control_address for direct."""
-    transport, address = settings.get("transport", TUNNEL), settings.get("control_address", "")
+    values = {}
+    for key in STUDY_VARIABLES:
+        try:
+            found = {text(each, key) for each in settings.values()}
+        except ValueError as error:
+            mistakes.append(str(error))
+            found = {""}
+        if len(found) > 1:
+            mistakes.append(f"{key} is a setting of the whole study: it belongs in [all:vars]")
+        values[key] = min(found, default="")
+    transport, address = values["transport"] or TUNNEL, values["control_address"]
     if transport not in (TUNNEL, DIRECT):
         mistakes.append(f"transport is {TUNNEL} or {DIRECT}, not {transport!r}")
     if transport == DIRECT and not address:
         mistakes.append(f"transport={DIRECT} needs control_address= in [all:vars]: the address that the master binds")
+    try:
+        checked_host(address or LOOPBACK, "control_address")
+    except ValueError as error:
+        mistakes.append(str(error))
     return transport, HostEntry(CONTROL, address=address if transport == DIRECT else LOOPBACK)
-
-
-def _is_loopback(address: str) -> bool:
-    return address == "localhost" or address.startswith("127.") or address == "::1"
-
-
-Sections = dict[str, list[str]]
-Variables = dict[str, dict[str, str]]
-
-
-def _sections(text: str, mistakes: list[str]) -> tuple[Sections, Variables]:
-    """The lines of each group, and the variables of each [group:vars]."""
-    groups: Sections = {}
-    variables: Variables = {}
-    section = ""
-    for number, raw in enumerate(text.splitlines(), start=1):
-        line = raw.strip()
-        if not line or line[0] in "#;":
-            continue
-        if line.startswith("["):
-            header = re.fullmatch(r"\[([\w.-]+(?::\w+)?)\]\s*(?:[#;].*)?", line)
-            if header is None:
-                mistakes.append(f"line {number}: not a group header: {line}")
-                continue
-            section = header[1]
-        elif section.endswith(":vars"):
-            key, equals, value = line.partition("=")
-            if not equals:
-                mistakes.append(f"line {number}: not key=value: {line}")
-            variables.setdefault(section.removesuffix(":vars"), {})[key.strip()] = value.strip().strip("'\"")
-        elif not section:
-            mistakes.append(f"line {number}: {line} stands before the first [group]")
-        else:
-            groups.setdefault(section, []).append(line)
-    return groups, variables
-
-
-def _entries(group: str, groups: Sections, variables: Variables, mistakes: list[str]) -> list[HostEntry]:
-    """The hosts of one group; a host's own variables override its group's, and those [all:vars]."""
-    entries = []
-    for line in groups.get(group, []):
-        try:
-            pattern, *assignments = shlex.split(line, comments=True)
-        except ValueError as error:
-            mistakes.append(f"[{group}] {line}: {error}")
-            continue
-        own = dict(word.partition("=")[::2] for word in assignments)
-        everywhere = {key: value for key, value in variables.get("all", {}).items() if key not in STUDY_VARIABLES}
-        settings = {**everywhere, **variables.get(group, {}), **own}
-        mistakes += [f"[{group}] {pattern}: {_unknown(key)}" for key in settings if not _is_known(key)]
-        for name in _range(pattern):
-            try:
-                entries.append(_entry(name, settings))
-            except ValueError as error:
-                mistakes.append(f"[{group}] {name}: {error}")
-    return entries
-
-
-def _is_known(key: str) -> bool:
-    return key in HOST_VARIABLES or key.startswith(IGNORED_PREFIX)
-
-
-def _unknown(key: str) -> str:
-    """Message for a variable that a host can't have."""
-    if key in STUDY_VARIABLES:
-        return f"{key} is a setting of the whole study: it belongs in [all:vars]"
-    if "pass" in key:
-        return f"{key}: the study uses keys and the SSH agent, never a password"
-    if key.startswith("ansible_"):
-        return f"unknown variable {key}: settings of ssh belong in ~/.ssh/config, which the study reads"
-    return f"unknown variable {key}"
-
-
-def _range(pattern: str) -> Iterator[str]:
-    """The names of a range such as `load[1:4]` or `load[01:12]`, both ends included as in Ansible."""
-    match = re.fullmatch(r"(.*)\[(\d+):(\d+)\](.*)", pattern)
-    if match is None:
-        yield pattern
-        return
-    before, low, high, after = match.groups()
-    for number in range(int(low), int(high) + 1):
-        yield f"{before}{number:0{len(low)}d}{after}"
-
-
-def _entry(name: str, settings: dict[str, str]) -> HostEntry:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise ValueError("a host's name has letters, digits, dots, dashes and underscores")
-    connection = settings.get("ansible_connection", SSH)
-    if connection not in (LOCAL, SSH, *SSH_ALIASES):
-        raise ValueError(f"ansible_connection is {SSH} or {LOCAL}, not {connection!r}")
-    python = settings.get("ansible_python_interpreter", "")
-    destination = settings.get("ansible_host", name)
-    return HostEntry(
-        name=name,
-        connection=LOCAL if connection == LOCAL else SSH,
-        address=settings.get("address", LOOPBACK if connection == LOCAL else destination),
-        destination=destination,
-        port=_whole(settings, "ansible_port"),
-        user=settings.get("ansible_user", ""),
-        key=settings.get("ansible_ssh_private_key_file", ""),
-        python="" if python.startswith("auto") else python,
-        remote_dir=settings.get("remote_dir", ""),
-        cpus=parse_cpus(settings.get("cpus", "")),
-        workers=_whole(settings, "workers"),
-    )
-
-
-def _whole(settings: dict[str, str], key: str) -> int:
-    value = settings.get(key, "0")
-    if not value.isdigit():
-        raise ValueError(f"{key} is a whole number, not {value!r}")
-    return int(value)
-
-
-def parse_cpus(text: str) -> tuple[int, ...]:
-    """CPU numbers as taskset writes them: `0,2-4`. Raises ValueError."""
-    cpus: list[int] = []
-    for part in filter(None, text.split(",")):
-        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
-        if match is None:
-            raise ValueError(f"cpus are numbers and ranges like 0,2-4, not {text!r}")
-        cpus += range(int(match[1]), int(match[2] or match[1]) + 1)
-    return tuple(sorted(set(cpus)))
 
 
 def _with_cpus(inventory: Inventory) -> Inventory:
@@ -261,12 +285,18 @@ def _with_cpus(inventory: Inventory) -> Inventory:
     cores of the first local load host.
     """
     here = [entry for entry in inventory.hosts if entry.connection == LOCAL]
-    cores = sorted(os.sched_getaffinity(0))
+    cores = _cores() if inventory.target in here else []
     half = len(cores) // 2
-    if inventory.target in here and half and not any(entry.cpus for entry in here):
+    if half and not any(entry.cpus for entry in here):
         rest = tuple(cores[half:])
         load = tuple(replace(entry, cpus=rest) if entry in here else entry for entry in inventory.load)
         target = replace(inventory.target, cpus=tuple(cores[:half]))
         return replace(inventory, target=target, load=load, control=replace(inventory.control, cpus=rest))
-    load_cpus = next((entry.cpus for entry in inventory.load if entry in here), ())
-    return replace(inventory, control=replace(inventory.control, cpus=load_cpus))
+    shared = next((entry.cpus for entry in inventory.load if entry in here), ())
+    return replace(inventory, control=replace(inventory.control, cpus=shared))
+
+
+def _cores() -> list[int]:
+    """The CPUs that this process may use; empty where the system has no such call, as on a Mac."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return sorted(affinity(0)) if affinity else []
