@@ -89,9 +89,14 @@ class Server(Frozen):
         return b"x" * self.work.bytes if self.work is not None and self.work.bytes is not None else None
 
     def argv(self, values: Mapping[str, str]) -> tuple[str, ...]:
-        """The command's words, with each placeholder replaced by its value in `values`."""
+        """The command's words, with each placeholder replaced by its value in `values`.
+
+        In `{host}:{port}` an IPv6 address stands in brackets.
+        """
         assert self.command is not None
-        return tuple(_PLACEHOLDER.sub(lambda match: values[match[1]], word) for word in shlex.split(self.command))
+        bracketed = "[{host}]:" if ":" in values["host"] else "{host}:"
+        words = [word.replace("{host}:", bracketed) for word in shlex.split(self.command)]
+        return tuple(_PLACEHOLDER.sub(lambda match: values[match[1]], word) for word in words)
 
 
 def mistakes(entry: Mapping[str, Any], key: str) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cluster.hosts.inventory import LOOPBACK, HostEntry
+from cluster.hosts.inventory import LOOPBACK, HostEntry, url_host
 from servers.core.runner import BACKLOG, TIMEOUT_S
 from study.layout import RunFiles
 from study.models import needs
@@ -139,6 +139,6 @@ def sampler(
 
 def _locust(python: str, plan_file: Path, plan: Plan, measured: Server, target: HostEntry) -> tuple[str, ...]:
     # The master needs --host too: it sends its own value to the workers.
-    address = ("--host", f"http://{target.address}:{plan.port}")
+    address = ("--host", f"http://{url_host(target.address)}:{plan.port}")
     study = ("--study-plan", str(plan_file), "--study-server", measured.name)
     return (python, "-m", "locust", "-f", LOCUSTFILE, USER_CLASSES[plan.client], *address, *study)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cluster.campaign.placement import sampler_cpus, server_cpus, worker_count
-from cluster.hosts.inventory import CONTROL, HostEntry, Inventory
+from cluster.hosts.inventory import CONTROL, HostEntry, Inventory, url_host
 from servers.core.runner import BACKLOG
 from study.errors import HostError, StudyError, UnreachableError
 from study.formats.facts_json import Facts
@@ -189,8 +189,8 @@ def _port(name: str, address: str, port: int, key: str, facts: Facts) -> HostChe
     """Whether the port can be bound; `key` is the plan's key for it."""
     if obstacle := facts.ports[str(port)]:
         remedy = f"end what listens there (`fab stop` if an earlier campaign left it), or set {key} in the plan"
-        return HostCheck(name, "stop", key, f"{address}:{port}: {obstacle}", remedy)
-    return HostCheck(name, "ok", key, f"{address}:{port} is free")
+        return HostCheck(name, "stop", key, f"{url_host(address)}:{port}: {obstacle}", remedy)
+    return HostCheck(name, "ok", key, f"{url_host(address)}:{port} is free")
 
 
 def _load_host(entry: HostEntry, plan: Plan, facts: Facts, hosts: int, background: int) -> Iterator[HostCheck]:

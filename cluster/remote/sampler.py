@@ -7,6 +7,7 @@ local ports) are read every few seconds, and those that grow with the number of 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
 import sys
@@ -30,7 +31,7 @@ FEW_SOCKETS = 5000  # sockets in TIME_WAIT up to which the table of connections 
 MIB = 1024 * 1024
 TICKS = os.sysconf("SC_CLK_TCK")
 NICENESS = 10  # the load has priority on a core that the sampler shares with it
-LISTEN_PAGE = 65536  # bytes of /proc/net/tcp that are read: it lists the listening sockets first, then thousands more
+LISTEN_PAGE = 65536  # bytes read of /proc/net/tcp and tcp6, which list the listening sockets first
 
 
 @dataclass(frozen=True)
@@ -231,19 +232,25 @@ def ephemeral_ports() -> int:
 
 def accept_queue(port: int) -> int | None:
     """Connections that wait in the listening sockets of the port; None where no socket listens."""
-    with open("/proc/net/tcp", "rb", buffering=0) as table:
-        lines = table.read(LISTEN_PAGE).splitlines()
     queues = []
-    for line in lines:
-        fields = line.split()
-        if len(fields) > 4 and fields[3] == b"0A" and fields[1].endswith(b":%04X" % port):
-            queues.append(int(fields[4].partition(b":")[2], 16))
+    for table in socket_tables(LISTEN_PAGE):
+        for line in table.splitlines():
+            fields = line.split()
+            if len(fields) > 4 and fields[3] == b"0A" and fields[1].endswith(b":%04X" % port):
+                queues.append(int(fields[4].partition(b":")[2], 16))
     return sum(queues) if queues else None
 
 
 def ports_towards(port: int) -> int:
     """Local ports of connections to the target's port, those in TIME_WAIT included."""
-    return len(re.findall(rb":%04X 0[1-9] " % port, Path("/proc/net/tcp").read_bytes()))
+    return sum(len(re.findall(rb":%04X 0[1-9] " % port, table)) for table in socket_tables())
+
+
+def socket_tables(size: int = -1) -> Iterator[bytes]:
+    """The kernel's lists of TCP sockets over IPv4 and over IPv6, or the first `size` bytes of each."""
+    for path in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with contextlib.suppress(FileNotFoundError), open(path, "rb", buffering=0) as table:  # a host without IPv6
+            yield table.read(size)
 
 
 def rows(

@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from cluster.hosts.inventory import url_host
+
 PROJECT = Path(__file__).resolve().parents[2]
 BODY = "hello, world"
 PATIENCE_S = 15.0
@@ -69,13 +71,15 @@ Script = Callable[[Talk], None]
 class ScriptedServer:
     """Runs the script for each connection, in a thread; counts what came."""
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, address: str) -> None:
         self.lock = threading.Lock()
         self.closed = threading.Event()
         self.accepted = 0
         self.requests: list[bytes] = []
         self._script = script
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self._listener = socket.create_server(
+            (address, 0), family=socket.AF_INET6 if ":" in address else socket.AF_INET, backlog=64
+        )
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -99,15 +103,15 @@ class ScriptedServer:
 
 
 @contextlib.contextmanager
-def serving(script: Script) -> Iterator[ScriptedServer]:
-    server = ScriptedServer(script)
+def serving(script: Script, address: str = "127.0.0.1") -> Iterator[ScriptedServer]:
+    server = ScriptedServer(script, address)
     try:
         yield server
     finally:
         server.close()
 
 
-def run(port: int, **asked: Any) -> dict[str, Any]:
+def run(port: int, address: str = "127.0.0.1", **asked: Any) -> dict[str, Any]:
     """One user, five requests with a connection each and no think time, where nothing else is asked."""
     usual = {
         "users": 1,
@@ -122,7 +126,7 @@ def run(port: int, **asked: Any) -> dict[str, Any]:
         "patience": PATIENCE_S,
     }
     assert not asked.keys() - usual.keys()
-    order = json.dumps({**usual, **asked, "host": f"http://127.0.0.1:{port}"})
+    order = json.dumps({**usual, **asked, "host": f"http://{url_host(address)}:{port}"})
     command = [sys.executable, "-m", "tests.local.lean_run", order]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=2 * PATIENCE_S, check=False)
     assert done.returncode == 0, done.stderr
@@ -159,6 +163,13 @@ def test_a_connection_for_each_request() -> None:
     host = f"127.0.0.1:{server.port}".encode()
     assert set(server.requests) == {b"GET / HTTP/1.1\r\nHost: " + host + b"\r\nConnection: close\r\n\r\n"}
     assert all(request["request"] == "GET /" and request["size"] == len(BODY) for request in result["ended"])
+
+
+def test_ipv6_is_a_bracketed_address_in_url_and_host_field() -> None:
+    with serving(answering, "::1") as server:
+        result = run(server.port, "::1")
+    assert result["record"]["successes"] == len(server.requests) == 5
+    assert all(f"Host: [::1]:{server.port}\r\n".encode() in request for request in server.requests)
 
 
 def test_one_connection_for_each_user() -> None:

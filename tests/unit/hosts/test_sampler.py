@@ -75,13 +75,14 @@ def test_a_process_that_has_ended_has_no_row() -> None:
     assert tree.row(sessions().get(process.pid, []), 1.0, with_pss=False) is None
 
 
-def test_the_accept_queue_and_the_local_ports_are_the_kernels() -> None:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+@pytest.mark.parametrize(("family", "address"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
+def test_the_accept_queue_and_the_local_ports_are_the_kernels(family: socket.AddressFamily, address: str) -> None:
+    with socket.socket(family) as listener:
+        listener.bind((address, 0))
         listener.listen(16)
         port = listener.getsockname()[1]
         assert accept_queue(port) == 0
-        clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(5)]
+        clients = [socket.create_connection((address, port)) for _ in range(5)]
         assert accept_queue(port) == 5
         assert ports_towards(port) == 5
         for client in clients:

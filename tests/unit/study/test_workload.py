@@ -32,9 +32,9 @@ def wrong(text: str) -> str:
     return str(caught.value)
 
 
-def argv(text: str) -> tuple[str, ...]:
+def argv(text: str, address: str = "10.0.0.1") -> tuple[str, ...]:
     plan = read(text)
-    target = HostEntry("target", address="10.0.0.1")
+    target = HostEntry("target", address=address)
     return commands.server("/env/bin/python", plan, plan.server("mine"), target, 2, Path("/there/run"))
 
 
@@ -53,6 +53,11 @@ def test_a_command_is_split_once_and_its_placeholders_stay_one_word() -> None:
         ),
         *("-w", "2", "--dir", "/there/run/a b", ";rm"),
     )
+
+
+def test_an_ipv6_address_stands_in_brackets_before_its_port_alone() -> None:
+    text = 'command = "gunicorn --bind {host}:{port} --host {host} --port {port}"'
+    assert argv(text, "2001:db8::1")[4:] == ("--bind", "[2001:db8::1]:8070", "--host", "2001:db8::1", "--port", "8070")
 
 
 def test_every_mistake_in_a_server_is_in_one_message_with_its_key() -> None:
