@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import random
 import tomllib
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from study.errors import PlanError
+from study.plan_errors import check_text, messages, shown, whole_message
 from study.workload import Frozen, Name, Server, Work, mistakes
 
 PhaseSeconds = Annotated[float, Field(gt=0, le=3600)]
@@ -31,7 +33,7 @@ AA_SUFFIX = "-aa"  # ends the label of the first model's second run in a block
 class Slo(Frozen):
     """The service level objective: the largest step that meets it is a model's `sustained_users`."""
 
-    p99_ms: Annotated[float, Field(gt=0)] = 500.0
+    p99_ms: Annotated[float, Field(gt=0, le=3_600_000)] = 500.0
     failures_percent: Annotated[float, Field(ge=0, le=100)] = 1.0
 
 
@@ -62,9 +64,9 @@ class Plan(Frozen):
     """Every key of a plan file. Times in seconds, rates per second, memory in MiB."""
 
     name: Name
-    models: tuple[str, ...] = Field(min_length=1)
-    users: tuple[Annotated[int, Field(gt=0, strict=True)], ...] = Field(min_length=1)
-    spawn_rate: Annotated[float, Field(gt=0, le=100_000)] = 100.0
+    models: tuple[Annotated[str, Field(max_length=100)], ...] = Field(min_length=1)
+    users: tuple[Annotated[int, Field(gt=0, le=10_000_000, strict=True)], ...] = Field(min_length=1)
+    spawn_rate: Annotated[float, Field(ge=0.001, le=100_000)] = 100.0
     think_time: tuple[Annotated[float, Field(ge=0, le=3600)], Annotated[float, Field(ge=0, le=3600)]] = (
         1.0,
         5.0,
@@ -86,10 +88,10 @@ class Plan(Frozen):
     aa: bool = True
     """Whether each block runs the first model twice, the second time under another label (the A/A control)."""
     blocks: Annotated[int, Field(ge=1, le=100)] = 1
-    seed: Annotated[int, Field(ge=0)] = 1
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
     port: Annotated[int, Field(ge=1, le=65535)] = 8070
     master_port: Annotated[int, Field(ge=1, le=65535)] = 5557
-    memory_floor_mb: Annotated[int, Field(ge=0)] = 512
+    memory_floor_mb: Annotated[int, Field(ge=0, le=2**30)] = 512
     """A host with less available memory than this stops the run, which is recorded as failed."""
     work: Work = Work()
     servers: tuple[Server, ...] = ()
@@ -190,20 +192,23 @@ def parse_plan(text: str, source: str, known_models: Models | None = None) -> Pl
     Without `known_models` any model name is accepted, as the analysis of a finished campaign needs it. Raises
     PlanError with every mistake in one message.
     """
+    if too_much := check_text(text, source):
+        raise PlanError(too_much)
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise PlanError(f"{source}: not valid TOML: {error}") from None
+    except (ValueError, RecursionError):  # an int of more than 4,300 digits; deep nesting
+        raise PlanError(f"{source}: has a number that is too long, or is nested too deeply") from None
     wrong = _unknown_models(data, known_models) if known_models is not None else []
     wrong += [mistake for key, entry in _servers(data).items() for mistake in mistakes(entry, key)]
     wrong += _duplicate_labels(data)
     try:
         plan = Plan.model_validate(data)
     except ValidationError as error:
-        wrong = _messages(error.errors(), list(_servers(data))) + wrong
+        wrong = messages(error.errors(), data, list(_servers(data)), _TABLES) + wrong
     if wrong:
-        count = "1 mistake" if len(wrong) == 1 else f"{len(wrong)} mistakes"
-        raise PlanError(f"{source}: {count}\n" + "\n".join(f"  {mistake}" for mistake in wrong))
+        raise PlanError(whole_message(source, wrong))
     return plan
 
 
@@ -217,34 +222,22 @@ def load_plan(path: Path, known_models: Models | None = None) -> PlanFile:
     return PlanFile(parse_plan(text, f"plan {path}", known_models), text)
 
 
-_VARIANTS = ("constrained", "literal[", "int", "float", "str")
-"""How the last part of pydantic's location begins where a key may have several types: it names the type tried."""
-
-
-def _messages(details: Sequence[Any], servers: Sequence[str]) -> list[str]:
-    """One line for each key: `key: what is wrong (got ...)`. `servers` are the keys of the [[servers]], in order."""
-    by_key: dict[str, tuple[list[str], str]] = {}
-    for detail in details:
-        parts = [str(part) for part in detail["loc"] if not str(part).startswith(_VARIANTS)]
-        if parts[:1] == ["servers"] and len(parts) > 1 and int(parts[1]) < len(servers):
-            parts[:2] = [servers[int(parts[1])]]
-        key = ".".join(parts) or "plan"
-        if detail["type"] == "too_short" and any(other.startswith(f"{key}.") for other in by_key):
-            continue  # the list is too short only because its items were refused
-        message = "unknown key" if detail["type"] == "extra_forbidden" else detail["msg"].removeprefix("Value error, ")
-        given = "" if detail["type"] in ("missing", "extra_forbidden") else f" (got {detail['input']!r})"
-        by_key.setdefault(key, ([], given))[0].append(message)
-    return [f"{key}: {', or: '.join(messages)}{given}" for key, (messages, given) in by_key.items()]
+_TABLES = {
+    "": tuple(Plan.model_fields), "work": tuple(Work.model_fields), "slo": tuple(Slo.model_fields),
+    "servers": tuple(Server.model_fields),
+}  # fmt: skip
+"""The known keys of each table, for the nearest one to an unknown key."""
 
 
 def _servers(data: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The raw [[servers]] tables by `servers.NAME`, or `servers.NUMBER` where the name is missing or not unique."""
     listed = _listed(data.get("servers"))
-    names = [
-        str(entry.get("name", number)) if isinstance(entry, dict) else "" for number, entry in enumerate(listed, 1)
-    ]
+    names = [entry.get("name") if isinstance(entry, dict) else None for entry in listed]
+    count = Counter(name for name in names if isinstance(name, str))
     return {
-        f"servers.{name if names.count(name) == 1 else number}": entry if isinstance(entry, dict) else {}
+        f"servers.{name[:60] if isinstance(name, str) and count[name] == 1 else number}": (
+            entry if isinstance(entry, dict) else {}
+        )
         for number, (name, entry) in enumerate(zip(names, listed, strict=True), 1)
     }
 
@@ -252,7 +245,8 @@ def _servers(data: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def _duplicate_labels(data: dict[str, Any]) -> list[str]:
     """Mistakes by which two runs would have one label, and so one directory."""
     names = [entry.get("name") for entry in _listed(data.get("servers")) if isinstance(entry, dict)]
-    twice = sorted({str(name) for name in names if names.count(name) > 1})
+    count = Counter(name for name in names if isinstance(name, str))
+    twice = sorted(shown(name)[1:-1] for name in count if count[name] > 1)
     wrong = [f"servers.{name}: named twice" for name in twice]
     models = [name for name in _listed(data.get("models")) if isinstance(name, str)]
     if data.get("aa", True) and models and models[0] + AA_SUFFIX in models:
@@ -264,20 +258,20 @@ def _unknown_models(data: dict[str, Any], known: Models) -> list[str]:
     """Unknown models and options. Looks at the raw data, so that one message lists them with all other mistakes."""
     registered = ", ".join(sorted(known))
     servers = _servers(data)
-    own = {entry.get("name") for entry in servers.values()}
+    own = {entry["name"] for entry in servers.values() if isinstance(entry.get("name"), str)}
     wrong = [
-        f"models: unknown model {name!r} (known: {registered})"
+        f"models: unknown model {shown(name)} (known: {registered})"
         for name in _listed(data.get("models"))
         if isinstance(name, str) and name not in known and name not in own
     ]
     for key, entry in servers.items():
         model, options = entry.get("model"), entry.get("options")
         if isinstance(model, str) and model not in known:
-            wrong.append(f"{key}: unknown model {model!r} (known: {registered})")
+            wrong.append(f"{key}: unknown model {shown(model)} (known: {registered})")
         elif isinstance(model, str) and isinstance(options, dict):
             available = f"it has {', '.join(known[model])}" if known[model] else "it has none"
             wrong += [
-                f"{key}.options: {model} has no option {name!r} ({available})"
+                f"{key}.options: {model} has no option {shown(name)} ({available})"
                 for name in set(options) - {*known[model]}
             ]
         if isinstance(entry.get("name"), str) and entry["name"] in known:

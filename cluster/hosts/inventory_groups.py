@@ -14,6 +14,7 @@ from graphlib import CycleError, TopologicalSorter
 
 ALL, UNGROUPED = "all", "ungrouped"
 MAX_HOSTS = 10_000
+MAX_MEMBERSHIPS = 50_000  # how often hosts are named in groups
 
 Variables = dict[str, object]
 VariableFiles = Callable[[str, str], Mapping[str, object]]
@@ -40,6 +41,12 @@ class GroupTree:
     def __init__(self) -> None:
         self.groups: dict[str, InventoryGroup] = {ALL: InventoryGroup(), UNGROUPED: InventoryGroup()}
         self.hosts: dict[str, Variables] = {}
+        self._memberships = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the next add_host may be refused for the number of hosts."""
+        return len(self.hosts) >= MAX_HOSTS or self._memberships >= MAX_MEMBERSHIPS
 
     def group(self, name: str) -> InventoryGroup:
         """The group of that name, added where it is new."""
@@ -47,6 +54,9 @@ class GroupTree:
 
     def add_host(self, name: str, group: str, port: int | None = None) -> None:
         """Put a host into a group. As in Ansible, `port` counts where the host is first named. Raises ValueError."""
+        self._memberships += 1
+        if self._memberships > MAX_MEMBERSHIPS:
+            raise ValueError(f"hosts are named more than {MAX_MEMBERSHIPS} times")
         if name not in self.hosts:
             if len(self.hosts) == MAX_HOSTS:
                 raise ValueError(f"more than {MAX_HOSTS} hosts")

@@ -64,7 +64,7 @@ def read_ini(text: str) -> tuple[GroupTree, list[str]]:
                 _add_line(tree, group, kind, line)
             except ValueError as error:
                 mistakes.append(f"line {number}: {error}")
-                if len(tree.hosts) == MAX_HOSTS:
+                if tree.is_full:
                     break
     mistakes += [f"line {number}: {where}: there is no group {of}" for number, where, of in named if of not in declared]
     for _, _, of in named:

@@ -1,0 +1,122 @@
+"""Messages for a plan that can't be used: what is wanted of each key, instead of pydantic's wording."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+MAX_TEXT = 100_000  # characters of a plan; the largest one of campaigns/ has 3,000
+MAX_DOTS = 200  # of one line: tomllib takes the square of a dotted key's length
+MAX_MISTAKES = 30  # shown; the others are counted
+
+_VARIANTS = ("constrained", "literal[", "int", "float", "str")
+"""How the last part of pydantic's location begins where a key may have several types: it names the type tried."""
+
+_WANTED = {
+    "missing": "is missing",
+    "greater_than": "must be more than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be at most {le}",
+    "literal_error": "{expected} is wanted",
+    "string_too_long": "at most {max_length} characters are wanted",
+    "too_long": "at most {max_length} are wanted",
+    "too_short": "at least one is wanted",
+    "value_error": "{error}",
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float", "int_parsing_size"), "a whole number is wanted"),
+    **dict.fromkeys(("float_type", "float_parsing"), "a number is wanted"),
+    "finite_number": "a finite number is wanted",
+    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false is wanted"),
+    **dict.fromkeys(("string_type", "string_unicode"), "text in quotation marks is wanted"),
+    **dict.fromkeys(("model_type", "model_attributes_type", "dict_type"), "a table is wanted"),
+    **dict.fromkeys(("tuple_type", "list_type"), "a list in [ ] is wanted"),
+}
+"""By pydantic's type of error; the fields are its `ctx`."""
+
+_PATTERNS = {
+    "name": "small letters, digits and dashes are wanted, with a letter or a digit at both ends",
+    "path": "a path that begins with / is wanted, without blanks",
+    "ready": "a path that begins with / is wanted, without blanks",
+    "requires": "a program's or module's name is wanted",
+}
+"""What the pattern of a key asks for."""
+
+
+def check_text(text: str, source: str) -> str | None:
+    """Why a plan's text would take too long to parse; None where it won't."""
+    if len(text) > MAX_TEXT:
+        return f"{source}: has more than {MAX_TEXT} characters"
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.count(".") > MAX_DOTS and not line.lstrip().startswith("#"):
+            return f"{source}: line {number} has more than {MAX_DOTS} dots"
+    return None
+
+
+def shown(value: object) -> str:
+    """A value in a message: as repr writes it, at most 60 characters."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an int of more than 4,300 digits; deep nesting
+        text = "a value that is too large to show"
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def messages(
+    details: Sequence[Any], data: Mapping[str, Any], servers: Sequence[str], tables: Mapping[str, Collection[str]]
+) -> list[str]:
+    """One line for each key: `key: what is wanted (got ...)`. `details` are pydantic's errors.
+
+    `data` is the plan as parsed, `servers` the keys of its [[servers]] in order, `tables` the known keys of each table:
+    "" for the plan's own, "servers" for one of [[servers]].
+    """
+    by_key: dict[str, tuple[list[str], str]] = {}
+    for detail in details:
+        location = [str(part) for part in detail["loc"] if not str(part).startswith(_VARIANTS)]
+        table = "servers" if location[:1] == ["servers"] and len(location) < 4 else ".".join(location[:-1])
+        name = location[-1] if location else "plan"
+        if location[:1] == ["servers"] and len(location) > 1 and int(location[1]) < len(servers):
+            location[:2] = [servers[int(location[1])]]
+        key, given = ".".join(location) or "plan", detail["input"]
+        if detail["type"] == "too_short" and any(other.startswith(f"{key}.") for other in by_key):
+            continue  # the list is too short only because its items were refused
+        wanted, got = _wanted(detail, name), f" (got {shown(given)})"
+        if location[:1] == ["think_time"] and detail["type"] in ("missing", "too_long", "tuple_type"):
+            key, wanted = "think_time", "two numbers are wanted, as [1, 5]"
+            got = f" (got {shown(data.get('think_time'))})"
+        elif detail["type"] == "extra_forbidden":
+            near = nearest(name, tables.get(table, ())) if len(by_key) < MAX_MISTAKES else ""  # which isn't shown
+            wanted, got = f"unknown key{near}", ""
+        elif detail["type"] == "missing":
+            got = ""
+        by_key.setdefault(key, ([], got))[0].append(wanted)
+    return [f"{key}: {', or: '.join(dict.fromkeys(wanted))}{got}" for key, (wanted, got) in by_key.items()]
+
+
+def _wanted(detail: Any, name: str) -> str:
+    if detail["type"] == "string_pattern_mismatch":
+        return next((words for key, words in _PATTERNS.items() if key in detail["loc"]), "is no such name")
+    if detail["input"] != detail["input"]:
+        return "a number is wanted"  # nan is less than no bound and more than none
+    if name == "servers" and detail["type"] == "tuple_type":
+        return "[[servers]] tables are wanted"
+    context = {
+        key: f"{value:.12g}" if isinstance(value, float) else value for key, value in detail.get("ctx", {}).items()
+    }
+    return _WANTED.get(detail["type"], "is not a value that it can have").format_map(context)
+
+
+def nearest(name: str, known: Collection[str]) -> str:
+    """` (did you mean NAME?)` where a known name is nearly the same, else nothing."""
+    near = difflib.get_close_matches(name[:100], known, n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def whole_message(source: str, wrong: Sequence[str]) -> str:
+    """All mistakes of a plan in one message, each on a line; a control character is shown as `?`."""
+    count = "1 mistake" if len(wrong) == 1 else f"{len(wrong)} mistakes"
+    lines = [re.sub(r"[\x00-\x1f\x7f-\x9f]", "?", line) for line in wrong[:MAX_MISTAKES]]
+    if len(wrong) > MAX_MISTAKES:
+        lines.append(f"and {len(wrong) - MAX_MISTAKES} more")
+    return f"{source}: {count}\n" + "\n".join(f"  {line}" for line in lines)
