@@ -21,7 +21,7 @@ def test_a_plan_file_that_changes_meanwhile_does_not_change_the_campaign(
     monkeypatch.chdir(tmp_path)
     plan_file, inventory = tmp_path / "plan.toml", tmp_path / "hosts.ini"
     plan_file.write_text(TEXT, encoding="utf-8")
-    inventory.write_text("", encoding="utf-8")
+    inventory.write_text("[target]\nt\n[load]\nl\n[all:vars]\nansible_connection=local\n", encoding="utf-8")
     read_facts = prepare.read_facts
 
     def read_facts_and_edit(host: Host, port: int | None) -> Facts:
