@@ -11,6 +11,7 @@ import difflib
 import os
 import re
 import sys
+from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -48,7 +49,7 @@ CONTROL = "control"  # where fab and the Locust master run; no host of the inven
 STUDY_VARIABLES = ("transport", "control_address")
 REMOTE_DIR = "~/.load-study"
 STANDARD_INPUT = Path("-")
-MAX_MISTAKES = 20  # shown; the others are counted
+MAX_MISTAKES, MAX_LENGTH = 20, 500  # of those shown, and characters of each; the others are counted
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -171,7 +172,7 @@ def _parse(content: str, source: str) -> GroupTree:
 
 def _stop_at(mistakes: list[str], source: str) -> None:
     if mistakes:
-        shown = [printable(mistake) for mistake in dict.fromkeys(mistakes)]
+        shown = [printable(mistake[:MAX_LENGTH]) for mistake in dict.fromkeys(mistakes)]
         left = len(shown) - MAX_MISTAKES
         shown = [*shown[:MAX_MISTAKES], f"and {left} more"] if left > 0 else shown
         raise InventoryError(f"inventory {source}:\n" + "\n".join(f"  {mistake}" for mistake in shown))
@@ -185,8 +186,8 @@ def _inventory(tree: GroupTree, source: str, files: VariableFiles = lambda kind,
     load = _entries("load", tree, settings, mistakes)
     if len(named := _members(tree, "target")) > 1:
         mistakes.append(f"[target] must name one host, it names {len(named)}")
-    names = [entry.name for entry in (*targets, *load)]
-    mistakes += [f"{name}: named twice" for name in sorted(set(names)) if names.count(name) > 1]
+    names = Counter(entry.name for entry in (*targets, *load))
+    mistakes += [f"{name}: named twice" for name in sorted(names) if names[name] > 1]
     if CONTROL in names:
         mistakes.append(f"{CONTROL}: this name is reserved for the machine that fab runs on")
     transport, control = _reaching_control(settings, mistakes)

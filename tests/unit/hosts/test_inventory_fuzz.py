@@ -115,6 +115,8 @@ def check(text: str) -> None:
 @example("".join(f"[g{number}:children]\ng{number + 1}\n" for number in range(5000)) + "[g5000]\nx\n")
 @example("".join(f"[g{number}]\nx\n" for number in range(20_000)))
 @example("a\n" * 200_000)
+@example("[target]\nweb\n[load]\nx[1:9990]\n")
+@example("[target]\nweb\n[load]\n" + "a" * 500_000 + "\n")
 @example("a=" + "'" * 500_000)
 @example("".join(f"h{number} a=1 b=[2]\n" for number in range(9_990)) + "[target]\nh1\n[load]\nh2\n")
 def test_an_inventory_is_a_value_or_one_inventory_error(text: str) -> None:

@@ -63,6 +63,35 @@ def test_each_mistake_is_named_by_its_key(text: str, part: str) -> None:
         parse_plan("\n".join([*lines, text]), "bad.toml", KNOWN)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("think_time = 1", "think_time: two numbers are wanted, as [1, 5] (got 1)"),
+        ("think_time = [1]", "think_time: two numbers are wanted, as [1, 5] (got [1])"),
+        ("think_time = [1, 2, 3]", "think_time: two numbers are wanted, as [1, 5] (got [1, 2, 3])"),
+        ("think_time = ['a', 2]", "think_time.0: a number is wanted (got 'a')"),
+        ("think_time = [nan, 2]", "think_time.0: a number is wanted (got nan)"),
+        ("uesrs = [1]", "uesrs: unknown key (did you mean users?)"),
+        ("work = {cpu = 1}", "work.cpu: unknown key (did you mean cpu_ms?)"),
+        ("colour = 1", "colour: unknown key"),
+        ("settle = 'soon'", "settle: a number is wanted, or: 'auto' is wanted (got 'soon')"),
+        ("client = 'x'", "client: 'lean', 'fast' or 'http' is wanted (got 'x')"),
+        ("blocks = 1.5", "blocks: a whole number is wanted (got 1.5)"),
+        ("aa = []", "aa: true or false is wanted (got [])"),
+        ("work = 3", "work: a table is wanted (got 3)"),
+        ("servers = 3", "servers: [[servers]] tables are wanted (got 3)"),
+        ("timeout = 0", "timeout: must be more than 0 (got 0)"),
+        ("spawn_rate = 5e-324", "spawn_rate: must be at least 0.001 (got 5e-324)"),
+        ("[[servers]]\nname = [1]\nmodel = 'thread'", "servers.1.name: text in quotation marks is wanted (got [1])"),
+        ("[[servers]]\nnmae = 'x'\nname = 'x'\nmodel = 'thread'", "servers.x.nmae: unknown key (did you mean name?)"),
+    ],
+)
+def test_what_is_wanted_of_a_key_is_said_in_the_studys_words(text: str, message: str) -> None:
+    with pytest.raises(PlanError) as caught:
+        plan(f"{text}\n")
+    assert str(caught.value) == f"good.toml: 1 mistake\n  {message}"
+
+
 def test_an_unreadable_plan_is_one_message(tmp_path: Path) -> None:
     with pytest.raises(PlanError, match="No such file"):
         load_plan(tmp_path / "absent.toml")
