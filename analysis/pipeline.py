@@ -10,7 +10,7 @@ from analysis.rank.comparison import CampaignComparison, common_models, compare_
 from analysis.rank.differences import of_the_load, plan_differences
 from analysis.rank.outcome import CampaignOutcome, outcome_of
 from analysis.read.results import load, read_run
-from analysis.tell.comparison_text import comparison_text
+from analysis.tell.compare_markdown import comparison_text
 from analysis.tell.csv_files import checks_table, csv_text, steps_table, summary_table
 from analysis.tell.sentences import sentence
 from analysis.tell.step_verdict import StepVerdict, told_verdict
@@ -106,7 +106,7 @@ def _write(outcome: CampaignOutcome, text: str, figures: bool) -> tuple[Path, ..
 def _draw(outcome: CampaignOutcome, figures: bool) -> tuple[Path, ...]:
     """The figures, each as PNG and SVG, and the report."""
     from analysis.draw.figures import drawings  # seaborn takes a second to import, and no verdict needs it
-    from analysis.draw.points import ratios_frame, tails_frame
+    from analysis.draw.frames import ratios_frame, tails_frame
     from analysis.draw.style import save
     from analysis.tell.report_page import report_html
 

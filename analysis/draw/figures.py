@@ -1,4 +1,4 @@
-"""The figures, one function each, callable on a tidy frame alone: that of `Steps`, or one of analysis/draw/points.py.
+"""The figures, one function each, callable on a tidy frame alone: that of `Steps`, or one of analysis/draw/frames.py.
 
 Lines are medians over runs and bars their interval; a point whose step isn't valid in most runs is hollow, and one of
 which only a lower bound is known has an arrow upwards.
@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from analysis.draw.points import failures_at_worst, knees, points
+from analysis.draw.frames import failures_at_worst, knees, points
 from analysis.draw.style import (
     GRID,
     INK,
@@ -53,9 +53,9 @@ def rps_against_users(steps: pd.DataFrame, labels: Sequence[str] | None = None, 
     """Goodput against users, with the bound N / Z, which no closed system can pass, and the knee of each full model."""
     figure, (axes,) = canvas(PANEL_IN)
     looks = _looks(steps, labels)
-    shown = points(steps, "rps", looks)
-    _curves(axes, shown, looks)
-    signs = _bound(axes, shown, think_s)
+    medians = points(steps, "rps", looks)
+    _curves(axes, medians, looks)
+    signs = _bound(axes, medians, think_s)
     if think_s:
         bends = knees(steps, looks, think_s)
         for knee in bends.to_dict("records"):
@@ -65,7 +65,7 @@ def rps_against_users(steps: pd.DataFrame, labels: Sequence[str] | None = None, 
             )  # fmt: skip
         signs += [sign(KNEE, "x")] if len(bends) else []
     axes.set_ylabel("successful requests per second")
-    _entries(figure, axes, shown, looks, signs)
+    _entries(figure, axes, medians, looks, signs)
     return figure
 
 
@@ -75,8 +75,8 @@ def response_against_users(steps: pd.DataFrame, labels: Sequence[str] | None = N
     looks = _looks(steps, labels)
     every = []
     for axes, (column, name) in zip(panels, PERCENTILES.items(), strict=True):
-        shown = points(steps, column, looks)
-        every.append(shown[shown["low"] > 0])
+        medians = points(steps, column, looks)
+        every.append(medians[medians["low"] > 0])
         _curves(axes, every[-1], looks)
         users_axis(axes, Steps(steps).ladder.users, label=axes is panels[-1])
         axes.set_ylabel(f"{name} in ms")
@@ -95,22 +95,22 @@ def response_against_rps(steps: pd.DataFrame, labels: Sequence[str] | None = Non
     figure, (axes,) = canvas(PANEL_IN)
     looks = _looks(steps, labels)
     rps, mean = points(steps, "rps", looks), points(steps, "mean_ms", looks)
-    shown = mean.merge(rps[["model", "users", "value"]].rename(columns={"value": "rps"}), on=["model", "users"])
-    shown = shown[(shown["low"] > 0) & (shown["rps"] > 0)]
-    _curves(axes, shown, looks, x="rps")
-    if len(shown):
-        log_axis(axes, "y", shown["low"].min(), shown["high"].max())
-    if len(shown) and shown["rps"].max() > WIDE * shown["rps"].min():
-        log_axis(axes, "x", shown["rps"].min(), shown["rps"].max())
+    medians = mean.merge(rps[["model", "users", "value"]].rename(columns={"value": "rps"}), on=["model", "users"])
+    medians = medians[(medians["low"] > 0) & (medians["rps"] > 0)]
+    _curves(axes, medians, looks, x="rps")
+    if len(medians):
+        log_axis(axes, "y", medians["low"].min(), medians["high"].max())
+    if len(medians) and medians["rps"].max() > WIDE * medians["rps"].min():
+        log_axis(axes, "x", medians["rps"].min(), medians["rps"].max())
     else:
         plain_ticks(axes.xaxis)
     axes.set(xlabel="successful requests per second", ylabel="mean response time in ms")
-    _entries(figure, axes, shown, looks)
+    _entries(figure, axes, medians, looks)
     return figure
 
 
 def tails(slower: pd.DataFrame, labels: Sequence[str] | None = None) -> Figure:
-    """Share of requests slower than a time, both on log scales, from histograms (`points.tails_frame`)."""
+    """Share of requests slower than a time, both on log scales, from histograms (`frames.tails_frame`)."""
     figure, (axes,) = canvas(PANEL_IN)
     looks = _looks(slower, labels)
     for at, (model, look) in enumerate(looks.items()):
@@ -134,8 +134,8 @@ def cost_of_a_request(steps: pd.DataFrame, labels: Sequence[str] | None = None) 
     looks = _looks(steps, labels)
     every = []
     for axes, (column, name) in zip(panels, COSTS.items(), strict=True):
-        shown = points(steps, column, looks)
-        every.append(shown[shown["low"] > 0])
+        medians = points(steps, column, looks)
+        every.append(medians[medians["low"] > 0])
         _curves(axes, every[-1], looks)
         users_axis(axes, Steps(steps).ladder.users, label=axes is panels[-1])
         axes.set_ylabel(name)
@@ -148,7 +148,7 @@ def cost_of_a_request(steps: pd.DataFrame, labels: Sequence[str] | None = None) 
 
 
 def ratio_forest(ratios: pd.DataFrame) -> Figure:
-    """Ratios of pairs of models with their intervals, and the band in which they tie (`points.ratios_frame`)."""
+    """Ratios of pairs of models with their intervals, and the band in which they tie (`frames.ratios_frame`)."""
     if ratios["pair"].str.len().max() > LONG_PAIR:
         ratios = ratios.assign(pair=ratios["pair"].str.replace(" / ", "\n/ "))
     row_in = ROW_IN * (1 + ratios["pair"].str.contains("\n").any() / 2)
@@ -215,7 +215,7 @@ def failures_by_kind(steps: pd.DataFrame, labels: Sequence[str] | None = None) -
 def one_model(
     steps: pd.DataFrame, model: str, labels: Sequence[str] | None = None, think_s: float | None = None
 ) -> Figure:
-    """One model's goodput and response times against users, the others' goodput pale behind it."""
+    """One model's goodput and response times against users, the others' goodput in a pale colour."""
     figure, (above, below) = canvas(2.4, 2.4)
     looks = _looks(steps, labels)
     everyone = points(steps, "rps", looks)
@@ -232,9 +232,9 @@ def one_model(
         _curves(below, times[-1], {model: replace(looks[model], dash=dash)})
     users_axis(below, Steps(steps).ladder.users)
     below.set_ylabel("p50 and p99 in ms")
-    shown = pd.concat(times)
-    if len(shown):
-        log_axis(below, "y", shown["low"].min(), shown["high"].max())
+    medians = pd.concat(times)
+    if len(medians):
+        log_axis(below, "y", medians["low"].min(), medians["high"].max())
     else:
         _note(below, "no step has enough samples")
     entries = [Line2D([], [], color=GRID, lw=1.4, label="the other models")] if len(others) else []
@@ -264,9 +264,9 @@ def _looks(frame: pd.DataFrame, labels: Sequence[str] | None) -> dict[str, Style
     return styles(list(frame["model"].unique()) if labels is None else labels)
 
 
-def _curves(axes: Axes, shown: pd.DataFrame, looks: Mapping[str, Style], x: str = "users") -> None:
+def _curves(axes: Axes, medians: pd.DataFrame, looks: Mapping[str, Style], x: str = "users") -> None:
     for model, look in looks.items():
-        mine = shown[shown["model"] == model].sort_values("users")
+        mine = medians[medians["model"] == model].sort_values("users")
         if mine.empty:
             continue
         axes.plot(mine[x], mine["value"], color=look.colour, ls=look.dash, lw=1.6, label=model)
@@ -289,13 +289,13 @@ def _curves(axes: Axes, shown: pd.DataFrame, looks: Mapping[str, Style], x: str 
         )
 
 
-def _bound(axes: Axes, shown: pd.DataFrame, think_s: float | None) -> list[Line2D]:
+def _bound(axes: Axes, medians: pd.DataFrame, think_s: float | None) -> list[Line2D]:
     """N / Z as a line, and the scale of both axes; returns its entry in the legend."""
-    users = sorted({int(each) for each in shown["users"]})
+    users = sorted({int(each) for each in medians["users"]})
     users_axis(axes, users)
-    if shown.empty:
+    if medians.empty:
         return []
-    low, high = float(shown["low"].min()), float(shown["high"].max())
+    low, high = float(medians["low"].min()), float(medians["high"].max())
     if axes.get_xscale() == "log" and low > 0:
         log_axis(axes, "y", low, high)
     else:
@@ -309,14 +309,14 @@ def _bound(axes: Axes, shown: pd.DataFrame, think_s: float | None) -> list[Line2
 
 
 def _entries(
-    figure: Figure, axes: Axes | None, shown: pd.DataFrame, looks: Mapping[str, Style], extra: Sequence[Line2D] = ()
+    figure: Figure, axes: Axes | None, medians: pd.DataFrame, looks: Mapping[str, Style], extra: Sequence[Line2D] = ()
 ) -> None:
-    """The legend: who is shown, and the signs that occur; a note in the axes where nobody is."""
-    if shown.empty and axes is not None:
+    """The legend: the models with points, and the signs that occur; a note in the axes where no model has one."""
+    if medians.empty and axes is not None:
         _note(axes, "no step was measured")
-    present = [line_of(model, look) for model, look in looks.items() if (shown["model"] == model).any()]
-    signs = [sign("a check failed: not valid", "o", hollow=True)] if not shown["valid"].astype(bool).all() else []
-    if "at_least" in shown and shown["at_least"].astype(bool).any():
+    present = [line_of(model, look) for model, look in looks.items() if (medians["model"] == model).any()]
+    signs = [sign("a check failed: not valid", "o", hollow=True)] if not medians["valid"].astype(bool).all() else []
+    if "at_least" in medians and medians["at_least"].astype(bool).any():
         signs.append(sign("at least", r"$\uparrow$"))
     legend(figure, [*present, *signs, *extra])
 

@@ -10,30 +10,30 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Unit:
+class FigureUnit:
     """A unit of a figure, and the Python types that its values have."""
 
     name: str
     types: tuple[type, ...]
 
 
-MS = Unit("ms", (int, float))
-S = Unit("s", (int, float))
-PER_S = Unit("1/s", (int, float))
-SHARE = Unit("0-1", (int, float))
+MS = FigureUnit("ms", (int, float))
+S = FigureUnit("s", (int, float))
+PER_S = FigureUnit("1/s", (int, float))
+SHARE = FigureUnit("0-1", (int, float))
 """A share or a relative difference; it may exceed 1, and the change of a rate may be negative."""
-CORES = Unit("cores", (int, float))
-COUNT = Unit("count", (int, float))
+CORES = FigureUnit("cores", (int, float))
+COUNT = FigureUnit("count", (int, float))
 """A number of things: a float where it is a mean or a median."""
-RATIO = Unit("ratio", (int, float))
-FIGURE = Unit("in the unit named by the code", (int, float))
-YES = Unit("yes or no", (bool,))
-TEXT = Unit("text", (str,))
+RATIO = FigureUnit("ratio", (int, float))
+FIGURE = FigureUnit("in the unit named by the code", (int, float))
+YES = FigureUnit("yes or no", (bool,))
+TEXT = FigureUnit("text", (str,))
 """A name, or what another program recorded. It is shown, and nothing is decided from it."""
-NAMES = Unit("names", (tuple,))
-COUNTS = Unit("counts by name", (Mapping,))
-SPANS = Unit("pairs of start and end in s", (tuple,))
-FINDINGS = Unit("findings or checks", (tuple,))
+NAMES = FigureUnit("names", (tuple,))
+COUNTS = FigureUnit("counts by name", (Mapping,))
+SPANS = FigureUnit("pairs of start and end in s", (tuple,))
+FINDINGS = FigureUnit("findings or checks", (tuple,))
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,11 @@ class Code:
 
     check: int | None
     meaning: str
-    figures: Mapping[str, Unit]
+    figures: Mapping[str, FigureUnit]
     may_lack: tuple[str, ...] = ()
 
 
-def _check(number: int, meaning: str, unit: Unit, may_lack: tuple[str, ...] = (), **figures: Unit) -> Code:
+def _check(number: int, meaning: str, unit: FigureUnit, may_lack: tuple[str, ...] = (), **figures: FigureUnit) -> Code:
     """A code of a check: it has a value and the threshold that the value is compared with, both in the same unit."""
     return Code(number, meaning, {"value": unit, "threshold": unit, **figures}, may_lack)
 

@@ -15,7 +15,7 @@ WHOLE_ANSWERS = ("bad-status", "wrong-body")
 NEVER_SENT = ("refused",)
 """Kinds of failures in which no request left the client."""
 MASTER_CONNECTIONS, BACKGROUND, IN_FLIGHT = "master-connections", "background", "in-flight"
-"""Keys of `uncertain` beside the kinds of failures."""
+"""Keys of `uncertain` that are no kinds of failures."""
 
 
 @dataclass(frozen=True)

@@ -144,7 +144,7 @@ def _left_out(model: str, first: CampaignOutcome, second: CampaignOutcome) -> It
         verdicts = []
         for outcome in (first, second):
             rows = outcome.rows.of_model(model).ladder.measured.at(users)
-            seen = tuple(dict.fromkeys(rows.frame["verdict"])) or ("not-measured",)
-            verdicts.append(seen if rows.usable(SERVED).empty else ())
+            present = tuple(dict.fromkeys(rows.frame["verdict"])) or ("not-measured",)
+            verdicts.append(present if rows.usable(SERVED).empty else ())
         if any(verdicts):
             yield Finding("compare.not-usable", model=model, users=users, first=verdicts[0], second=verdicts[1])

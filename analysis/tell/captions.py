@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.draw.figures import COSTS, PERCENTILES
-from analysis.draw.points import failures_at_worst, knees, matrix, points
+from analysis.draw.frames import failures_at_worst, knees, matrix, points
 from analysis.judge.thresholds import THRESHOLDS as T
 from analysis.rank.ranking import Ranking
 from analysis.rank.steps import Steps
@@ -46,40 +46,40 @@ Caption = tuple[str, str, tuple[Table, ...]]
 
 
 def _rps(steps: pd.DataFrame, plan: Plan) -> Caption:
-    shown = _at_the_top(steps, "rps", plan.models, "requests/s")
+    text = _at_the_top(steps, "rps", plan.models, "requests/s")
     if plan.mean_think_s:
         bound = plan.users[-1] / plan.mean_think_s
-        shown += f" The bound N / Z there is {number(bound)}/s."
+        text += f" The bound N / Z there is {number(bound)}/s."
         bent = knees(steps, plan.models, plan.mean_think_s)
         bends = [
             f"{model} at {counted(users, 'user')}" for model, users in zip(bent["model"], bent["users"], strict=True)
         ]
-        shown += f" Knees: {', '.join(bends)}." if bends else " No model bends away from it."
+        text += f" Knees: {', '.join(bends)}." if bends else " No model bends away from it."
     return (
         "Requests per second against users",
-        shown,
+        text,
         (_by_users(steps, "rps", plan, "Successful requests a second"),),
     )
 
 
 def _response(steps: pd.DataFrame, plan: Plan) -> Caption:
-    shown = _at_the_top(steps, "p99_ms", plan.models, "ms (p99)")
+    text = _at_the_top(steps, "p99_ms", plan.models, "ms (p99)")
     tables = tuple(_by_users(steps, column, plan, f"{name} in ms") for column, name in PERCENTILES.items())
-    return "Response time against users", shown, tables
+    return "Response time against users", text, tables
 
 
 def _hockey(steps: pd.DataFrame, plan: Plan) -> Caption:
-    shown = "The mean stays flat until a model is full, and then rises while its throughput does not."
+    text = "The mean stays flat until a model is full, and then rises while its throughput does not."
     rises = []
     for model, means in matrix(steps, "mean_ms", plan.models).items():
         if len(means) > 1:
             first, last = means[min(means)], means[max(means)]
             rises.append((last / first, f"{model} from {number(first)} to {number(last)} ms"))
     if rises:
-        shown = f"From the lowest to the highest step the mean rises most for {max(rises)[1]}."
-        shown += f" It changes least for {min(rises)[1]}." if len(rises) > 1 else ""
+        text = f"From the lowest to the highest step the mean rises most for {max(rises)[1]}."
+        text += f" It changes least for {min(rises)[1]}." if len(rises) > 1 else ""
     table = _by_users(steps, "mean_ms", plan, "Mean response time in ms")
-    return "Mean response time against requests per second", shown, (table,)
+    return "Mean response time against requests per second", text, (table,)
 
 
 def _tails(slower: pd.DataFrame, ranking: Ranking, plan: Plan) -> Caption:
@@ -95,23 +95,23 @@ def _tails(slower: pd.DataFrame, ranking: Ranking, plan: Plan) -> Caption:
         rows.append((Cell(model), *(Cell(number(float(ms))) for ms in times)))
     heads = ("model", *(f"{share:.0%} take longer than, ms" for share in SHARES))
     known = {model: ms for model, ms in tenth.items() if pd.notna(ms)}
-    shown = f"One in ten requests takes longer than {_range(known, 'ms')}." if known else "No step is valid for all."
-    return title, shown, (Table("Response times by the share that is slower", heads, tuple(rows)),)
+    text = f"One in ten requests takes longer than {_range(known, 'ms')}." if known else "No step is valid for all."
+    return title, text, (Table("Response times by the share that is slower", heads, tuple(rows)),)
 
 
 def _cost(steps: pd.DataFrame, plan: Plan) -> Caption:
     tables = tuple(_by_users(steps, column, plan, name) for column, name in COSTS.items())
-    shown = _at_the_top(steps, "server_cpu_ms", plan.models, "ms of CPU a request")
-    shown += " " + _at_the_top(steps, "server_pss_mb", plan.models, "MiB of memory")
-    return "CPU and memory that requests cost the server", shown, tables
+    text = _at_the_top(steps, "server_cpu_ms", plan.models, "ms of CPU a request")
+    text += " " + _at_the_top(steps, "server_pss_mb", plan.models, "MiB of memory")
+    return "CPU and memory that requests cost the server", text, tables
 
 
 def _ratios(ratios: pd.DataFrame) -> Caption:
     calls = ratios["call"].value_counts()
     tally = [f"{calls[call]} {_call(call, int(calls[call]))}" for call in CALLS if call in calls]
-    shown = "There is no pair to compare."
+    text = "There is no pair to compare."
     if tally:
-        shown = f"Of {counted(len(ratios), 'ratio')} shown: {', '.join(tally)}."
+        text = f"Of {counted(len(ratios), 'ratio')} shown: {', '.join(tally)}."
     rows = tuple(
         (
             Cell(row["pair"]),
@@ -123,7 +123,7 @@ def _ratios(ratios: pd.DataFrame) -> Caption:
         for row in ratios.to_dict("records")
     )
     table = Table("Ratios of pairs of models", ("pair", "figure", "ratio", "interval", "verdict"), rows)
-    return f"Ratios with their intervals; the band is the ±{T.tie:.0%} of a tie", shown, (table,)
+    return f"Ratios with their intervals; the band is the ±{T.tie:.0%} of a tie", text, (table,)
 
 
 CALLS = {"difference": "differ", "tie": "tie", "undetermined": "undetermined"}
@@ -141,12 +141,12 @@ def _failures(steps: pd.DataFrame, plan: Plan) -> Caption:
         (Cell(row["model"]), Cell(f"{row['users']:,}"), Cell(row["kind"]), Cell(f"{row['percent']:.3g}"))
         for row in worst.to_dict("records")
     )
-    shown = "No request failed."
+    text = "No request failed."
     if rows:
         total = worst.groupby("model")["percent"].sum()
-        shown = f"{total.idxmax()} failed most, {number(float(total.max()))} % of its requests at its worst step."
+        text = f"{total.idxmax()} failed most, {number(float(total.max()))} % of its requests at its worst step."
     heads = ("model", "users", "kind", "% of requests")
-    return "Failed requests by kind, each model at its worst step", shown, (Table("Failures", heads, rows),)
+    return "Failed requests by kind, each model at its worst step", text, (Table("Failures", heads, rows),)
 
 
 def _model(steps: pd.DataFrame, model: str, plan: Plan) -> Caption:
@@ -155,10 +155,10 @@ def _model(steps: pd.DataFrame, model: str, plan: Plan) -> Caption:
     if rows.empty:
         return f"{model}: requests per second and response times against users", "No step was measured.", ()
     last = rows.iloc[-1]
-    shown = f"{model} answers {number(float(last['value']))} requests/s at {counted(int(last['users']), 'user')}"
+    text = f"{model} answers {number(float(last['value']))} requests/s at {counted(int(last['users']), 'user')}"
     hollow = [f"{int(users):,}" for users in rows.loc[~rows["valid"].astype(bool), "users"]]
-    shown += f"; not valid at {series(hollow)} users." if hollow else "; every step is valid."
-    return f"{model}: requests per second and response times against users", shown, ()
+    text += f"; not valid at {series(hollow)} users." if hollow else "; every step is valid."
+    return f"{model}: requests per second and response times against users", text, ()
 
 
 def _by_users(steps: pd.DataFrame, column: str, plan: Plan, caption: str) -> Table:

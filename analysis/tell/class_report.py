@@ -59,8 +59,8 @@ def comparison_table(steps: pd.DataFrame, plan: Plan) -> Table:
 
 
 def _figures(row: Reported, think_s: float) -> tuple[Cell, ...]:
-    found = effective_users(row.rps, row.mean_ms, think_s)
-    share = Cell(f"{found:,.0f}", note=f"{found / USERS:.1%} of {USERS:,}")
+    users = effective_users(row.rps, row.mean_ms, think_s)
+    share = Cell(f"{users:,.0f}", note=f"{users / USERS:.1%} of {USERS:,}")
     return Cell(f"{row.requests:,}"), Cell(number(row.rps)), Cell(number(row.mean_ms)), share
 
 

@@ -45,10 +45,10 @@ def ratio_lines(ranking: Ranking) -> list[str]:
     for title, figure in (("Peak goodput", ranking.goodput), ("Mean response time", ranking.response)):
         if not figure.ratios:
             continue
-        shown = shown_ratios(figure)
-        hidden = len(figure.ratios) - len(shown)
+        pairs = shown_ratios(figure)
+        hidden = len(figure.ratios) - len(pairs)
         more = f" (each against the best and the next; {counted(hidden, 'more pair')} compared)" if hidden else ""
-        lines += [f"{title}{more}:", "", *(f"- {_called(ratio)}" for ratio in shown), ""]
+        lines += [f"{title}{more}:", "", *(f"- {_called(ratio)}" for ratio in pairs), ""]
     tested = max((len(figure.ratios) for figure in (ranking.goodput, ranking.response)), default=0)
     return [*lines, _reach(ranking.blocks, tested)] if tested else []
 
@@ -101,7 +101,9 @@ def verdict_lines(steps: Steps, labels: Sequence[str]) -> list[str]:
                 parts[-1][0].append(str(users))
             else:
                 parts.append(([str(users)], verdicts))
-        line = f"- {label}: " + ", ".join(f"{'-'.join(dict.fromkeys((at[0], at[-1])))} {said}" for at, said in parts)
+        line = f"- {label}: " + ", ".join(
+            f"{'-'.join(dict.fromkeys((at[0], at[-1])))} {verdicts}" for at, verdicts in parts
+        )
         over = mine.with_verdict(["overload"]).frame
         if not over.empty:
             goodputs = " to ".join(dict.fromkeys(f"{value:.1f}" for value in (over["rps"].min(), over["rps"].max())))
@@ -147,8 +149,8 @@ def reconcile_lines(results: Sequence[RunResult]) -> list[str]:
     verb = "agrees" if agree == 1 else "agree"
     total = counted(len(compared), "run")
     lines = [f"{agree} of {total} {verb} within {T.reconcile_share:.1%}."] if compared else []
-    shown = [entry for entry in compared if len(compared) <= LONGEST_LIST or entry[1].outcome != "pass"]
-    lines += [""] if shown else []
+    entries = [entry for entry in compared if len(compared) <= LONGEST_LIST or entry[1].outcome != "pass"]
+    lines += [""] if entries else []
     words = {
         "pass": "agrees",
         "flag": "has fewer than the kernel counts",
@@ -156,7 +158,7 @@ def reconcile_lines(results: Sequence[RunResult]) -> list[str]:
         "not available": "can't be compared",
     }
     return lines + [
-        f"- {result.data.run.directory} {words[check.outcome]}: {sentence(check.finding)}" for result, check in shown
+        f"- {result.data.run.directory} {words[check.outcome]}: {sentence(check.finding)}" for result, check in entries
     ]
 
 

@@ -46,7 +46,7 @@ class Section:
 
 
 def report_html(outcome: CampaignOutcome, slower: pd.DataFrame, ratios: pd.DataFrame) -> str:
-    """The page; `slower` and `ratios` are the frames that figures were drawn from (`analysis/draw/points.py`).
+    """The page; `slower` and `ratios` are the frames that figures were drawn from (`analysis/draw/frames.py`).
 
     Figures that were not drawn are left out; every text from files is escaped.
     """

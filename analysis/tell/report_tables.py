@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.draw.points import points
+from analysis.draw.frames import points
 from analysis.rank.limits import Limit
 from analysis.rank.ranking import Ranking
 from analysis.rank.steps import MOST_BLOCKS, Steps
@@ -157,14 +157,14 @@ def _by_step(
 ) -> Table:
     mine = Steps(steps).of_model(model).ladder
     to = link(campaign, model)
-    shown = {name: head for name, head in columns.items() if mine.known(name)}
+    present = {name: head for name, head in columns.items() if mine.known(name)}
     figures = {
-        name: {row["users"]: row for row in points(mine.frame, name, [model]).to_dict("records")} for name in shown
+        name: {row["users"]: row for row in points(mine.frame, name, [model]).to_dict("records")} for name in present
     }
     rows = []
     for users, group in mine.by_users():
         cells = [Cell(f"{users:,}")]
-        for name in shown:
+        for name in present:
             point = figures[name].get(users)
             if point is None:
                 cells.append(Cell(""))
@@ -176,7 +176,7 @@ def _by_step(
             saturated = "saturated" if group.frame["saturated"].mean() > MOST_BLOCKS else ""
             cells.append(Cell(str(tally.index[0]), note=saturated))
         rows.append(tuple(cells))
-    return Table(caption, ("users", *shown.values(), *(["verdict"] if verdicts else [])), tuple(rows))
+    return Table(caption, ("users", *present.values(), *(["verdict"] if verdicts else [])), tuple(rows))
 
 
 def runs_table(campaign: Campaign, steps: pd.DataFrame, label: str) -> Table:

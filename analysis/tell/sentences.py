@@ -44,21 +44,21 @@ NAMES: Mapping[str, str] = {
 
 def sentence(finding: Finding) -> str:
     """What a finding means, with its figures; no full stop at its end."""
-    made = SENTENCES[finding.code]
-    return made.format_map(finding.figures) if isinstance(made, str) else made(finding)
+    template = SENTENCES[finding.code]
+    return template.format_map(finding.figures) if isinstance(template, str) else template(finding)
 
 
 def reason_sentence(reason: Reason) -> str:
     """Why a step has its verdict: a finding's sentence, or a check's with its number and its outcome."""
     if isinstance(reason, Finding):
         return sentence(reason)
-    number, name, said = reason.number, NAMES[reason.code], sentence(reason.finding)
+    number, name, text = reason.number, NAMES[reason.code], sentence(reason.finding)
     if reason.outcome == "not available":
-        return f"check {number} ({name}) not available: {said}"
+        return f"check {number} ({name}) not available: {text}"
     if reason.outcome == "flag":
-        return f"{said} (check {number}: a flag)"
+        return f"{text} (check {number}: a flag)"
     against = "" if reason.value is None else f": {reason.value:.3g} against {reason.threshold:.3g}"
-    return f"{said} (check {number}, {name}{against})"
+    return f"{text} (check {number}, {name}{against})"
 
 
 def joined(reasons: Iterable[Reason], separator: str = "; ") -> str:

@@ -25,7 +25,7 @@ from analysis.draw.figures import (
     rps_against_users,
     tails,
 )
-from analysis.draw.points import failures_at_worst, knees, points
+from analysis.draw.frames import failures_at_worst, knees, points
 from analysis.draw.style import COLOURS, DARK, PAPER, save, styles
 
 LABELS = ("single", "thread")

@@ -12,7 +12,7 @@ import pytest
 
 from analysis import Analysis, analyze, compare, verdicts_of
 from analysis.judge import codes
-from analysis.judge.codes import CODES, Unit
+from analysis.judge.codes import CODES, FigureUnit
 from analysis.judge.findings import Finding, check
 from analysis.tell.csv_files import checks_table, steps_table
 from analysis.tell.phrases import BACKGROUND_CLIENTS
@@ -22,7 +22,7 @@ from study.plan import Run, Step
 from tests.unit.synthetic import Load, plan, write_campaign
 
 NUMBERS = (codes.MS, codes.S, codes.PER_S, codes.SHARE, codes.CORES, codes.COUNT, codes.RATIO)
-EXAMPLES: dict[Unit, tuple[Any, ...]] = {
+EXAMPLES: dict[FigureUnit, tuple[Any, ...]] = {
     **dict.fromkeys(NUMBERS, (0, 1, 2.5)),
     codes.YES: (True, False),
     codes.TEXT: ("a-name",),

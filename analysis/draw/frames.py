@@ -1,4 +1,4 @@
-"""Tidy frames for the figures and the tables behind them: medians and intervals over runs, knees, tails, ratios."""
+"""Tidy frames for the figures and their tables: medians and intervals over runs, knees, tails, ratios."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def _tail(label: str, times: Histogram) -> pd.DataFrame:
 
 
 def ratios_frame(ranking: Ranking) -> pd.DataFrame:
-    """The pairs that a reader is shown: `figure`, `pair`, `value`, `low`, `high` (empty of one run) and `call`."""
+    """The pairs in the report: `figure`, `pair`, `value`, `low`, `high` (empty of one run) and `call`."""
     rows = [
         {
             "figure": name,
@@ -128,8 +128,8 @@ def ratios_frame(ranking: Ranking) -> pd.DataFrame:
 
 def matrix(steps: pd.DataFrame, column: str, models: Sequence[str]) -> dict[str, dict[int, float]]:
     """Medians by model and users: the table of a figure."""
-    shown = points(steps, column, models)
+    rows = points(steps, column, models)
     medians: dict[str, dict[int, float]] = {model: {} for model in models}
-    for model, users, value in zip(shown["model"], shown["users"], shown["value"], strict=True):
+    for model, users, value in zip(rows["model"], rows["users"], rows["value"], strict=True):
         medians[model][int(users)] = float(value)
     return medians
