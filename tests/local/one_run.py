@@ -19,6 +19,7 @@ from unittest import mock
 import pandas as pd
 
 from analysis import analyze
+from analysis.tell.sentences import joined
 from cluster.campaign import cleanup, commands, resume
 from cluster.campaign import run as campaign
 from cluster.campaign.observer import StepOutcome
@@ -106,7 +107,7 @@ class Outcome:
 
     @property
     def reasons(self) -> str:
-        return str(self.step["reasons"])
+        return joined(self.step["reasons"])
 
     def __str__(self) -> str:
         return f"{self.verdict}: {self.reasons}"
