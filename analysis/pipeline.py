@@ -108,7 +108,7 @@ def _draw(outcome: CampaignOutcome, figures: bool) -> tuple[Path, ...]:
     from analysis.draw.figures import drawings  # seaborn takes a second to import, and no verdict needs it
     from analysis.draw.frames import ratios_frame, tails_frame
     from analysis.draw.style import save
-    from analysis.tell.report_page import report_html
+    from analysis.tell.report.report_page import report_html
 
     files, plan, ranking = outcome.campaign.files, outcome.campaign.plan, outcome.ranking
     slower, ratios = tails_frame(outcome.results, ranking.common_users), ratios_frame(ranking)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from analysis import Analysis, analyze
-from analysis.tell.class_report import REPORTED, effective_users, same_set_up
 from analysis.tell.limit_sentence import limit_text
-from analysis.tell.report_page import markdown
+from analysis.tell.report.class_report import REPORTED, effective_users, same_set_up
+from analysis.tell.report.report_page import markdown
 from analysis.tell.words import number
 from study.formats.json_files import read_json, write_json
 from study.plan import Run, Step

@@ -8,8 +8,8 @@ import pandas as pd
 
 from analysis.judge.thresholds import THRESHOLDS as T
 from analysis.rank.ranking import Ranking
-from analysis.tell.page import Cell, Table, cells
 from analysis.tell.phrases import BACKGROUND_CLIENTS
+from analysis.tell.report.page import Cell, Table, cells
 from analysis.tell.words import counted, series, shortened
 from study.formats.manifest_json import Manifest, short
 from study.plan import Plan

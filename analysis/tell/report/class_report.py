@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.tell.page import Cell, Table
+from analysis.tell.report.page import Cell, Table
 from analysis.tell.words import number
 from study.plan import Plan
 

@@ -16,7 +16,7 @@ from analysis.rank.limits import Limit
 from analysis.rank.ranking import Ranking
 from analysis.rank.steps import MOST_BLOCKS, Steps
 from analysis.read.results import Campaign
-from analysis.tell.page import Cell, Table
+from analysis.tell.report.page import Cell, Table
 from analysis.tell.sentences import NAMES
 from analysis.tell.words import counted, number, shortened
 from study.plan import Run

@@ -15,15 +15,15 @@ from markupsafe import Markup
 from analysis.rank.limits import Limit
 from analysis.rank.outcome import CampaignOutcome
 from analysis.read.results import Campaign
-from analysis.tell import class_report
-from analysis.tell import report_tables as tables
 from analysis.tell.answer import answer_sentences
 from analysis.tell.calibration_sentence import calibration_lines
-from analysis.tell.captions import pictures
 from analysis.tell.limit_sentence import limit_text
 from analysis.tell.markdown_sections import control_lines, failed_checks, gap_lines, ratio_lines, reconcile_lines
-from analysis.tell.page import Picture, Table
-from analysis.tell.provenance import not_shown, origin, where_table
+from analysis.tell.report import class_report
+from analysis.tell.report import report_tables as tables
+from analysis.tell.report.captions import pictures
+from analysis.tell.report.page import Picture, Table
+from analysis.tell.report.provenance import not_shown, origin, where_table
 from study.formats.manifest_json import ModelDescription
 
 TEMPLATES = Path(__file__).parent / "templates"

@@ -12,7 +12,7 @@ from analysis.draw.frames import failures_at_worst, knees, matrix, points
 from analysis.judge.thresholds import THRESHOLDS as T
 from analysis.rank.ranking import Ranking
 from analysis.rank.steps import Steps
-from analysis.tell.page import Cell, Picture, Table, inlined
+from analysis.tell.report.page import Cell, Picture, Table, inlined
 from analysis.tell.words import counted, number, series
 from study.plan import Plan
 
