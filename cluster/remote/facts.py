@@ -22,7 +22,7 @@ from typing import Any
 PACKAGES = ("locust", "gevent", "geventhttpclient", "pyzmq", "hdrhistogram", "psutil")
 
 
-def facts(address: str, ports: tuple[int, ...], directory: Path) -> dict[str, Any]:
+def collect_facts(address: str, ports: tuple[int, ...], directory: Path) -> dict[str, Any]:
     """The facts that the preflight checks and the manifest keeps; keys and units as in study/formats/facts_json.py."""
     existing = _existing(directory)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -117,7 +117,7 @@ def main() -> int:
     parser.add_argument("--port", type=int, action="append", default=[], help="a port that must be free")
     parser.add_argument("--directory", type=Path, default=Path(), help="where files will be written")
     asked = parser.parse_args()
-    print(json.dumps(facts(asked.address, tuple(asked.port), asked.directory)))
+    print(json.dumps(collect_facts(asked.address, tuple(asked.port), asked.directory)))
     return 0
 
 

@@ -28,7 +28,7 @@ EncodedHistogram = Annotated[str, StoredUnit("µs")]
 """HdrHistogram V2: base64 of the compressed form; 1 µs to 5 minutes, three significant digits."""
 
 
-def units(kind: type) -> dict[str, str]:
+def units_of(kind: type) -> dict[str, str]:
     """The unit of each field of a dataclass, in the order of its fields; "" for a field without one."""
     hints = get_type_hints(kind, include_extras=True)
     return {name: next((each.symbol for each in metadata_of(hint, StoredUnit)), "") for name, hint in hints.items()}

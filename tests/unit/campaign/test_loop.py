@@ -83,7 +83,7 @@ def setup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setup:
     inventory: Inventory = replace(here, load=load)
     hosts = [LosableHost(entry, tmp_path, []) for entry in (*inventory.hosts, inventory.control)]
     target, *loads, control = hosts
-    enough = facts.facts("127.0.0.1", (8070, 5557), tmp_path) | {
+    enough = facts.collect_facts("127.0.0.1", (8070, 5557), tmp_path) | {
         "memory_available_mb": 64_000,
         "disk_free_mb": 50_000,
         "ports": {"8070": "", "5557": ""},

@@ -7,7 +7,7 @@ import pytest
 
 from cluster.campaign.preflight import HostCheck, examine, stop_if_impossible
 from cluster.hosts.inventory import CONTROL, this_machine
-from cluster.remote.facts import facts
+from cluster.remote.facts import collect_facts
 from study.errors import HostError, StudyError, UnreachableError
 from study.formats.facts_json import Facts
 from study.plan import Plan, parse_plan
@@ -19,7 +19,7 @@ PLAN = 'name = "p"\nmodels = ["process", "thread"]\nusers = [100, 10000]\nclient
 @pytest.fixture
 def sound(tmp_path: Any) -> Facts:
     """The facts of a machine that can do it all: this one's, with the figures that matter set."""
-    known = facts("127.0.0.1", (), tmp_path) | {
+    known = collect_facts("127.0.0.1", (), tmp_path) | {
         "python": "3.11.7",
         "cores": [0, 1],
         "fds_hard": 100_000,

@@ -23,7 +23,7 @@ from study.formats.manifest_json import KEYS, Manifest, ModelDescription
 from study.formats.registry import ANY
 from study.formats.run_json import RunState, ServerCounts
 from study.formats.samples_csv import SampleRow
-from study.formats.units import units
+from study.formats.units import units_of
 from tests.unit.synthetic import plan, write_campaign
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -104,7 +104,7 @@ def test_the_documented_columns_are_the_written_ones(title: str) -> None:
 
 @pytest.mark.parametrize("title", TYPES)
 def test_the_documented_keys_are_those_of_the_type_with_their_units(title: str) -> None:
-    expected = units(TYPES[title])
+    expected = units_of(TYPES[title])
     assert sorted(documented(title)) == sorted(expected)
     check_units(title, expected)
 

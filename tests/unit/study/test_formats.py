@@ -24,7 +24,7 @@ from study.formats.manifest_json import KEYS, Manifest, ModelDescription, write_
 from study.formats.registry import ANY, Key
 from study.formats.run_json import RunState, ServerCounts
 from study.formats.samples_csv import KERNEL_COUNTERS, SampleRow
-from study.formats.units import units
+from study.formats.units import units_of
 from study.reading import parse_as, read_as
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -52,7 +52,7 @@ def test_a_server_prints_the_keys_of_its_counts() -> None:
 
 def test_a_name_with_a_units_suffix_has_that_unit() -> None:
     for kind in TYPES:
-        for name, unit in units(kind).items():
+        for name, unit in units_of(kind).items():
             assert unit == next((each for suffix, each in SUFFIXES.items() if name.endswith(suffix)), unit), name
 
 
