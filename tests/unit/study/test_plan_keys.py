@@ -43,7 +43,7 @@ def type_of(schema: dict[str, Any]) -> str:
     if schema["type"] == "array":
         return f"list: {type_of(schema['items'])}"
     words = {"object": "table", "boolean": "`true`, `false`"}
-    signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤"}
+    signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
     limits = [f"{sign} {schema[name]}" for name, sign in signs.items() if name in schema]
     return ", ".join((words.get(schema["type"], schema["type"]), *limits))
 
