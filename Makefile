@@ -38,16 +38,17 @@ bench: $(READY) ## measure what the load generator, each model and the analysis 
 lock: $(READY) ## resolve the newest releases of all dependencies
 	$(BIN)/uv pip compile pyproject.toml --group dev --group servers --generate-hashes --no-header --no-emit-index-url --quiet --upgrade -o requirements.lock
 	$(BIN)/uv pip compile --group hosts --constraint requirements.lock --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate --quiet -o requirements-hosts.lock
+	echo uv | $(BIN)/uv pip compile - --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate --quiet --upgrade -o requirements-uv.lock
 
 clean: ## remove .venv and caches; results stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-$(READY): requirements.lock
+$(READY): requirements.lock requirements-uv.lock
 	@command -v $(PYTHON) >/dev/null || \
 		{ echo "$(PYTHON) not found: make PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "This needs Python 3.11 or newer, $(PYTHON) is older: make PYTHON=/path/to/python3.11" >&2; exit 2; }
 	test -x $(BIN)/pip || $(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
-	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-uv.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
 	touch $(READY)
