@@ -24,9 +24,7 @@ CAMPAIGN_S = 400
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         folder = item.path.relative_to(TESTS).parts[0]
-        if folder == "unit" and item.path.name not in NOT_QUICK:
-            item.add_marker(pytest.mark.quick)
-        elif folder == "models" and model_of(item) in QUICK_MODELS:
+        if is_quick(item, folder):
             item.add_marker(pytest.mark.quick)
         if folder == "local":  # one checkout runs one campaign at a time
             item.add_marker(pytest.mark.xdist_group("campaigns"))
@@ -36,6 +34,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(TESTS))))
 
 
-def model_of(item: pytest.Item) -> object:
-    """The model that a conformance test is run for; None where it is for none or for all."""
-    return item.callspec.params.get("model") if hasattr(item, "callspec") else None
+def is_quick(item: pytest.Item, folder: str) -> bool:
+    """Whether `make test-quick` runs it, by its folder, its file and its model; a slow test never is."""
+    if item.get_closest_marker("slow") is not None:
+        return False
+    if folder == "models":
+        return hasattr(item, "callspec") and item.callspec.params.get("model") in QUICK_MODELS
+    return folder == "unit" and item.path.name not in NOT_QUICK
