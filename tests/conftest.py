@@ -21,6 +21,7 @@ CAMPAIGN_S = 400
 """A test may wait for the campaign that it reads, and for one that is run before."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         folder = item.path.relative_to(TESTS).parts[0]
