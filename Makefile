@@ -6,8 +6,6 @@ BIN := .venv/bin
 READY := .venv/ready
 
 PYTEST := $(BIN)/python -m pytest
-# Over several processes, campaigns first: tests/conftest.py says which tests share a process.
-SPREAD := --dist loadgroup --no-loadscope-reorder
 
 .PHONY: help campaign test test-quick test-slow test-lab check bench lock clean
 
@@ -18,10 +16,11 @@ campaign: $(READY) ## run the study on this machine: figures and a summary, in f
 	$(BIN)/fab deploy run-campaign
 
 test: $(READY) ## all tests that fit in five minutes
-	$(PYTEST) $(SPREAD) -n 4 -m "not slow and not lab"
+	@# tests/conftest.py says which tests share one of the four processes.
+	$(PYTEST) -n 4 -m "not slow and not lab"
 
 test-quick: $(READY) ## those that serve while one works: less than a minute
-	$(PYTEST) $(SPREAD) -n 2 -m quick
+	$(PYTEST) -n 2 -m quick
 
 test-slow: $(READY) ## those that take longer
 	@# One after the other: they judge campaigns, and with them what else runs on the machine.

@@ -6,8 +6,10 @@ Both follow from a test's folder, but for the short lists here.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 TESTS = Path(__file__).parent
 
@@ -21,18 +23,13 @@ CAMPAIGN_S = 400
 """A test may wait for the campaign that it reads, and for one that is run before."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         folder = item.path.relative_to(TESTS).parts[0]
         if is_quick(item, folder):
             item.add_marker(pytest.mark.quick)
-        if folder == "local":  # one checkout runs one campaign at a time
-            item.add_marker(pytest.mark.xdist_group("campaigns"))
-            if item.get_closest_marker("timeout") is None:
-                item.add_marker(pytest.mark.timeout(CAMPAIGN_S))
-        elif folder != "models":  # the fixtures of a file are made once
-            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(TESTS))))
+        if folder == "local" and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(CAMPAIGN_S))
 
 
 def is_quick(item: pytest.Item, folder: str) -> bool:
@@ -42,3 +39,20 @@ def is_quick(item: pytest.Item, folder: str) -> bool:
     if folder == "models":
         return hasattr(item, "callspec") and item.callspec.params.get("model") in QUICK_MODELS
     return folder == "unit" and item.path.name not in NOT_QUICK
+
+
+class ByFolder(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has no types
+    """Tests of one scope run in one process, one after another."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        """The scope of a test: all campaigns together, each conformance test by itself, of the rest each file."""
+        file = nodeid.partition("::")[0]
+        if file.startswith("tests/local/"):
+            return "tests/local"  # one checkout runs one campaign at a time
+        return nodeid if file.startswith("tests/models/") else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFolder:
+    """Hand the scopes out in the order of `testpaths`: campaigns take longest, and begin first."""
+    config.option.loadscopereorder = False
+    return ByFolder(config, log)
