@@ -5,7 +5,9 @@ BIN := .venv/bin
 # Newer than requirements.lock when everything in it is installed. pip installs uv, uv installs the rest.
 READY := .venv/ready
 
-.PHONY: help campaign test test-slow test-lab check bench lock clean
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: help campaign test test-quick test-slow test-lab check bench lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -13,16 +15,19 @@ help: ## this list
 campaign: $(READY) ## run the study on this machine: figures and a summary, in four minutes
 	$(BIN)/fab deploy run-campaign
 
-test: $(READY) ## all tests that fit in eight minutes
-	$(BIN)/python -m pytest -n 4 --dist worksteal -m "not slow" tests/unit tests/models
-	@# Not in parallel: campaigns pin cores, and anything else that runs affects their checks.
-	$(BIN)/python -m pytest -m "not slow" tests/local
+test: $(READY) ## all tests that fit in five minutes
+	@# tests/conftest.py says which tests share one of the four processes.
+	$(PYTEST) -n 4 -m "not slow and not lab"
+
+test-quick: $(READY) ## those that serve while one works: less than a minute
+	$(PYTEST) -n 2 -m quick
 
 test-slow: $(READY) ## those that take longer
-	$(BIN)/python -m pytest -m "slow and not lab"
+	@# One after the other: they judge campaigns, and with them what else runs on the machine.
+	$(PYTEST) -m "slow and not lab"
 
-test-lab: $(READY) ## tests on several hosts, simulated on this machine: needs root, iproute2, openssh-server
-	$(BIN)/python -m pytest -m lab
+test-lab: $(READY) ## those on several hosts, made on this machine: needs root, iproute2, openssh-server
+	$(PYTEST) -m lab
 
 check: $(READY) ## style, types and import contracts
 	$(BIN)/ruff check

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cluster.lab.machines import CONTROL, HOSTS, Lab
-from tests.local.running import FAB, PROJECT, environment, until, write_plan
+from tests.running import FAB, PROJECT, environment, until, write_plan
 
 INVENTORY = "lab.ini"
 RUN_S = 100.0

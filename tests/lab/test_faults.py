@@ -12,7 +12,7 @@ import pytest
 from cluster.hosts.host import STATE
 from cluster.lab.machines import CONTROL, LOAD, TARGET
 from tests.lab.control import Control, ended, measuring
-from tests.local.running import until
+from tests.running import until
 
 
 def sealed(control: Control, label: str = "thread") -> dict[str, object]:

@@ -28,7 +28,7 @@ from cluster.remote import supervise
 from study.formats.live_json import LiveFigures
 from study.layout import RunFiles
 from study.plan import Plan, Run
-from tests.local.running import PROJECT, free_ports, live, until
+from tests.running import PROJECT, free_ports, live, until
 
 INVENTORY = PROJECT / "inventory.ini"
 WORKERS = ("load1-1", "load1-2")

@@ -9,31 +9,14 @@ from typing import Any
 
 import pytest
 
-from tests.local.running import PROJECT, environment, fab, listening, ours, write_plan
+from tests.local.interrupted import Resumed
+from tests.running import PROJECT, environment
 
-FINISHED = (0, 3)  # 3: no step was valid, which a busy machine may cause
 RUN_FILES = (
     "run.json", "ledger.jsonl", "samples-target.csv", "samples-load1.csv", "locust_stats.csv",
     "locust_stats_history.csv", "locust_failures.csv", "locust_exceptions.csv",
 )  # fmt: skip
 CAMPAIGN_FILES = ("plan.toml", "manifest.json", "steps.csv", "checks.csv", "summary.csv", "summary.md", "report.html")
-
-
-def finished(directory: Path, plan: Path) -> Path:
-    """Run a campaign as a person would; returns its directory."""
-    done = fab(directory, "deploy", "run-campaign", "--plan", str(plan))
-    assert done.returncode in FINISHED, done.stdout + done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
-    assert not ours(directory)
-    assert not listening(directory)
-    return directory / "results" / "latest"
-
-
-@pytest.fixture(scope="module")
-def campaign(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished campaign of two models and two steps."""
-    directory = tmp_path_factory.mktemp("campaign")
-    return finished(directory, write_plan(directory))
 
 
 def records(campaign: Path, label: str) -> list[dict[str, Any]]:
@@ -80,10 +63,12 @@ def test_workers_server_and_locust_count_the_same_requests(campaign: Path, label
     agree(campaign, label)
 
 
-@pytest.mark.parametrize("client", ["fast", "http"])
-def test_locusts_own_clients_are_counted_the_same_way(client: str, tmp_path: Path) -> None:
-    plan = write_plan(tmp_path, client=client, models=["thread"], users=[20], think=(0, 0))
-    agree(finished(tmp_path, plan), "thread")
+def test_fast_http_user_is_counted_the_same_way(campaign_of_commands: Path) -> None:
+    agree(campaign_of_commands, "thread")
+
+
+def test_http_user_is_counted_the_same_way(resumed: Resumed) -> None:
+    agree(resumed.campaign, "thread")
 
 
 def test_phases_are_kept_apart_and_hold_the_users_that_the_plan_wants(campaign: Path) -> None:

@@ -7,66 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.local.running import fab, listening, ours, write_plan
 
-APP = """
-import sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-class Hello(BaseHTTPRequestHandler):
-    def do_GET(self):
-        body = b"well" if self.path == "/health" else b"hello"
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
-
-class Server(ThreadingHTTPServer):
-    request_queue_size = 100
-
-Server((sys.argv[1], int(sys.argv[2])), Hello).serve_forever()
-"""
-
-SERVERS = """
-slow_clients = 2
-
-[[servers]]
-name = "mine"
-command = "{{python}} {app} {{host}} {{port}}"
-ready = "/health"
-path = "/hello"
-expect = "hello"
-requires = ["http.server"]
-
-[[servers]]
-name = "absent"
-command = "no-such-server {{port}}"
-requires = ["no-such-server"]
-
-[[servers]]
-name = "broken"
-command = "{{python}} -c 'import sys; sys.exit(7)' {{port}}"
-"""
-
-
-@pytest.fixture(scope="module")
-def campaign(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("command")
-    plan = write_plan(directory, models=["mine", "absent", "broken"], users=[10], measure=5)
-    app = directory / "app.py"
-    app.write_text(APP, encoding="utf-8")
-    with plan.open("a", encoding="utf-8") as stream:
-        stream.write(SERVERS.format(app=app))
-    done = fab(directory, "deploy", "run-campaign", "--plan", str(plan))
-    assert done.returncode == 1, done.stdout + done.stderr  # one server is broken, which is said
-    assert "Traceback" not in done.stdout + done.stderr
-    assert "failed: 1-broken" in done.stderr
-    assert not ours(directory)
-    assert not listening(directory)
-    return directory / "results" / "latest"
+@pytest.fixture
+def campaign(campaign_of_commands: Path) -> Path:
+    """The campaign that this file's tests read."""
+    return campaign_of_commands
 
 
 def sealed(campaign: Path, label: str) -> dict[str, Any]:
@@ -82,7 +27,8 @@ def test_the_kernel_counts_for_a_server_that_keeps_no_count(campaign: Path) -> N
     answered = sum(record.get("successes", 0) for record in map(json.loads, lines))
     assert run["server"]["accepted"] >= answered > 0
     with (campaign / "checks.csv").open(encoding="utf-8", newline="") as stream:
-        (counts,) = [row for row in csv.DictReader(stream) if row["name"] == "counts of the run"]
+        rows = [row for row in csv.DictReader(stream) if row["model"] == "mine"]
+    (counts,) = [row for row in rows if row["name"] == "counts of the run"]
     assert counts["outcome"] in ("pass", "flag")  # a flag where other programs of this machine made connections
     assert "the kernel's counters stand in" in counts["detail"]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.local.running import fab, write_plan
+from tests.running import fab, write_plan
 
 NAMES = ("analyze", "check", "clean", "deploy", "plan", "run-campaign", "status", "stop")
 

@@ -4,7 +4,7 @@ import csv
 import socket
 from pathlib import Path
 
-from tests.local.running import fab, write_plan
+from tests.running import fab, write_plan
 
 NO_VALID_STEP = 3
 INVENTORY = """
@@ -20,7 +20,7 @@ control_address=::1
 
 
 def test_a_campaign_over_ipv6_counts_every_request_and_samples_the_server(tmp_path: Path) -> None:
-    plan = write_plan(tmp_path, models=["thread"], users=[20], settle=1, measure=2)
+    plan = write_plan(tmp_path, models=["thread"], users=[20], think=(0, 0), settle=1, measure=2)
     with plan.open("a", encoding="utf-8") as file:
         file.write("idle_connections = 3\n")
     (tmp_path / "six.ini").write_text(INVENTORY, encoding="utf-8")

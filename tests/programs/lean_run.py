@@ -1,4 +1,4 @@
-"""Lean users under a real Locust, in a process of their own: `python -m tests.local.lean_run JSON`, one JSON line out.
+"""Lean users under a real Locust, in a process of their own: `python -m tests.programs.lean_run JSON`, a JSON line out.
 
 Importing Locust patches sockets and threads, so that pytest's own process must not.
 """

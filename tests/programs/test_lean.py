@@ -127,7 +127,7 @@ def run(port: int, address: str = "127.0.0.1", **asked: Any) -> dict[str, Any]:
     }
     assert not asked.keys() - usual.keys()
     order = json.dumps({**usual, **asked, "host": f"http://{url_host(address)}:{port}"})
-    command = [sys.executable, "-m", "tests.local.lean_run", order]
+    command = [sys.executable, "-m", "tests.programs.lean_run", order]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=2 * PATIENCE_S, check=False)
     assert done.returncode == 0, done.stderr
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

@@ -10,7 +10,7 @@ import pytest
 
 from analysis import analyze
 from study.plan import Run, Step
-from tests.local import chromium
+from tests.programs import chromium
 from tests.unit.synthetic import Load, plan, write_campaign
 
 MODELS = ["single", "process", *(f"a-model-with-a-long-name-{at:02d}" for at in range(13))]

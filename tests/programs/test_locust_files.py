@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from analysis.__main__ import main
-from tests.local.running import PROJECT, environment, free_ports, until
+from tests.running import PROJECT, environment, free_ports, until
 
 LOCUSTFILE = """
 from locust import HttpUser, constant, task

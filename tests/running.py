@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = Path(__file__).resolve().parents[1]
 FAB = (str(Path(sys.executable).with_name("fab")), "--search-root", str(PROJECT))
 
 PLAN = """
@@ -33,14 +35,20 @@ master_port = {master_port}
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that were free a moment ago."""
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
+    """Ports that were free a moment ago; none that the kernel gives to clients, if there are others."""
+    low, high = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split())
+    others = [port for port in range(1024, 65536) if not low <= port <= high] or list(range(low, high))
+    random.shuffle(others)
+    return list(islice(filter(_can_be_bound, others), count))
+
+
+def _can_be_bound(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def write_plan(
@@ -79,7 +87,7 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(PROJECT), "COLUMNS": "160", **more}
 
 
-def fab(directory: Path, *arguments: str, timeout: float = 100, **more: str) -> subprocess.CompletedProcess[str]:
+def fab(directory: Path, *arguments: str, timeout: float = 200, **more: str) -> subprocess.CompletedProcess[str]:
     """Run fab to its end, in `directory`."""
     return subprocess.run(
         [*FAB, *arguments],

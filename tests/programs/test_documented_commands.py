@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.local.running import PROJECT, environment, fab
+from tests.running import PROJECT, environment, fab
 
 RUN = ("fab -l", "fab plan", "fab --help", "python -m servers --list")
 """What these begin with is run; it starts nothing that lasts."""

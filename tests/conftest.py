@@ -1,0 +1,60 @@
+"""How the tests are run: which are `quick`, and which share a process where several processes run them.
+
+Both follow from a test's folder, but for the short lists here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+TESTS = Path(__file__).parent
+
+NOT_QUICK = {
+    "test_compare.py", "test_deploy.py", "test_figures.py", "test_findings.py", "test_hosts.py", "test_inventory_fuzz.py",
+    "test_law_error.py", "test_locust_versions.py", "test_plan_fuzz.py", "test_python_api.py", "test_report_page.py",
+    "test_stats.py", "test_summary.py", "test_supervise.py",
+}  # fmt: skip
+"""Files of tests/unit that take more than five seconds of CPU time or of waiting."""
+QUICK_MODELS = {"thread", "epoll-loop"}
+"""One model that blocks and one that waits for events: `quick` runs the conformance suite for these."""
+CAMPAIGN_S = 400
+"""A test may wait for the campaign that it reads, and for one that is run before."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        folder = item.path.relative_to(TESTS).parts[0]
+        if is_quick(item, folder):
+            item.add_marker(pytest.mark.quick)
+        if folder == "local" and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(CAMPAIGN_S))
+
+
+def is_quick(item: pytest.Item, folder: str) -> bool:
+    """Whether `make test-quick` runs it, by its folder, its file and its model; a slow test never is."""
+    if item.get_closest_marker("slow") is not None:
+        return False
+    if folder == "models":
+        return hasattr(item, "callspec") and item.callspec.params.get("model") in QUICK_MODELS
+    return folder == "unit" and item.path.name not in NOT_QUICK
+
+
+class ByFolder(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has no types
+    """Tests of one scope run in one process, one after another."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        """The scope of a test: all campaigns together, each conformance test by itself, of the rest each file."""
+        file = nodeid.partition("::")[0]
+        if file.startswith("tests/local/"):
+            return "tests/local"  # one checkout runs one campaign at a time
+        return nodeid if file.startswith("tests/models/") else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFolder:
+    """Hand the scopes out in the order of `testpaths`: campaigns take longest, and begin first."""
+    config.option.loadscopereorder = False
+    return ByFolder(config, log)
