@@ -15,8 +15,8 @@ TESTS = Path(__file__).parent
 
 NOT_QUICK = {
     "test_compare.py", "test_deploy.py", "test_figures.py", "test_findings.py", "test_hosts.py",
-    "test_inventory_fuzz.py", "test_law_error.py", "test_locust_versions.py", "test_plan_fuzz.py", "test_python_api.py", "test_report_page.py",
-    "test_stats.py", "test_summary.py", "test_supervise.py",
+    "test_inventory_fuzz.py", "test_law_error.py", "test_locust_versions.py", "test_plan_fuzz.py",
+    "test_python_api.py", "test_report_page.py", "test_stats.py", "test_summary.py", "test_supervise.py",
 }  # fmt: skip
 """Files of tests/unit that take more than five seconds of CPU time or of waiting."""
 QUICK_MODELS = {"thread", "epoll-loop"}
