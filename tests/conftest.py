@@ -14,11 +14,17 @@ from xdist.scheduler import LoadScopeScheduling
 TESTS = Path(__file__).parent
 
 NOT_QUICK = {
-    "test_compare.py", "test_deploy.py", "test_figures.py", "test_findings.py", "test_hosts.py",
-    "test_inventory_fuzz.py", "test_law_error.py", "test_locust_versions.py", "test_plan_fuzz.py",
-    "test_python_api.py", "test_report_page.py", "test_stats.py", "test_summary.py", "test_supervise.py",
+    "analysis": (
+        "test_compare.py", "test_damage.py", "test_figures.py", "test_findings.py", "test_law_error.py",
+        "test_locust_versions.py", "test_reading.py", "test_report_page.py", "test_stats.py", "test_summary.py",
+    ),
+    "hosts": (
+        "test_background.py", "test_deploy.py", "test_hosts.py", "test_inventory_ansible.py", "test_inventory_fuzz.py",
+        "test_supervise.py",
+    ),
+    "study": ("test_plan_fuzz.py", "test_python_api.py"),
 }  # fmt: skip
-"""Files of tests/unit that take more than five seconds of CPU time or of waiting."""
+"""Files of tests/unit, by folder, that take more than four seconds."""
 QUICK_MODELS = {"thread", "epoll-loop"}
 """One model that blocks and one that waits for events: `quick` runs the conformance suite for these."""
 CAMPAIGN_S = 400
@@ -40,7 +46,7 @@ def is_quick(item: pytest.Item, folder: str) -> bool:
         return False
     if folder == "models":
         return hasattr(item, "callspec") and item.callspec.params.get("model") in QUICK_MODELS
-    return folder == "unit" and item.path.name not in NOT_QUICK
+    return folder == "unit" and item.path.name not in NOT_QUICK.get(item.path.parent.name, ())
 
 
 class ByFolder(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has no types
