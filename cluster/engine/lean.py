@@ -71,11 +71,6 @@ def failed(error: OSError) -> ResponseOutcome:
     return ResponseOutcome(kind, text, 0, False)
 
 
-def request_stamps(connection: _socket.socket) -> None:
-    """Let the kernel stamp what the socket receives."""
-    connection.setsockopt(_socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-
-
 class LeanUser(Recorded):
     """Request and think in turn. `prepare` must be called once a worker, before the first user starts."""
 
@@ -93,8 +88,6 @@ class LeanUser(Recorded):
 
     _connection: _socket.socket | None = None
     _watcher: Any = None
-    _stamp: bytes | None = None
-    """The kernel's stamp of the last receive; None where it gave none."""
 
     @classmethod
     def prepare(cls, host: str | None) -> bytes:
@@ -111,7 +104,7 @@ class LeanUser(Recorded):
         cls._request = request_bytes(url.hostname, port, cls.keep_alive, cls.method, cls.path)
         cls._lingering = LingeringClose()
         cls._stamping = _socket.socket(cls._family, _socket.SOCK_STREAM)
-        request_stamps(cls._stamping)
+        cls._stamping.setsockopt(_socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         cls._ahead_s = time.time() - now()
         cls._sweeper = get_hub().loop.timer(SWEEP_S, SWEEP_S)
         cls._sweeper.start(cls._sweep)
@@ -144,7 +137,8 @@ class LeanUser(Recorded):
 
     def _get(self) -> None:
         """One request, recorded. Leaves a connection open only if the next request can use it."""
-        fresh = self._connection is None or (self.think[1] > 0 and not self._idle(self._connection))
+        connection = self._connection
+        fresh = connection is None or (self.think[1] > 0 and not self._idle(connection))
         failure = self._new_socket() if fresh else None
         # The time until here is the generator's and counts as lag. The beginning is recorded while the server works.
         began = now()
@@ -155,8 +149,13 @@ class LeanUser(Recorded):
         try:
             if failure is not None:
                 self._send_later(failure)
-            answer = self._receive_response()
-            at = self._arrival(began)
+            answer, stamps = self._receive_response()
+            at = now()
+            if stamps:  # (level, type, data): the kernel's stamp of the last byte, used where it is plausible
+                seconds, nanoseconds = TIMESPEC.unpack(stamps[0][2])
+                arrived = seconds + nanoseconds / 1e9 - self._ahead_s
+                if began < arrived < at:
+                    at = arrived
             if at - began > self.timeout:
                 answer = ResponseOutcome("timed-out", LATE, answer.size, False)
         except OSError as error:
@@ -171,16 +170,6 @@ class LeanUser(Recorded):
         self._record(at, answer)
         if not self.keep_alive or not answer.persistent:
             self._close_after_response(answer)
-
-    def _arrival(self, began: float) -> float:
-        """When the response's last byte came, by the kernel's stamp; now, where there is no plausible stamp."""
-        at = now()
-        if self._stamp is not None:
-            seconds, nanoseconds = TIMESPEC.unpack(self._stamp)
-            arrived: float = seconds + nanoseconds / 1e9 - self._ahead_s
-            if began < arrived < at:
-                return arrived
-        return at
 
     def _record(self, at: float, answer: ResponseOutcome) -> None:
         kind, text, size, _ = answer
@@ -199,40 +188,37 @@ class LeanUser(Recorded):
             context={},
         )
 
-    def _receive_response(self) -> ResponseOutcome:
-        """Wait for the response to the request that was sent. Raises OSError where the connection fails."""
+    def _receive_response(self) -> tuple[ResponseOutcome, Any]:
+        """Wait for the response; returns its outcome and the ancillary data of the last receive.
+
+        Raises OSError where the connection fails.
+        """
         connection = self._connection
         assert connection is not None
-        self._stamp = None
         self._readable()
-        data = self._receive(connection)
+        data, stamps, _, _ = connection.recvmsg(RECEIVE, ANCILLARY)
         known, answer = LeanUser._good
         if data == known:
-            return answer
+            return answer, stamps
         parser = ResponseParser(self.body, self.status, bodiless=self.method == "HEAD")
         while data:
             came = parser.feed(data)
             if came is not None:
                 if came.kind is None:
                     LeanUser._good = (data, came)
-                return came
+                return came, stamps
             self._readable()
-            data = self._receive(connection)
-        return parser.end()
-
-    def _receive(self, connection: _socket.socket) -> bytes:
-        data, ancillary, _, _ = connection.recvmsg(RECEIVE, ANCILLARY)
-        if ancillary:
-            self._stamp = ancillary[0][2]
-        return data
+            data, stamps, _, _ = connection.recvmsg(RECEIVE, ANCILLARY)
+        return parser.end(), stamps
 
     def _new_socket(self) -> OSError | None:
         """Replace the connection by an unconnected socket. Returns why there is none, where there is none."""
-        self._close()
+        if self._connection is not None:
+            self._close()
         try:
             connection = _socket.socket(self._family, _socket.SOCK_STREAM | _socket.SOCK_NONBLOCK)
             self._connection = connection
-            request_stamps(connection)
+            connection.setsockopt(_socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
             if self.keep_alive:  # Nagle's algorithm never delays a connection's first segment, its only one otherwise
                 connection.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
         except OSError as error:
