@@ -18,8 +18,9 @@ import gevent
 from locust import LoadTestShape
 from locust.env import Environment
 
+from cluster.engine.clocks import now
 from cluster.engine.live import RunningFigures
-from cluster.engine.recorder import Phase, now
+from cluster.engine.recorder import Phase
 from study.formats.json_files import write_json
 from study.formats.ledger_jsonl import EndRecord, LedgerHeader, LedgerLine, LostRecord, PhaseRecord, ledger_line
 from study.formats.live_json import LiveFigures

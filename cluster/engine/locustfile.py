@@ -16,9 +16,10 @@ from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
 from cluster.engine import ladder
+from cluster.engine.clocks import now
 from cluster.engine.ladder import Ladder, LedgerWriter
 from cluster.engine.lean import LeanUser
-from cluster.engine.recorder import Phase, Recorder, now
+from cluster.engine.recorder import Phase, Recorder
 from cluster.engine.users import FastQuickstartUser, QuickstartUser, Recorded
 from cluster.remote.http_message import echo_body
 from study.formats.ledger_jsonl import PhaseRecord

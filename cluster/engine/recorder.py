@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from hdrh.histogram import HdrHistogram
 
+from cluster.engine.clocks import ClockWatch, now
 from cluster.engine.live import SecondCounts, aborted
 from study.formats.ledger_jsonl import PhaseRecord, Ticks
 
@@ -31,9 +32,6 @@ MICRO = 1_000_000
 LOOP_INTERVAL_S = 0.010  # of the timer whose lateness is the event loop's lag
 FOLD_EVERY = USERS_EVERY = 10  # intervals of that timer: 100 ms
 TICK_S = 1.0
-UNDISTURBED_S = 0.0005  # both clocks read within this time are taken for simultaneous
-
-now = time.monotonic
 
 
 def histogram() -> HdrHistogram:
@@ -66,13 +64,6 @@ def record_all(into: HdrHistogram, seconds: npt.NDArray[np.float64]) -> None:
     into.total_count += len(values)
     into.min_value = min(into.min_value, int(values.min()))
     into.max_value = max(into.max_value, int(values.max()))
-
-
-def ahead_s() -> float | None:
-    """How far the wall clock is ahead of `now`; None where something came between reading the one and the other."""
-    before = now()
-    wall = time.time()
-    return wall - before if now() - before < UNDISTURBED_S else None
 
 
 class UserCounts(Protocol):
@@ -154,11 +145,6 @@ class Tally:
         self.draws += len(turned)
         record_all(self.lag, passed - drawn)
         record_all(self.lag, turned)
-
-    def look_at_clocks(self, before: float | None, after: float | None) -> None:
-        """Note how far the wall clock moved against the monotonic one between two values of `ahead_s`."""
-        if before is not None and after is not None:
-            self.clock_step_s = max(self.clock_step_s, abs(after - before))
 
 
 class Recorder:
@@ -289,7 +275,7 @@ class Recorder:
         """
         rounds = 0
         last_tick = now()
-        ahead = ahead_s()
+        clocks = ClockWatch()
         while True:
             slept_at = now()
             sleep(LOOP_INTERVAL_S)
@@ -307,8 +293,7 @@ class Recorder:
             if rounds % USERS_EVERY == 0:
                 tally.running.append(self._users.user_count)
                 tally.wanted.append(self._users.target_user_count)
-                before, ahead = ahead, ahead_s()
-                tally.look_at_clocks(before, ahead)
+                tally.clock_step_s = max(tally.clock_step_s, clocks.moved_s())
             if at - max(last_tick, tally.began) >= TICK_S:
                 self._tick(tally, at)
                 last_tick = at

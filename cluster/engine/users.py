@@ -13,7 +13,8 @@ import geventhttpclient.client
 from gevent import GreenletExit
 from locust import FastHttpUser, HttpUser, User, task
 
-from cluster.engine.recorder import Recorder, now
+from cluster.engine.clocks import now
+from cluster.engine.recorder import Recorder
 
 # geventhttpclient silently repeats idempotent requests, which would hide that a server drops connections.
 geventhttpclient.client.IDEMPOTENT_METHODS = frozenset()

@@ -41,7 +41,7 @@ class Listening:
     """Connections that these sockets dropped since they were opened; None where the kernel doesn't tell."""
 
 
-def listening(port: int) -> Listening | None:
+def listening_sockets(port: int) -> Listening | None:
     """The sockets that listen on the port now; None where there is none."""
     try:
         sockets = [each for family in (socket.AF_INET, socket.AF_INET6) for each in _diagnosed(family, port)]
@@ -129,7 +129,7 @@ class QueueWatch:
 
     def look(self) -> None:
         """Add what the queue is now."""
-        self._last = listening(self.port)
+        self._last = listening_sockets(self.port)
         if self._last is not None:
             self._sum += self._last.queue
             self._looks += 1

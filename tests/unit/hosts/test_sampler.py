@@ -16,7 +16,7 @@ import pytest
 from cluster.remote import listening as module
 from cluster.remote.cores import CoreGroup, by_session, kernel_stat, processes
 from cluster.remote.kernel import kernel_counters
-from cluster.remote.listening import Listening, QueueWatch, listening
+from cluster.remote.listening import Listening, QueueWatch, listening_sockets
 from cluster.remote.memory import ProcessMemory, process_memory, tree_memory
 from cluster.remote.sampler import HostCounters, Tree, Watched, ports_towards
 from study.formats.samples_csv import SampleRow
@@ -215,18 +215,18 @@ def test_the_accept_queue_and_the_local_ports_are_the_kernels(
         listener.bind((address, 0))
         listener.listen(16)
         port = listener.getsockname()[1]
-        before = listening(port)
+        before = listening_sockets(port)
         assert before is not None
         assert before.queue == 0
         clients = [socket.create_connection((address, port)) for _ in range(5)]
-        assert listening(port) == Listening(5, before.drops)
+        assert listening_sockets(port) == Listening(5, before.drops)
         with monkeypatch.context() as patch:  # a kernel without sock_diag
             patch.setattr(module, "NETLINK_SOCK_DIAG", 31)
-            assert listening(port) == Listening(5, None)
+            assert listening_sockets(port) == Listening(5, None)
         assert ports_towards(port) == 5
         for client in clients:
             client.close()
-    assert listening(port) is None
+    assert listening_sockets(port) is None
 
 
 def test_a_queue_is_a_mean_of_many_looks_and_has_its_own_drops() -> None:
