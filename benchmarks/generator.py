@@ -30,6 +30,7 @@ from study.plan import load_plan
 ROUNDS = 3
 SETTLE_S = 1.0
 MODES = ("close", "keep-alive")
+LOADED = ("ladder", "measure")  # kind of step and phase of the record that counts
 WRK = "wrk"
 NAMES = {"lean": "lean", "fast": "FastHttpUser", "http": "HttpUser", WRK: "wrk, one thread"}
 
@@ -119,10 +120,10 @@ def locust_rate(directory: Path, port: int, client: str, mode: str, cores: tuple
 
 
 def measured_record(ledger: Path) -> dict[str, Any] | None:
-    """The worker's record of the measure phase, or None while it isn't written yet."""
+    """The worker's record of the ladder's measure phase, or None while it isn't written yet."""
     lines = ledger.read_text(encoding="utf-8").splitlines(keepends=True) if ledger.exists() else []
     records: list[dict[str, Any]] = [json.loads(line) for line in lines if line.endswith("\n")]
-    return next((record for record in records if record.get("phase") == "measure"), None)
+    return next((record for record in records if (record.get("kind"), record.get("phase")) == LOADED), None)
 
 
 def rates_table(rates: Rates, medians: dict[tuple[str, str], float]) -> Table:

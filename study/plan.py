@@ -26,7 +26,11 @@ ClientCount = Annotated[int, Field(ge=0, le=60_000, strict=True)]
 
 AUTO_SETTLE_S, AUTO_MEASURE_S = 15.0, 45.0  # shortest settle and measure phase where the plan says "auto"
 AUTO_MOST_S = 180.0  # longest phase where the plan says "auto"
-RUN_OVERHEAD_S = 10.0  # start of server, master and workers, drain, stop
+RUN_OVERHEAD_S = 9.0  # start of server, master and workers, drain, stop
+IDLE_SETTLE_S, IDLE_MEASURE_S = 0.3, 1.0  # phases of the idle step
+IDLE_STEP = 0  # its number
+NO_THINK = (0.0, 0.0)  # think time of the idle step
+NULL_MODEL = "null"  # the model that the generator is calibrated against
 AA_SUFFIX = "-aa"  # ends the label of the first model's second run in a block
 
 
@@ -39,10 +43,14 @@ class Slo(Frozen):
 
 @dataclass(frozen=True)
 class Step:
-    """One level of load in a run. `number` counts from 1; a `return` step repeats an earlier level at the end."""
+    """One level of load in a run. `number` counts from 1; a `return` step repeats an earlier level at the end.
+
+    The `idle` step has the number IDLE_STEP: one user without think time, whose mean response time is R1, that
+    of an idle server.
+    """
 
     number: int
-    kind: Literal["ladder", "return"]
+    kind: Literal["idle", "ladder", "return"]
     users: int
 
 
@@ -135,13 +143,34 @@ class Plan(Frozen):
         """Number of clients, idle and slow, that connect in addition to the users."""
         return self.idle_connections + self.slow_clients
 
+    @property
+    def calibrates(self) -> bool:
+        """Whether only the null responder is measured, so that the figures are the generator's and no server's."""
+        return self.models == (NULL_MODEL,)
+
     def steps(self) -> tuple[Step, ...]:
-        """The ladder of users, followed by the return step if there is one."""
+        """The idle step, the ladder of users, and the return step if there is one.
+
+        A calibration has no idle step: nothing in it is compared with the response time of an idle server.
+        """
+        idle = [] if self.calibrates else [Step(IDLE_STEP, "idle", 1)]
+        return (*idle, *self.load_steps())
+
+    def load_steps(self) -> tuple[Step, ...]:
+        """The steps that load the server: those of `steps` without the idle step."""
         ladder = [Step(index, "ladder", users) for index, users in enumerate(self.users, start=1)]
         lower = [users for users in self.users if users <= self.users[-1] / 2]
         if self.return_step and lower:
             ladder.append(Step(len(ladder) + 1, "return", lower[-1]))
         return tuple(ladder)
+
+    def phases(self, step: Step) -> tuple[float | Literal["auto"], float | Literal["auto"]]:
+        """How long a step settles and is measured, in s."""
+        return (IDLE_SETTLE_S, IDLE_MEASURE_S) if step.kind == "idle" else (self.settle, self.measure)
+
+    def during(self, step: Step) -> Plan:
+        """The plan as it holds for one step: the idle step has no think time."""
+        return self.model_copy(update={"think_time": NO_THINK}) if step.kind == "idle" else self
 
     def run_seconds(self) -> tuple[float, float]:
         """Shortest and longest duration of one run, in seconds; they differ where a phase is "auto"."""
@@ -150,7 +179,7 @@ class Plan(Frozen):
         for step in self.steps():
             ramp = 1.0 + abs(step.users - users) / self.spawn_rate
             users = step.users
-            for planned, auto in ((self.settle, AUTO_SETTLE_S), (self.measure, AUTO_MEASURE_S)):
+            for planned, auto in zip(self.phases(step), (AUTO_SETTLE_S, AUTO_MEASURE_S), strict=True):
                 least += auto if isinstance(planned, str) else planned
                 most += AUTO_MOST_S if isinstance(planned, str) else planned
             least, most = least + ramp, most + ramp

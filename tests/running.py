@@ -129,6 +129,12 @@ def live(campaign: Path, run: str) -> dict[str, Any]:
     return found
 
 
+def measures(campaign: Path, run: str) -> bool:
+    """Whether a step that loads the server is being measured."""
+    figures = live(campaign, run)
+    return (figures.get("kind"), figures.get("phase")) == ("ladder", "measure")
+
+
 def ours(directory: Path) -> list[str]:
     """Command lines of living processes of a study in `directory`: by the plan's path, or by its server's port."""
     words = [str(directory).encode(), *(line.split()[-1].encode() for line in _ports(directory))]

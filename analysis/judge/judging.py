@@ -13,7 +13,7 @@ from analysis.judge.window import Window, window_of
 from analysis.read.ledger import Ledger
 from analysis.read.results import Campaign, RunData
 from study.errors import FormatError
-from study.plan import Plan, Run, Step
+from study.plan import IDLE_STEP, Plan, Run, Step
 from study.workload import Work
 
 
@@ -55,7 +55,8 @@ def judge_run(data: RunData, plan: Plan, unfinished: bool = False) -> RunResult:
     work = plan.server(data.run.model).work or Work()
     windows: dict[int, Window] = {}
     damaged: dict[int, str] = {}
-    for step in plan.steps():
+    asked = plan.steps() if ledger.has(IDLE_STEP) else plan.load_steps()  # older campaigns have no idle step
+    for step in asked:
         try:
             window = window_of(ledger, step, samples, background, work.wait_ms / 1000)
         except FormatError as error:
@@ -63,15 +64,21 @@ def judge_run(data: RunData, plan: Plan, unfinished: bool = False) -> RunResult:
         else:
             windows |= {step.number: window} if window is not None else {}
     run = reconcile(ledger, data.server, data.probes, each_connects=plan.connection == "close", background=background)
-    lowest = windows.get(1)
-    unloaded_s = lowest.cycle_response_s if lowest is not None else None
+    idle = windows.get(IDLE_STEP)
+    unloaded = idle if idle is not None and idle.successes else windows.get(1)
+    unloaded_s = unloaded.cycle_response_s if unloaded is not None else None
     steps = tuple(
-        StepResult(data.run, step, windows[step.number], judge_step(windows[step.number], plan, run, unloaded_s, work))
+        StepResult(
+            data.run,
+            step,
+            windows[step.number],
+            judge_step(windows[step.number], plan.during(step), run, unloaded_s, work),
+        )
         if step.number in windows
         else _unmeasured(data.run, step, Finding("step.damaged", error=damaged[step.number]))
         if step.number in damaged
         else _without_records(data, ledger, step)
-        for step in plan.steps()
+        for step in asked
     )
     notes = [*samples.gaps, *samples.unsampled(ledger.workers)]
     if (until := ledger.measured_until) is not None:
@@ -88,7 +95,7 @@ def judge_run(data: RunData, plan: Plan, unfinished: bool = False) -> RunResult:
 
 
 def _without_steps(data: RunData, plan: Plan, why: Finding) -> RunResult:
-    return RunResult(data, tuple(_unmeasured(data.run, step, why) for step in plan.steps()), (), None, ())
+    return RunResult(data, tuple(_unmeasured(data.run, step, why) for step in plan.load_steps()), (), None, ())
 
 
 def _without_records(data: RunData, ledger: Ledger, step: Step) -> StepResult:

@@ -50,8 +50,8 @@ def judge_step(
 ) -> Judgement:
     """All checks of a step, 1 to 9, and the verdict that follows from them.
 
-    `unloaded_s` is R1, the mean response time in s at the lowest ladder step of the run; `work` is what the model is
-    told to do for each request.
+    `unloaded_s` is R1, the mean response time in s at the run's idle step, or in campaigns without one at its lowest
+    ladder step; `work` is what the model is told to do for each request.
     """
     full = checks_target.full(window.target, window.in_flight, window.waited_for)
     kernel = checks_target.kernel(window)

@@ -38,6 +38,12 @@ class Worker:
     """Cores, the 95th percentile of the window's seconds."""
     fds_used: int
     fds_limit: int
+    seconds: float | None = None
+    """Length of the window by its monotonic clock."""
+    wall_s: float | None = None
+    """The same by its wall clock; None in older ledgers."""
+    clock_step_s: float | None = None
+    """The largest change of the wall clock against the monotonic one between two looks; None in older ledgers."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,12 @@ class Window:
     """The background clients, by kind."""
     wait_s: float = 0.0
     """How long the plan makes each request wait in the server."""
+    turnarounds: int = 0
+    """Requests that followed an answer without a think time."""
+    turnaround_s: float = 0.0
+    """Sum of the times from such an answer to the request."""
+    ages_start: Histogram | None = None
+    """Ages of the requests in flight at the window's beginning; None where a record of the phase before is missing."""
 
     @property
     def waited_for(self) -> float:
@@ -121,8 +133,15 @@ class Window:
 
     @property
     def think_s(self) -> float | None:
-        """Z of the laws: mean think time that really passed."""
-        return self.think_passed_s / self.think_count if self.think_count else None
+        """Z of the laws: mean think time that really passed, or without think time the mean turnaround."""
+        if self.think_count:
+            return self.think_passed_s / self.think_count
+        return self.mean_turnaround_s
+
+    @property
+    def mean_turnaround_s(self) -> float | None:
+        """G: the client's own time between an answer and the next request where the plan has no think time."""
+        return self.turnaround_s / self.turnarounds if self.turnarounds else None
 
 
 def window_of(
@@ -161,12 +180,23 @@ def window_of(
         think_count=sum(record.think_count for record in records),
         think_drawn_s=sum(record.think_drawn_s for record in records),
         think_passed_s=sum(record.think_passed_s for record in records),
+        turnarounds=sum(record.turnarounds for record in records),
+        turnaround_s=sum(record.turnaround_s for record in records),
+        ages_start=_ages_start(ledger, step, records),
         ticks=_pooled(ticks),
         target=target_of(rows),
         generator=generator_of(rows),
         wait_s=wait_s,
         background=background.window(start, end) if background is not None else (),
     )
+
+
+def _ages_start(ledger: Ledger, step: Step, records: Sequence[Record]) -> Histogram | None:
+    """The ages at the end of the phase before, which is the instant at which the measure phase begins."""
+    before = {record.worker: record for record in ledger.phase(step.number, "settle")}
+    if any(record.worker not in before for record in records):
+        return None
+    return merge(before[record.worker].histogram("in_flight_age_us") for record in records)
 
 
 def _response_sum(record: Record) -> float:
@@ -178,6 +208,9 @@ def _worker(record: Record, ticks: Ticks) -> Worker:
     spent, took = np.diff(ticks.cpu_s, prepend=0.0), np.diff(ticks.at, prepend=0.0)
     return Worker(
         name=record.worker,
+        seconds=record.seconds,
+        wall_s=record.wall_s,
+        clock_step_s=record.clock_step_s,
         attempts=record.attempts,
         users_wanted=record.users_wanted,
         users_right=record.users_right,

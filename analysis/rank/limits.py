@@ -216,10 +216,10 @@ def _failed(rows: Steps) -> list[Finding]:
 
 
 def typical(targets: Sequence[Target]) -> Target:
-    """The median of each figure over those of the targets that have it; the kernel's counters are left out."""
+    """The median of each figure over the targets that have it; kernel counters and groups of cores are left out."""
     figures: dict[str, float | None] = {}
     for field in fields(Target):
-        if field.name == "kernel":
+        if field.name in ("kernel", "group"):
             continue
         known = [value for target in targets if (value := getattr(target, field.name)) is not None]
         figures[field.name] = float(median(known)) if known else None

@@ -40,8 +40,9 @@ class CampaignOutcome:
 
     @property
     def any_valid(self) -> bool:
-        """Whether any step of any model is valid."""
-        return not self.rows.with_verdict(["valid"]).empty
+        """Whether any step of any model that loads its server is valid; the idle step doesn't count."""
+        valid = self.rows.with_verdict(["valid"]).frame
+        return bool((valid["kind"] != "idle").any())
 
 
 def outcome_of(campaign: Campaign) -> CampaignOutcome:

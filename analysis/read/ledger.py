@@ -56,6 +56,10 @@ class Ledger:
         by_worker = {record.worker: record for record in self.records if (record.step, record.phase) == (step, phase)}
         return tuple(by_worker.values())
 
+    def has(self, step: int) -> bool:
+        """Whether any record is of this step, a lost one included."""
+        return any(each.step == step for each in self.records) or any(each.step == step for each in self.lost)
+
     @property
     def measured_until(self) -> float | None:
         """Unix time (s) of the last measure window's end, by the workers' clocks; None where nothing was measured."""

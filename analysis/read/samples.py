@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +22,26 @@ FEW_ENDED = 0.05  # share of the CPU time of ended children up to which the cont
 TEXT = text_columns(SampleRow)
 NUMBERS = number_columns(SampleRow)
 CLOCKS_APART_S = 5.0  # difference of the hosts' clocks up to which samples that end early don't count as cut
+
+
+@dataclass(frozen=True)
+class CoreGroupSeconds:
+    """A group of cores in one window, an entry for each sample: the server's cores, or the workers' of a load host.
+
+    Rates in cores. What is busy and not own was taken by other programs.
+    """
+
+    host: str
+    cores: float
+    seconds: tuple[float, ...]
+    """Length of each sample."""
+    busy: tuple[float, ...]
+    """In user, nice and system mode, by the kernel's timer ticks."""
+    own: tuple[float, ...]
+    """CPU of the study's own processes."""
+    steal: tuple[float, ...]
+    pressure: float | None
+    """Mean share of the time in which some task of the host waited for a CPU (PSI); None where the kernel has none."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +64,21 @@ class Target:
     fds: float | None = None
     fd_limit: float | None = None
     pss_mb: float | None = None
+    """Memory of the tree, each page counted once; in campaigns that don't have it, proportional set size."""
     switches: float | None = None
     """Context switches a second of the processes that still run; None where ended children, whose switches are lost,
     did more than FEW_ENDED of the work."""
     accept_queue: float | None = None
-    """Median of the connections waiting to be accepted."""
+    """Median of the connections waiting to be accepted, one moment a second."""
     accept_queue_max: float | None = None
+    accept_queue_mean: float | None = None
+    """Mean over all looks, about ten a second; None in campaigns with one look a second."""
+    accept_queue_looks: int | None = None
+    """How many looks that mean is of."""
+    listen_socket_drops: float | None = None
+    """Connections that the server's own listening sockets dropped in the window; None where it isn't known."""
+    group: CoreGroupSeconds | None = None
+    """The server's cores, with everybody on them; None in older campaigns."""
     backlog: float | None = None
     starts: float | None = None
     """Processes and threads started on its machine in the window, by any program."""
@@ -65,6 +94,8 @@ class Generator:
     """Local ports in use over those that there are, 0 to 1."""
     cpu_share: float | None = None
     """CPU of all workers of a host over the cores that they share, 0 to 1."""
+    groups: tuple[CoreGroupSeconds, ...] = ()
+    """The workers' cores on each load host; none in older campaigns."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +169,8 @@ def target_of(rows: pd.DataFrame) -> Target | None:
     if server.empty:
         return None
     hosts = rows[(rows["role"] == "host") & rows["host"].isin(server["host"].unique())]
+    looked = server[server["accept_queue_mean"].notna()]
+    looks = looked["accept_queue_looks"]
     kernel = {name: float(hosts[name].sum()) for name in KERNEL if hosts[name].notna().any()}
     return Target(
         cpu_cores=_known(server["cpu_cores"].mean()),
@@ -149,10 +182,14 @@ def target_of(rows: pd.DataFrame) -> Target | None:
         threads=_known(server["threads"].max()),
         fds=_known(server["fds"].max()),
         fd_limit=_known(server["fd_limit"].max()),
-        pss_mb=_known(server["pss_mb"].max()),
+        pss_mb=_known(server["memory_mb"].max()) or _known(server["pss_mb"].max()),
         switches=_switches(server),
         accept_queue=_known(server["accept_queue"].median()),
         accept_queue_max=_known(server["accept_queue"].max()),
+        accept_queue_mean=_known((looks * looked["accept_queue_mean"]).sum() / looks.sum()) if len(looks) else None,
+        accept_queue_looks=int(looks.sum()) if len(looks) else None,
+        listen_socket_drops=_known(server["listen_socket_drops"].sum(min_count=1)),
+        group=next(iter(_groups(server, rows)), None),
         backlog=_known(server["backlog"].max()),
         starts=_known(hosts["starts"].sum(min_count=1)),
         kernel=kernel or None,
@@ -171,7 +208,27 @@ def generator_of(rows: pd.DataFrame) -> Generator:
         .agg({"cpu_cores": "sum", "cores": "max"})
     )
     share = (each["cpu_cores"] / each["cores"]).max() if len(each) else None
-    return Generator(ports_share=_known(ports), cpu_share=_known(share))
+    return Generator(_known(ports), _known(share), tuple(_groups(hosts, rows)))
+
+
+def _groups(of: pd.DataFrame, rows: pd.DataFrame) -> Iterator[CoreGroupSeconds]:
+    """The group of cores of each host that has one in the rows `of`; `rows` has all rows of the window."""
+    known = of[of["group_cores"].notna()]
+    for host, group in known.groupby("host"):
+        pressure = rows.loc[(rows["role"] == "host") & (rows["host"] == host), "cpu_pressure"].mean()
+
+        def a_second(column: str, group: pd.DataFrame = group) -> tuple[float, ...]:
+            return tuple(float(value) for value in group[column] / group["seconds"])
+
+        yield CoreGroupSeconds(
+            host=str(host),
+            cores=float(group["group_cores"].max()),
+            seconds=tuple(float(value) for value in group["seconds"]),
+            busy=a_second("group_busy_s"),
+            own=a_second("group_own_s"),
+            steal=a_second("group_steal_s"),
+            pressure=_known(pressure),
+        )
 
 
 def _switches(server: pd.DataFrame) -> float | None:

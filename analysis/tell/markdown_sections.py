@@ -126,8 +126,9 @@ def failed_checks(steps: pd.DataFrame, checks: pd.DataFrame, labels: Sequence[st
     bad = steps[~steps["verdict"].isin(["valid", "not-measured"])]
     lines: list[str] = []
     for label in labels:
-        for (users, verdict), rows in bad[bad["model"] == label].groupby(["users", "verdict"]):
-            at = counted(int(str(users)), "user", spec="d")
+        mine = bad[bad["model"] == label]
+        for (idle, users, verdict), rows in mine.groupby([mine["kind"] == "idle", "users", "verdict"]):
+            at = "the idle step" if idle else counted(int(str(users)), "user", spec="d")
             blocks = f" (in {len(rows)} rows; the first:)" if len(rows) > 1 else ""
             lines.append(f"- {label} at {at}, {verdict}{blocks}: {joined(rows['reasons'].iloc[0])}")
     repeats = checks[(checks["check"] == 10) & (checks["outcome"] == "fail")]

@@ -35,7 +35,7 @@ class StepVerdict:
 
     def __str__(self) -> str:
         """One line: verdict and figures, and the first reason where the verdict isn't `valid`."""
-        again = " (return step)" if self.kind == "return" else ""
+        again = {"return": " (return step)", "idle": " (idle step)"}.get(self.kind, "")
         figures = [f"{self.rps:.1f} requests/s"] if self.rps is not None else []
         figures += [f"mean {self.mean_ms:.3g} ms"] if self.mean_ms is not None else []
         figures += [f"{self.failures} failed"] if self.failures else []

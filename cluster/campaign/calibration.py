@@ -15,10 +15,9 @@ from cluster.campaign.run import execute
 from study.formats.json_files import write_whole
 from study.formats.run_json import RunState
 from study.layout import CampaignFiles
-from study.plan import Plan, parse_plan
+from study.plan import NULL_MODEL, Plan, parse_plan
 from study.reading import read_as
 
-MODEL = "null"
 THINK_S = 0.2  # mean; short, so that few users make a high rate
 HEADROOM = 2.0
 RATES = (0.5, 1.0, HEADROOM)  # as shares of the plan's need
@@ -56,7 +55,7 @@ def plan_text(plan: Plan) -> str | None:
     users = sorted({min(max(round(rate * share * THINK_S), 1), MOST_USERS) for share in RATES})
     return TEXT.format(
         name=plan.name,
-        model=MODEL,
+        model=NULL_MODEL,
         users=users,
         low=THINK_S / 2,
         high=THINK_S * 3 / 2,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from cluster.hosts.inventory import LOOPBACK, HostEntry, url_host
@@ -126,13 +127,24 @@ def worker(
 
 
 def sampler(
-    python: str, plan: Plan, measured: Server, host: str, out: Path, server: str | None, workers: tuple[str, ...]
+    python: str,
+    plan: Plan,
+    measured: Server,
+    host: str,
+    out: Path,
+    server: str | None,
+    workers: tuple[str, ...],
+    own: Iterable[int] = (),
 ) -> tuple[str, ...]:
-    """The sampler of one host, which writes its samples to `out`. `server` and `workers` are PID:NAME."""
+    """The sampler of one host, which writes its samples to `out`. `server` and `workers` are PID:NAME.
+
+    `own` are the PIDs of the study's other processes on the machine.
+    """
     watched: tuple[str, ...] = ("--server", server) if server else ()
     if server and measured.model is not None:  # the backlog of a command isn't known
         watched += ("--backlog", str(BACKLOG))
     each = [word for worker in workers for word in ("--worker", worker)]
+    each += [word for pid in own for word in ("--own", str(pid))]
     where = ("--host", host, "--port", str(plan.port), "--out", str(out))
     return (python, "-m", "cluster.remote.sampler", *where, *watched, *each)
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cluster.campaign import commands
 from cluster.campaign.prepare import Setup
 from cluster.hosts import tunnel
 from cluster.hosts.host import LEASE_S, Host, ProcessHandle, Spawn
-from cluster.hosts.inventory import DIRECT, LOOPBACK
+from cluster.hosts.inventory import CONTROL, DIRECT, LOOPBACK
 from cluster.remote.probe import NOT_READY
 from study.errors import RunError
 from study.layout import CampaignFiles, RunFiles
@@ -41,6 +42,8 @@ class Attempt:
     started: str
     earlier_boot_ids: tuple[Mapping[str, str], ...]
     """Each host's boot id, from the runs of the same block that are on disk."""
+    started_pids: list[tuple[str, int]] = field(default_factory=lambda: [(CONTROL, os.getpid())])
+    """Machine and PID of fab and of each process that the attempt has started."""
 
     @property
     def files(self) -> RunFiles:
@@ -67,7 +70,7 @@ class Attempt:
         self, host: Host, name: str, argv: tuple[str, ...], ready_s: float = 0.0, cpus: tuple[int, ...] = ()
     ) -> ProcessHandle:
         """Start a supervised process with the run's limits, on the host's own cores unless `cpus` are given."""
-        return host.start(
+        handle = host.start(
             Spawn(
                 name=name,
                 argv=argv,
@@ -80,6 +83,12 @@ class Attempt:
                 ready_s=ready_s,
             )
         )
+        self.started_pids.append((host.entry.machine, handle.pid))
+        return handle
+
+    def own_pids(self, host: Host) -> tuple[int, ...]:
+        """PIDs of the study's processes on the host's machine, so that a sampler doesn't take them for strangers."""
+        return tuple(pid for machine, pid in self.started_pids if machine == host.entry.machine)
 
 
 def start_server(attempt: Attempt) -> ProcessHandle:
@@ -156,11 +165,14 @@ def _master_address(attempt: Attempt, host: Host) -> tuple[str, int]:
 
 
 def start_samplers(attempt: Attempt, server: ProcessHandle, workers: dict[str, list[str]]) -> None:
-    """Start one sampler on the target, for the server, and one on each load host, for its workers."""
+    """Start one sampler on the target, for the server, and one on each load host, for its workers. They start last."""
     setup = attempt.setup
     for host in (setup.target, *setup.load):
         watched = f"{server.pid}:{attempt.run.label}" if host is setup.target else None
         watched_workers = tuple(workers.get(host.entry.name, ()))
         out = RunFiles(host.directory / attempt.scratch).samples(host.entry.name)
-        argv = commands.sampler(host.python, setup.plan, attempt.server, host.entry.name, out, watched, watched_workers)
+        own = attempt.own_pids(host)
+        argv = commands.sampler(
+            host.python, setup.plan, attempt.server, host.entry.name, out, watched, watched_workers, own
+        )
         attempt.spawn(host, SAMPLER, argv, cpus=setup.placement.sampler(host.entry))

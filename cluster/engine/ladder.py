@@ -18,7 +18,9 @@ import gevent
 from locust import LoadTestShape
 from locust.env import Environment
 
-from cluster.engine.recorder import Phase, now
+from cluster.engine.clocks import now
+from cluster.engine.live import RunningFigures
+from cluster.engine.recorder import Phase
 from study.formats.json_files import write_json
 from study.formats.ledger_jsonl import EndRecord, LedgerHeader, LedgerLine, LostRecord, PhaseRecord, ledger_line
 from study.formats.live_json import LiveFigures
@@ -26,7 +28,7 @@ from study.layout import RunFiles
 from study.plan import AUTO_MEASURE_S, AUTO_MOST_S, AUTO_SETTLE_S, Plan, Step
 from study.reading import parse_as
 
-ENTER, FINISH, RECORD = "study_enter", "study_finish", "study_record"
+ENTER, FINISH, RECORD, SECOND = "study_enter", "study_finish", "study_record", "study_second"
 """This project's messages on Locust's connection between master and workers."""
 
 RAMP_GRACE_S = 120.0  # for all users to run; after that the step is measured with those that do, and an error is logged
@@ -46,11 +48,12 @@ class LedgerWriter:
         self._received: set[tuple[int, str, str]] = set()
         self._write(LedgerHeader(workers=workers))
 
-    def add(self, message: dict[str, Any]) -> None:
+    def add(self, message: dict[str, Any]) -> PhaseRecord:
         """Write a worker's record of a finished phase, also a late one. Raises FormatError for anything else."""
         record = parse_as(PhaseRecord, message, "a worker's message")
         self._received.add((record.step, record.phase, record.worker))
         self._write(record)
+        return record
 
     def missing(self, phase: Phase) -> list[str]:
         """Workers whose record of the phase has not come."""
@@ -84,11 +87,20 @@ class Ladder(LoadTestShape):
         self._plan = plan
         self._files = files
         self._ledger = ledger
+        self._figures = RunningFigures(now)
         self._steps: Iterator[Step] = iter(plan.steps())
         self._step: Step | None = None
         self._phase: Phase | None = None
         self._waits = gevent.pool.Group()
         gevent.spawn(self._show)
+
+    def add_record(self, message: dict[str, Any]) -> None:
+        """A worker's record of a phase that has ended. Raises FormatError for anything else."""
+        self._figures.record(self._ledger.add(message))
+
+    def add_second(self, message: dict[str, Any]) -> None:
+        """What a worker counted in its last second. Raises FormatError for anything else."""
+        self._figures.second(message)
 
     def tick(self) -> tuple[int, float] | None:
         """Run the step whose users Locust has just started, then return the next one's; None after the last.
@@ -97,10 +109,11 @@ class Ladder(LoadTestShape):
         """
         if self._step is not None:
             self._await_users(self._step)
+            settle, measure = self._plan.phases(self._step)
             self._enter("settle")
-            gevent.sleep(self._seconds(self._plan.settle, AUTO_SETTLE_S, cycles=4.0))
+            self._pass(settle, AUTO_SETTLE_S, cycles=4.0)
             self._enter("measure")
-            gevent.sleep(self._seconds(self._plan.measure, AUTO_MEASURE_S, cycles=10.0))
+            self._pass(measure, AUTO_MEASURE_S, cycles=10.0)
         self._step = next(self._steps, None)
         if self._step is None:
             self._finish()
@@ -120,19 +133,26 @@ class Ladder(LoadTestShape):
         runner = self._environment.runner
         return runner.user_count if runner is not None else 0
 
-    def _seconds(self, planned: float | str, least: float, cycles: float) -> float:
-        """A phase's length in s: as planned, or for "auto" long enough for `cycles` requests of every user."""
+    def _pass(self, planned: float | str, least: float, cycles: float) -> None:
+        """Let a phase pass: as planned, or for "auto" long enough for `cycles` requests of every user.
+
+        For "auto", `least` seconds pass first: by then the workers' last seconds give this phase's rate.
+        """
         if not isinstance(planned, str):
-            return planned
-        rate = self._environment.stats.total.current_rps
-        users = self._step.users if self._step else 0
-        return min(max(least, cycles * users / rate if rate else AUTO_MOST_S), AUTO_MOST_S)
+            gevent.sleep(planned)
+            return
+        gevent.sleep(least)
+        assert self._step is not None
+        rate = self._figures.rate
+        seconds = cycles * self._step.users / rate if rate else AUTO_MOST_S
+        gevent.sleep(max(0.0, min(seconds, AUTO_MOST_S) - least))
 
     def _enter(self, name: str, step: Step | None = None) -> None:
         step = step or self._step
         assert step is not None
         self._close()
         self._phase = Phase(step.number, step.kind, name, step.users)
+        self._figures.entered(self._phase.step, self._phase.phase)
         self._send(ENTER, vars(self._phase))
 
     def _close(self) -> None:
@@ -146,6 +166,7 @@ class Ladder(LoadTestShape):
         assert last is not None
         self._close()
         self._phase = Phase(last.step, last.kind, "drain", 0)
+        self._figures.entered(self._phase.step, self._phase.phase)
         self._send(FINISH, vars(self._phase))
         drained = gevent.spawn(self._drained, self._phase)
         drained.join()
@@ -164,16 +185,15 @@ class Ladder(LoadTestShape):
         self._environment.runner.send_message(message, data)
 
     def _show(self) -> None:
-        """Write live.json once a second, from Locust's own running figures."""
+        """Write live.json once a second, from the workers' own seconds."""
         while True:
-            total = self._environment.stats.total
             figures = LiveFigures(
                 time=time.time(),
                 **(vars(self._phase) if self._phase else {}),
                 running=self._running(),
-                rps=total.current_rps,
-                requests=total.num_requests,
-                failures=total.num_failures,
+                rps=self._figures.rate,
+                requests=self._figures.requests,
+                failures=self._figures.failures,
             )
             write_json(self._files.live, asdict(figures))
             gevent.sleep(1.0)

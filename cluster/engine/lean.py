@@ -34,8 +34,8 @@ from locust import task
 from locust.exception import StopUser
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
 
+from cluster.engine.clocks import now
 from cluster.engine.lingering import LINGER_S, LingeringClose
-from cluster.engine.recorder import now
 from cluster.engine.users import Recorded
 from cluster.remote.http_message import ResponseOutcome, ResponseParser, request_bytes
 

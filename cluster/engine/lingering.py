@@ -5,7 +5,7 @@ from __future__ import annotations
 import _socket
 from typing import Any
 
-from cluster.engine.recorder import now
+from cluster.engine.clocks import now
 
 LINGER_S = 1.0  # how long the server may take to close first
 

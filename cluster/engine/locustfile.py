@@ -16,14 +16,15 @@ from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
 from cluster.engine import ladder
+from cluster.engine.clocks import now
 from cluster.engine.ladder import Ladder, LedgerWriter
 from cluster.engine.lean import LeanUser
-from cluster.engine.recorder import Phase, Recorder, now
+from cluster.engine.recorder import Phase, Recorder
 from cluster.engine.users import FastQuickstartUser, QuickstartUser, Recorded
 from cluster.remote.http_message import echo_body
 from study.formats.ledger_jsonl import PhaseRecord
 from study.layout import RunFiles
-from study.plan import Plan, load_plan
+from study.plan import NO_THINK, Plan, load_plan
 
 __all__ = ["FastQuickstartUser", "Ladder", "LeanUser", "QuickstartUser"]  # the classes that Locust looks for
 
@@ -65,8 +66,10 @@ def wire_master(environment: Environment, runner: MasterRunner, plan: Plan) -> N
     assert isinstance(environment.shape_class, Ladder)
     files = RunFiles(Path(options.study_run))
     ledger = LedgerWriter(files.ledger.open("w", encoding="utf-8"), tuple(options.study_workers.split(",")))
-    runner.register_message(ladder.RECORD, lambda environment, msg: ledger.add(msg.data))
-    environment.shape_class.prepare(environment, plan, files, ledger)
+    shape = environment.shape_class
+    shape.prepare(environment, plan, files, ledger)
+    runner.register_message(ladder.RECORD, lambda environment, msg: shape.add_record(msg.data))
+    runner.register_message(ladder.SECOND, lambda environment, msg: shape.add_second(msg.data))
     environment.process_exit_code = 0  # failed requests are findings, not a failure of Locust
 
 
@@ -75,7 +78,7 @@ def wire_worker(environment: Environment, runner: WorkerRunner, plan: Plan) -> N
     options = environment.parsed_options
     assert options is not None
     # The name is read now, since the master's options replace the worker's when users are spawned.
-    recorder = Recorder(runner, options.study_worker)
+    recorder = Recorder(runner, options.study_worker, lambda counts: runner.send_message(ladder.SECOND, vars(counts)))
     Recorded.recorder = recorder
     Recorded.think = plan.think_time
     Recorded.keep_alive = plan.connection == "keep-alive"
@@ -93,7 +96,9 @@ def wire_worker(environment: Environment, runner: WorkerRunner, plan: Plan) -> N
             runner.send_message(ladder.RECORD, asdict(record))
 
     def enter(environment: Environment, msg: Any) -> None:
-        send(recorder.enter(Phase(**msg.data)))
+        phase = Phase(**msg.data)
+        Recorded.think = NO_THINK if phase.kind == "idle" else plan.think_time
+        send(recorder.enter(phase))
         gc.freeze()  # collections during the window don't traverse the thousands of users again
 
     def finish(environment: Environment, msg: Any) -> None:

@@ -14,6 +14,7 @@ import os
 import resource
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from itertools import takewhile
 from typing import Any, Protocol
@@ -22,6 +23,8 @@ import numpy as np
 import numpy.typing as npt
 from hdrh.histogram import HdrHistogram
 
+from cluster.engine.clocks import ClockWatch, now
+from cluster.engine.live import SecondCounts, aborted
 from study.formats.ledger_jsonl import PhaseRecord, Ticks
 
 LOWEST_US, HIGHEST_US, SIGNIFICANT_DIGITS = 1, 300_000_000, 3
@@ -29,8 +32,6 @@ MICRO = 1_000_000
 LOOP_INTERVAL_S = 0.010  # of the timer whose lateness is the event loop's lag
 FOLD_EVERY = USERS_EVERY = 10  # intervals of that timer: 100 ms
 TICK_S = 1.0
-
-now = time.monotonic
 
 
 def histogram() -> HdrHistogram:
@@ -88,7 +89,7 @@ class Phase:
 class Tally:
     """The open phase's counts. Times in seconds, histograms in microseconds.
 
-    `answered`, `unanswered`, `drawn` and `passed` hold the times since the last `fold`.
+    `answered`, `unanswered`, `drawn`, `passed` and `turned` hold the times since the last `fold`.
     """
 
     phase: Phase
@@ -111,10 +112,16 @@ class Tally:
     think_count: int = 0
     think_drawn_s: float = 0.0
     think_passed_s: float = 0.0
+    turnarounds: int = 0
+    turnaround_s: float = 0.0
+    clock_step_s: float = 0.0
     answered: list[float] = field(default_factory=list)
     unanswered: list[float] = field(default_factory=list)
     drawn: list[float] = field(default_factory=list)
     passed: list[float] = field(default_factory=list)
+    turned: list[float] = field(default_factory=list)
+    reported: int = 0
+    """Requests up to the last second that was told."""
     running: list[int] = field(default_factory=list)
     wanted: list[int] = field(default_factory=list)
     ticks: dict[str, list[float]] = field(default_factory=lambda: {column.name: [] for column in fields(Ticks)})
@@ -122,8 +129,8 @@ class Tally:
     def fold(self) -> None:
         """Add the times since the last call to the sums and the histograms."""
         answered, unanswered = np.array(self.answered), np.array(self.unanswered)
-        drawn, passed = np.array(self.drawn), np.array(self.passed)
-        for times in (self.answered, self.unanswered, self.drawn, self.passed):
+        drawn, passed, turned = np.array(self.drawn), np.array(self.passed), np.array(self.turned)
+        for times in (self.answered, self.unanswered, self.drawn, self.passed, self.turned):
             times.clear()
         self.successes += len(answered)
         self.response_s += float(answered.sum())
@@ -133,16 +140,22 @@ class Tally:
         self.think_passed_s += float(passed.sum())
         record_all(self.response, answered)
         record_all(self.failed, unanswered)
+        self.turnarounds += len(turned)
+        self.turnaround_s += float(turned.sum())
+        self.draws += len(turned)
         record_all(self.lag, passed - drawn)
+        record_all(self.lag, turned)
 
 
 class Recorder:
-    """One for each worker process. Users call `begin`, then `success` or `failure`; `thought` after a think time."""
+    """One for each worker process. Users call `begin`, then `success` or `failure`; `thought` after a think time, or
+    `turned` where there is none."""
 
-    def __init__(self, users: UserCounts, worker: str) -> None:
-        """`worker` is the worker's name in the ledger."""
+    def __init__(self, users: UserCounts, worker: str, tell: Callable[[SecondCounts], None] | None = None) -> None:
+        """`worker` is the worker's name in the ledger; `tell` is called with the counts of each whole second."""
         self._users = users
         self._worker = worker
+        self._second_over = tell
         self._in_flight: dict[Any, float] = {}  # start of each user's request; in order of start, as dicts keep theirs
         self._tally: Tally | None = None
 
@@ -185,6 +198,12 @@ class Recorder:
             tally.drawn.append(drawn)
             tally.passed.append(passed)
 
+    def turned(self, seconds: float) -> None:
+        """A request started `seconds` after the answer before it, without a think time."""
+        tally = self._tally
+        if tally is not None:
+            tally.turned.append(seconds)
+
     # Called by the worker's own greenlets.
 
     def begun_before(self, moment: float) -> list[Any]:
@@ -193,13 +212,17 @@ class Recorder:
 
     def enter(self, phase: Phase) -> PhaseRecord | None:
         """Close the open phase and open `phase` at the same instant. Returns the closed phase's record."""
-        at = now()
-        closed = self.close(at)
-        self._tally = Tally(phase, at, time.time(), time.process_time(), carried_s=self._open_s(at))
+        at, wall = now(), time.time()
+        closed = self.close(at, wall)
+        self._tally = Tally(phase, at, wall, time.process_time(), carried_s=self._open_s(at))
         return closed
 
-    def close(self, at: float) -> PhaseRecord | None:
-        """Close the open phase at `at` and return its record; None where no phase is open."""
+    def close(self, at: float, wall: float | None = None) -> PhaseRecord | None:
+        """Close the open phase at `at` and return its record; None where no phase is open.
+
+        `wall` is the wall clock at that moment; by default the moment is taken for this one.
+        """
+        wall = time.time() if wall is None else wall
         tally, self._tally = self._tally, None
         if tally is None:
             return None
@@ -218,6 +241,8 @@ class Recorder:
             worker=self._worker,
             started=tally.started,
             seconds=at - tally.began,
+            wall_s=wall - tally.started,
+            clock_step_s=tally.clock_step_s,
             attempts=tally.successes + tally.failures.total(),
             successes=tally.successes,
             failures=dict(tally.failures),
@@ -231,6 +256,8 @@ class Recorder:
             think_count=tally.think_count,
             think_drawn_s=tally.think_drawn_s,
             think_passed_s=tally.think_passed_s,
+            turnarounds=tally.turnarounds,
+            turnaround_s=tally.turnaround_s,
             in_flight_s=tally.ticks["in_flight_s"][-1],
             in_flight_end=len(self._in_flight),
             in_flight_age_us=text(ages),
@@ -244,12 +271,13 @@ class Recorder:
         )
 
     def watch(self, sleep: Any) -> None:
-        """Sample the event loop's lag, the running users, and once a second the counts; never returns.
+        """Sample the event loop's lag, the clocks, the running users, and once a second the counts; never returns.
 
         `sleep` is gevent's.
         """
         rounds = 0
         last_tick = now()
+        clocks = ClockWatch()
         while True:
             slept_at = now()
             sleep(LOOP_INTERVAL_S)
@@ -267,9 +295,29 @@ class Recorder:
             if rounds % USERS_EVERY == 0:
                 tally.running.append(self._users.user_count)
                 tally.wanted.append(self._users.target_user_count)
+                tally.clock_step_s = max(tally.clock_step_s, clocks.moved_s())
             if at - max(last_tick, tally.began) >= TICK_S:
                 self._tick(tally, at)
                 last_tick = at
+                if self._second_over is not None:
+                    self._second_over(self._last_second(tally))
+
+    def _last_second(self, tally: Tally) -> SecondCounts:
+        """The counts of the last tick; aborted requests, which the ladder's own end of users causes, aren't counted."""
+        left_out = aborted(tally.failures)
+        requests = tally.successes + tally.failures.total() - left_out
+        before = tally.reported
+        tally.reported = requests
+        at = tally.ticks["at"]
+        return SecondCounts(
+            worker=self._worker,
+            step=tally.phase.step,
+            phase=tally.phase.phase,
+            seconds=at[-1] - (at[-2] if len(at) > 1 else 0.0),
+            requests=requests - before,
+            requests_so_far=requests,
+            failures_so_far=tally.failures.total() - left_out,
+        )
 
     def _tick(self, tally: Tally, at: float) -> None:
         """Append a row to the ticks, counted from the phase's beginning up to `at`."""

@@ -13,14 +13,18 @@ import geventhttpclient.client
 from gevent import GreenletExit
 from locust import FastHttpUser, HttpUser, User, task
 
-from cluster.engine.recorder import Recorder, now
+from cluster.engine.clocks import now
+from cluster.engine.recorder import Recorder
 
 # geventhttpclient silently repeats idempotent requests, which would hide that a server drops connections.
 geventhttpclient.client.IDEMPOTENT_METHODS = frozenset()
 
 
 class Recorded(User):
-    """A user whose think times and requests the worker's recorder counts. The class attributes come from the plan."""
+    """A user whose think times and requests the worker's recorder counts. The class attributes come from the plan.
+
+    `think` alone changes within a run: the idle step has no think time.
+    """
 
     abstract = True
     recorder: ClassVar[Recorder]
@@ -35,23 +39,30 @@ class Recorded(User):
     """The body that every answer must have, where it is known beforehand."""
 
     answered_at: float | None = None
-    """When the last response came, a value of `now`, where the client knows better than Locust's call of wait_time."""
+    """When the last response came, a value of `now`."""
     _thinking: tuple[float, float] | None = None
+    """When the last response came, and the think time (s) drawn since; the think time is 0 where the plan has none."""
 
     def wait_time(self) -> float:
         """Draw a think time (s), uniformly between the plan's bounds. Called by Locust."""
         low, high = self.think
+        if not high:
+            self._thinking = (self.answered_at or now(), 0.0)
+            return 0.0
         drawn = low + (high - low) * random()  # random.uniform without its call
         self._thinking = (self.answered_at or now(), drawn)
         self.recorder.drew(drawn)
         return drawn
 
     def woke(self, at: float) -> None:
-        """End the think time, if any: the next request started at `at`, a value of `now`."""
+        """End the think time or the turnaround, if any: the next request started at `at`, a value of `now`."""
         if self._thinking is not None:
             since, drawn = self._thinking
             self._thinking = None
-            self.recorder.thought(drawn, at - since)
+            if drawn:
+                self.recorder.thought(drawn, at - since)
+            else:
+                self.recorder.turned(at - since)
 
 
 class _LocustClientUser(Recorded):
@@ -70,10 +81,11 @@ class _LocustClientUser(Recorded):
         except GreenletExit:
             self.recorder.failure(self, now(), "aborted")
             raise
+        self.answered_at = at = now()
         if kind is None:
-            self.recorder.success(self, now(), size)
+            self.recorder.success(self, at, size)
         else:
-            self.recorder.failure(self, now(), kind, size)
+            self.recorder.failure(self, at, kind, size)
 
     def get(self) -> tuple[str | None, int]:
         """Send one request; returns what `judge` does."""

@@ -1,63 +1,49 @@
 """The sampler, one on each host: `python -m cluster.remote.sampler` writes samples-<host>.csv, rows once a second.
 
-It must take less than 1 % of a core, and records what it takes. Hence the expensive figures (proportional set size,
-local ports) are read every few seconds, and those that grow with the number of processes only while there are few.
+It must take less than 1 % of a core, and records what it takes. Hence the expensive figures (memory, local ports) are
+read every few seconds, and those that grow with the number of processes only while there are few.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from cluster.remote.cores import (
+    TICKS,
+    CoreGroup,
+    CpuTicks,
+    KernelStat,
+    Member,
+    by_session,
+    cpu_stalled_s,
+    kernel_stat,
+    processes,
+    tree_cpu_s,
+)
 from cluster.remote.kernel import kernel_counters
+from cluster.remote.listening import QueueWatch, socket_tables
+from cluster.remote.memory import process_memory, tree_memory
 from study.formats.csv_rows import RowWriter
 from study.formats.samples_csv import KERNEL_COUNTERS, SampleRow
 
 INTERVAL_S = 1.0
-PSS_EVERY = 5
+LEAST_WAIT_S = 0.05  # between two turns, where one took long
+MEMORY_EVERY = 5
 PORTS_EVERY = 15
 FEW = 64  # processes or threads up to which each one is read
 FEW_SOCKETS = 5000  # sockets in TIME_WAIT up to which the table of connections is read every second
 MIB = 1024 * 1024
-TICKS = os.sysconf("SC_CLK_TCK")
 NICENESS = 10  # the load has priority on a core that the sampler shares with it
-LISTEN_PAGE = 65536  # bytes read of /proc/net/tcp and tcp6, which list the listening sockets first
-
-
-@dataclass(frozen=True)
-class Member:
-    """One process of a session. `cpu_s` is its own CPU time (s), `reaped_s` that of children it has waited for."""
-
-    pid: int
-    cpu_s: float
-    reaped_s: float
-    threads: int
-
-
-def sessions() -> dict[int, list[Member]]:
-    """Every process by its session; each /proc/PID/stat is read once, since a fork server may have hundreds."""
-    members: dict[int, list[Member]] = {}
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            try:
-                with open(f"/proc/{entry}/stat", "rb") as stat:
-                    fields = stat.read().rpartition(b")")[2].split()
-            except OSError:
-                continue
-            own, reaped = int(fields[11]) + int(fields[12]), int(fields[13]) + int(fields[14])
-            member = Member(int(entry), own / TICKS, reaped / TICKS, int(fields[17]))
-            members.setdefault(int(fields[3]), []).append(member)
-    return members
 
 
 @dataclass
@@ -69,17 +55,15 @@ class Tree:
     process: psutil.Process
     last_cpu: float | None = None
     last_reaped: float = 0.0
-    last_busy: tuple[int, int] = (0, 0)
+    last_ticks: CpuTicks | None = None
     last_switches: int | None = None
     last_threads: dict[int, float] = field(default_factory=dict)
 
-    def row(self, members: list[Member], seconds: float, with_pss: bool) -> SampleRow | None:
+    def row(self, members: list[Member], stat: KernelStat, seconds: float, with_memory: bool) -> SampleRow | None:
         """The row for the last `seconds`, given the session's members; None once the process has ended."""
-        leader = next((member for member in members if member.pid == self.process.pid), None)
-        if leader is None:
+        if not any(member.pid == self.process.pid for member in members):
             return None
-        # The leader's account has its reaped children, and theirs, which were added when those were reaped.
-        cpu = sum(member.cpu_s for member in members) + leader.reaped_s
+        cpu, reaped = tree_cpu_s(members), sum(member.reaped_s for member in members)
         threads = sum(member.threads for member in members)
         try:
             cores = self.process.cpu_affinity()
@@ -87,16 +71,17 @@ class Tree:
         except psutil.NoSuchProcess:
             return None
         figures: dict[str, Any] = {}
-        busy = busy_ticks(cores)
-        if self.last_cpu is not None:
+        ticks = stat.of(cores)
+        if self.last_cpu is not None and self.last_ticks is not None:
             figures["cpu_cores"] = max(cpu - self.last_cpu, 0.0) / seconds
             if self.role == "server":
-                figures["ended_cores"] = max(leader.reaped_s - self.last_reaped, 0.0) / seconds
-                kernel, whole = (now - before for now, before in zip(busy, self.last_busy, strict=True))
-                figures |= {"kernel_share": kernel / whole} if whole > 0 else {}
-        self.last_cpu, self.last_reaped, self.last_busy = cpu, leader.reaped_s, busy
+                figures["ended_cores"] = max(reaped - self.last_reaped, 0.0) / seconds
+                kernel, busy = ticks.kernel - self.last_ticks.kernel, ticks.busy - self.last_ticks.busy
+                figures |= {"kernel_share": kernel / busy} if busy > 0 else {}
+        self.last_cpu, self.last_reaped, self.last_ticks = cpu, reaped, ticks
         if len(members) <= FEW:
-            figures |= self._each(members, with_pss)
+            figures |= self._each(members)
+            figures |= self._memory(members) if with_memory else {}
         if self.role == "server" and threads <= FEW:
             figures |= self._busiest_thread(members, seconds)
         return SampleRow(
@@ -111,23 +96,32 @@ class Tree:
             **figures,
         )
 
-    def _each(self, members: list[Member], with_pss: bool) -> dict[str, Any]:
-        """Sums over the processes: descriptors, context switches, proportional set size."""
+    def _each(self, members: list[Member]) -> dict[str, Any]:
+        """Sums over the processes: descriptors, context switches."""
         fds = switches = 0
-        pss = 0.0
         for member in members:
             try:
                 process = self.process if member.pid == self.process.pid else psutil.Process(member.pid)
                 fds += process.num_fds()
                 switches += sum(process.num_ctx_switches())
-                pss += process.memory_full_info().pss / MIB if with_pss else 0.0
             except (psutil.NoSuchProcess, psutil.AccessDenied):
                 continue
-        figures: dict[str, Any] = {"fds": fds, "pss_mb": pss if with_pss else None}
+        figures: dict[str, Any] = {"fds": fds}
         if self.last_switches is not None:
             figures["context_switches"] = max(switches - self.last_switches, 0)
         self.last_switches = switches
         return figures
+
+    def _memory(self, members: list[Member]) -> dict[str, Any]:
+        leader = process_memory(self.process.pid)
+        if leader is None:
+            return {}
+        read = [process_memory(member.pid) for member in members if member.pid != self.process.pid]
+        others = [memory for memory in read if memory is not None]
+        return {
+            "pss_mb": leader.pss + sum(each.pss for each in others),
+            "memory_mb": tree_memory(leader, others),
+        }
 
     def _busiest_thread(self, members: list[Member], seconds: float) -> dict[str, Any]:
         now = {t.id: t.user_time + t.system_time for member in members for t in _threads(member.pid)}
@@ -149,32 +143,30 @@ class HostCounters:
 
     name: str
     port: int
-    last_cpu: float | None = None
+    last_stat: KernelStat | None = None
     last_kernel: dict[str, int] = field(default_factory=dict)
-    own: psutil.Process = field(default_factory=psutil.Process)
-    last_own: float | None = None
-    last_started: int = 0
+    last_own: float = 0.0
+    last_stalled: float | None = None
 
-    def row(self, seconds: float, with_ports: bool) -> SampleRow:
+    def row(self, stat: KernelStat, seconds: float, with_ports: bool) -> SampleRow:
         """The row for the last `seconds`."""
-        times = psutil.cpu_times()
-        busy = sum(times) - times.idle - times.iowait - times.guest - times.guest_nice
-        own_times = self.own.cpu_times()
-        own = own_times.user + own_times.system
-        kernel, started = kernel_counters(), tasks_started()
+        own, kernel, stalled = time.process_time(), kernel_counters(), cpu_stalled_s()
         figures: dict[str, Any] = {}
-        if self.last_cpu is not None and self.last_own is not None:
+        if self.last_stat is not None:
+            now, before = stat.of(stat.cpus), self.last_stat.of(self.last_stat.cpus)
             figures = {
-                "cpu_cores": (busy - self.last_cpu) / seconds,
+                "cpu_cores": (now.busy + now.steal - before.busy - before.steal) / TICKS / seconds,
                 "sampler_cpu_cores": (own - self.last_own) / seconds,
-                "starts": started - self.last_started,
+                "starts": stat.started - self.last_stat.started,
                 **{
                     column: kernel[name] - self.last_kernel[name]
                     for column, name in KERNEL_COUNTERS.items()
                     if name in kernel
                 },
             }
-        self.last_cpu, self.last_own, self.last_kernel, self.last_started = busy, own, kernel, started
+            if stalled is not None and self.last_stalled is not None:
+                figures["cpu_pressure"] = min(1.0, (stalled - self.last_stalled) / seconds)
+        self.last_stat, self.last_own, self.last_kernel, self.last_stalled = stat, own, kernel, stalled
         return SampleRow(
             time=time.time(),
             role="host",
@@ -187,30 +179,6 @@ class HostCounters:
             time_wait=time_wait(),
             **figures,
         )
-
-
-def busy_ticks(cores: list[int]) -> tuple[int, int]:
-    """Clock ticks of these cores since boot: in kernel mode, and in any mode but idle.
-
-    The user and system times of single processes are no substitute: many processes live shorter than a tick.
-    """
-    kernel = busy = 0
-    for line in _stat():
-        name, _, rest = line.partition(" ")
-        if name.startswith("cpu") and name[3:].isdigit() and int(name[3:]) in cores:
-            user, nice, system, _idle, _iowait, irq, softirq = (int(word) for word in rest.split()[:7])
-            kernel += system + irq + softirq
-            busy += user + nice + system + irq + softirq
-    return kernel, busy
-
-
-def tasks_started() -> int:
-    """Processes and threads started on this machine since boot."""
-    return next(int(line.split()[1]) for line in _stat() if line.startswith("processes "))
-
-
-def _stat() -> list[str]:
-    return Path("/proc/stat").read_text(encoding="ascii").splitlines()
 
 
 def time_wait() -> int:
@@ -230,43 +198,55 @@ def ephemeral_ports() -> int:
     return int(high) - int(low) + 1
 
 
-def accept_queue(port: int) -> int | None:
-    """Connections that wait in the listening sockets of the port; None where no socket listens."""
-    queues = []
-    for table in socket_tables(LISTEN_PAGE):
-        for line in table.splitlines():
-            fields = line.split()
-            if len(fields) > 4 and fields[3] == b"0A" and fields[1].endswith(b":%04X" % port):
-                queues.append(int(fields[4].partition(b":")[2], 16))
-    return sum(queues) if queues else None
-
-
 def ports_towards(port: int) -> int:
     """Local ports of connections to the target's port, those in TIME_WAIT included."""
     return sum(len(re.findall(rb":%04X 0[1-9] " % port, table)) for table in socket_tables())
 
 
-def socket_tables(size: int = -1) -> Iterator[bytes]:
-    """The kernel's lists of TCP sockets over IPv4 and over IPv6, or the first `size` bytes of each."""
-    for path in ("/proc/net/tcp", "/proc/net/tcp6"):
-        with contextlib.suppress(FileNotFoundError), open(path, "rb", buffering=0) as table:  # a host without IPv6
-            yield table.read(size)
+@dataclass
+class Watched:
+    """All that one sampler watches."""
 
+    trees: list[Tree]
+    host: HostCounters
+    group: CoreGroup
+    """The server's cores on the target, the workers' cores on a load host."""
+    queue: QueueWatch | None
+    """The server's accept queue, on the target."""
+    backlog: int | None
+    """The accept queue's length that the server asks for."""
 
-def rows(
-    trees: list[Tree], host: HostCounters, port: int, backlog: int | None, turn: int, seconds: float
-) -> Iterator[SampleRow]:
-    """The rows of one turn, `seconds` after the one before."""
-    by_session = sessions()
-    for tree in trees:
-        row = tree.row(by_session.get(tree.process.pid, []), seconds, with_pss=turn % PSS_EVERY == 0)
-        if row is None:
-            continue
-        if tree.role == "server" and (queue := accept_queue(port)) is not None:
-            limit = None if backlog is None else min(backlog, somaxconn())
-            row = replace(row, accept_queue=queue, backlog=limit)
-        yield row
-    yield host.row(seconds, with_ports=turn % PORTS_EVERY == 0 or time_wait() < FEW_SOCKETS)
+    def rows(self, turn: int, seconds: float) -> Iterator[SampleRow]:
+        """The rows of one turn, `seconds` after the one before."""
+        members, stat = processes(), kernel_stat()
+        group: dict[str, Any] = self.group.figures(members, stat)
+        sessions = by_session(members)
+        for tree in self.trees:
+            row = tree.row(sessions.get(tree.process.pid, []), stat, seconds, with_memory=turn % MEMORY_EVERY == 0)
+            if row is not None:
+                yield replace(row, **group, **self._queue()) if tree.role == "server" else row
+        row = self.host.row(stat, seconds, with_ports=turn % PORTS_EVERY == 0 or time_wait() < FEW_SOCKETS)
+        yield row if self.queue is not None else replace(row, **group)
+
+    def wait(self, due: float) -> None:
+        """Until the next turn at `due`, a value of time.monotonic; meanwhile look at the accept queue."""
+        least = time.monotonic() + LEAST_WAIT_S
+        if self.queue is not None:
+            self.queue.look_until(max(due, least))
+        else:
+            time.sleep(max(due, least) - time.monotonic())
+
+    def _queue(self) -> Mapping[str, Any]:
+        figures = self.queue.take() if self.queue is not None else None
+        if figures is None:
+            return {}
+        return {
+            "accept_queue": figures.now,
+            "accept_queue_mean": figures.mean,
+            "accept_queue_looks": figures.looks,
+            "listen_socket_drops": figures.drops,
+            "backlog": None if self.backlog is None else min(self.backlog, somaxconn()),
+        }
 
 
 def main() -> int:
@@ -277,15 +257,22 @@ def main() -> int:
     parser.add_argument("--server", help="PID:LABEL of the server, on the target")
     parser.add_argument("--backlog", type=int, help="the accept queue's length that the server asks for")
     parser.add_argument("--worker", action="append", default=[], help="PID:NAME of a worker")
+    parser.add_argument("--own", action="append", type=int, default=[], help="PID of another process of the study")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     os.nice(NICENESS)
-    watched = [("server", options.server)] if options.server else []
+    names = [("server", options.server)] if options.server else []
     trees = []
-    for role, word in [*watched, *(("worker", word) for word in options.worker)]:
+    for role, word in [*names, *(("worker", word) for word in options.worker)]:
         pid, _, name = word.partition(":")
         trees.append(Tree(role, name, psutil.Process(int(pid))))
-    host = HostCounters(options.host, options.port)
+    watched = Watched(
+        trees,
+        HostCounters(options.host, options.port),
+        CoreGroup(cores_of(trees), (*(tree.process.pid for tree in trees), *options.own)),
+        QueueWatch(options.port) if options.server else None,
+        options.backlog,
+    )
     options.out.parent.mkdir(parents=True, exist_ok=True)
     with options.out.open("w", encoding="utf-8", newline="", buffering=1) as stream:
         writer = RowWriter(stream, SampleRow)
@@ -293,11 +280,22 @@ def main() -> int:
         turn = 0
         while True:  # its monitor ends it: SIGTERM, the lease or the lifetime
             at = time.monotonic()
-            for row in rows(trees, host, options.port, options.backlog, turn, max(at - last, 1e-3)):
+            for row in watched.rows(turn, max(at - last, 1e-3)):
                 if turn:  # the first turn has no previous one to count from
                     writer.write(row)
             last, turn, due = at, turn + 1, due + INTERVAL_S
-            time.sleep(max(due - time.monotonic(), 0.05))
+            watched.wait(due)
+
+
+def cores_of(trees: list[Tree]) -> frozenset[int]:
+    """The cores that any of these processes may use."""
+    cores: set[int] = set()
+    for tree in trees:
+        try:
+            cores.update(tree.process.cpu_affinity())
+        except psutil.NoSuchProcess:
+            continue
+    return frozenset(cores)
 
 
 if __name__ == "__main__":

@@ -87,7 +87,7 @@ class Progress:
         line = ", ".join(f"{name} {value}" for name, value in self._now(figures))
         if self._live is not None:
             step = figures.step or 0
-            if figures.phase in ("settle", "measure"):
+            if figures.phase in ("settle", "measure") and figures.rps is not None:
                 self._rates[self._run.label, step] = figures.rps
             self._live.update(Group(Text(self._title, style="bold"), Text(line), self._table(step)))
         elif where != self._last or time.monotonic() - self._last_at >= PLAIN_EVERY_S:
@@ -108,12 +108,12 @@ class Progress:
 
     def _now(self, figures: LiveFigures) -> list[tuple[str, str]]:
         """Names and values of the line below the title."""
-        steps = len(self._plan.steps()) if self._plan is not None else 0
+        steps = len(self._plan.load_steps()) if self._plan is not None else 0
         return [
-            ("step", f"{_or_dash(figures.step)} of {steps}"),
+            ("step", "idle" if figures.kind == "idle" else f"{_or_dash(figures.step)} of {steps}"),
             ("phase", figures.phase or "start"),
             ("users", f"{figures.running} of {_or_dash(figures.users)}"),
-            ("requests/s", f"{figures.rps:.0f}"),
+            ("requests/s", _or_dash(None if figures.rps is None else round(figures.rps))),
             ("failures", str(figures.failures)),
             ("time left", "about " + duration(self._left())),
         ]
@@ -142,7 +142,7 @@ class Progress:
         return Group(table, legend)
 
     def _fitting(self, plan: Plan, labels: Sequence[str], current: int) -> tuple[Step, ...]:
-        steps = plan.steps()
+        steps = plan.load_steps()
         column = max(9 + plan.blocks, *(len(str(step.users)) + 6 for step in steps)) + 2
         fit = max(1, (self._console.width - max(map(len, labels)) - 2) // column)
         first = min(max(0, current - fit + 1), max(0, len(steps) - fit))

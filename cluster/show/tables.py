@@ -40,7 +40,7 @@ def show_plan(console: Console, setup: Setup) -> None:
     """What would run, in which order, and how long it takes."""
     plan = setup.plan
     console.print(f"plan {plan.name}, on {setup.inventory.source}", highlight=False, soft_wrap=True)
-    steps = ", ".join(f"{step.users}{' (return)' if step.kind == 'return' else ''}" for step in plan.steps())
+    steps = ", ".join(f"{step.users}{' (return)' if step.kind == 'return' else ''}" for step in plan.load_steps())
     low, high = plan.think_time
     for name, value in (
         ("users", f"{steps}; {plan.spawn_rate:g} more a second"),

@@ -44,9 +44,9 @@ class PhaseRecord:
 
     record: Literal["phase"] = "phase"
     step: int
-    """Counts from 1."""
+    """Counts from 1; 0 is the idle step."""
     kind: str
-    """`ladder` or `return`."""
+    """`idle`, `ladder` or `return`."""
     users: int
     """Of the whole step, over all workers."""
     phase: str
@@ -69,15 +69,15 @@ class PhaseRecord:
     failed_us: EncodedHistogram
     """Times of the failures."""
     lag_us: EncodedHistogram
-    """Actual minus intended start of a request after its think time."""
+    """Actual minus intended start of a request: after its think time, or without think time after the answer before."""
     loop_lag_us: EncodedHistogram
     """Lag of the event loop: a timer of 10 ms, actual minus intended."""
     draws: int
-    """Think times that were drawn in the phase."""
+    """Think times that were drawn in the phase, those of length 0 included."""
     draws_s: Seconds
     """Their sum."""
     think_count: int
-    """Think times that ended in the phase."""
+    """Think times that ended in the phase; those of length 0 are counted as turnarounds."""
     think_drawn_s: Seconds
     """Their sum as drawn."""
     think_passed_s: Seconds
@@ -87,7 +87,7 @@ class PhaseRecord:
     in_flight_end: int
     """Requests in flight at the phase's end."""
     in_flight_age_us: EncodedHistogram
-    """How long those have been in flight."""
+    """How long those have been in flight. The phase after this one begins with them at these ages."""
     users_wanted: int
     """Users that this worker was told to run, at the phase's end."""
     users_min: int
@@ -100,6 +100,15 @@ class PhaseRecord:
     fds_limit: int
     """The soft limit."""
     ticks: Ticks
+    turnarounds: int = 0
+    """Requests that followed an answer without a think time."""
+    turnaround_s: Seconds = 0.0
+    """Sum of the times from such an answer's arrival to the start of the request: neither response nor think time."""
+    wall_s: Seconds | None = None
+    """Length of the phase by the worker's wall clock; None in older ledgers."""
+    clock_step_s: Seconds | None = None
+    """The largest change of the wall clock against the monotonic clock between two looks, ten a second; None in older
+    ledgers. The kernel's receive stamps, which end the lean client's response times, are wall clock."""
 
 
 @dataclass(frozen=True, kw_only=True)

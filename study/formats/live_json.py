@@ -19,8 +19,8 @@ class LiveFigures:
     """Users that the step wants, over all workers."""
     running: int
     """Users that the workers report."""
-    rps: PerSecond
-    """Locust's own running rate, over its last ten seconds; failures included."""
+    rps: PerSecond | None = None
+    """Requests that ended in the workers' last whole second, failures included; None before there was one."""
     requests: int
-    """Since the run began, failures included."""
+    """Since the run began, failures included. Requests of users that the ladder itself ends aren't counted."""
     failures: int

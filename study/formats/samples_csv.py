@@ -62,6 +62,29 @@ class SampleRow:
     """Share of kernel mode in the busy time of the server's cores, other processes on them included."""
     starts: int | None = None
     """Processes and threads started on the machine in the interval."""
+    memory_mb: Annotated[float, StoredUnit("MiB")] | None = None
+    """Memory of the process tree, every fifth second: each page that it maps, counted once, libraries included.
+
+    The larger of two lower bounds, see cluster/remote/memory.py. A forked child that ends before it is read halves the
+    `pss_mb` of its parent, not this figure."""
+    accept_queue_mean: Annotated[float, StoredUnit("")] | None = None
+    """Mean of the accept queue over the interval's looks."""
+    accept_queue_looks: int | None = None
+    """How often it was looked at in the interval, at drawn moments."""
+    listen_socket_drops: int | None = None
+    """Connections that the server's own listening sockets dropped in the interval."""
+    group_cores: Annotated[int, StoredUnit("cores")] | None = None
+    """This and the next three are about a group of cores: in the row of the server, those that the server may use; in
+    the row of a load host, those that its workers may use. How many they are."""
+    group_busy_s: Seconds | None = None
+    """Time in the interval that these cores spent in user, nice and system mode, by the kernel's timer ticks."""
+    group_own_s: Seconds | None = None
+    """CPU time in the interval of the study's own processes on these cores: the server's tree, or the workers; and the
+    sampler, the background clients, Locust's master and fab where they may use one of these cores."""
+    group_steal_s: Seconds | None = None
+    """Time in the interval that a hypervisor gave to other machines while these cores had work."""
+    cpu_pressure: Share | None = None
+    """Share of the interval in which some runnable task of the host waited for a CPU (PSI)."""
 
 
 KERNEL_COUNTERS = {

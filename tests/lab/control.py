@@ -94,9 +94,9 @@ def measuring(control: Control, sealed: int = 0) -> Iterator[subprocess.Popen[st
     def in_window(live: Path) -> bool:
         """Whether a master wrote it now, and not one that was killed before."""
         try:
-            return (
-                live.stat().st_mtime > began and json.loads(live.read_text(encoding="utf-8")).get("phase") == "measure"
-            )
+            figures = json.loads(live.read_text(encoding="utf-8"))
+            where = (figures.get("kind"), figures.get("phase"))
+            return live.stat().st_mtime > began and where == ("ladder", "measure")
         except (OSError, ValueError):  # just being replaced
             return False
 

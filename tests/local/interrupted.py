@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.running import begin, fab, listening, live, ours, until, write_plan
+from tests.running import begin, fab, listening, measures, ours, until, write_plan
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def second_run_measured(directory: Path) -> Iterator[subprocess.Popen[str]]:
         assert process.poll() is None, process.communicate()
         sealed = {path.parent.name for path in campaign.glob("runs/*/run.json")}
         return any(
-            live(campaign, path.parent.name).get("phase") == "measure"
+            measures(campaign, path.parent.name)
             for path in campaign.glob("runs/*/live.json")
             if sealed and path.parent.name not in sealed
         )

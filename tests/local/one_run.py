@@ -28,7 +28,7 @@ from cluster.remote import supervise
 from study.formats.live_json import LiveFigures
 from study.layout import RunFiles
 from study.plan import Plan, Run
-from tests.running import PROJECT, free_ports, live, until
+from tests.running import PROJECT, free_ports, measures, until
 
 INVENTORY = PROJECT / "inventory.ini"
 WORKERS = ("load1-1", "load1-2")
@@ -141,9 +141,11 @@ def run(directory: Path, shape: Shape, fault: Fault) -> Outcome:
             done.result()
     assert state == "done", files.run(one.directory).state.read_text(encoding="utf-8")
     found = analyze(files.directory, figures=False)
-    (step,) = found.steps.to_dict("records")
+    (step,) = found.steps[found.steps["kind"] == "ladder"].to_dict("records")
     ledger = files.run(one.directory).ledger.read_text(encoding="utf-8")
-    return Outcome({str(name): value for name, value in step.items()}, found.checks, ledger)
+    return Outcome(
+        {str(name): value for name, value in step.items()}, found.checks[found.checks["step"] == step["step"]], ledger
+    )
 
 
 def replaced(directory: Path, shape: Shape, fault: Fault) -> dict[str, Any]:
@@ -171,7 +173,7 @@ def while_measuring(running: Running, fault: Callable[[Running], None] | None) -
     if fault is None:
         return
     campaign_directory, run_name = running.files.directory.parents[1], running.files.directory.name
-    until(lambda: live(campaign_directory, run_name).get("phase") == "measure", 40, "the measure window")
+    until(lambda: measures(campaign_directory, run_name), 40, "the measure window")
     fault(running)
 
 

@@ -18,8 +18,9 @@ from locust.env import Environment
 from locust.exception import StopUser
 from locust.user.task import LOCUST_STATE_STOPPING
 
+from cluster.engine.clocks import now
 from cluster.engine.lean import LeanUser
-from cluster.engine.recorder import Phase, Recorder, now
+from cluster.engine.recorder import Phase, Recorder
 from cluster.engine.users import Recorded
 
 

@@ -85,6 +85,27 @@ class Load:
     overflows: int = 0
     retransmits: int = 0
     ports: tuple[int, int] = (500, 28_000)
+    queue_mean: float | None = None
+    """Mean of the accept queue over many looks a second; that of the moments where it is None."""
+    queue_looks: int = 10
+    socket_drops: int = 0
+    """Drops of the server's own listening sockets in a second."""
+    memory_mb: float = 30.5
+    # who else used the cores: shares of the group's cores
+    strangers: float = 0.0
+    """Taken by other programs of the server's cores."""
+    load_strangers: float = 0.0
+    """Taken by other programs of the workers' cores."""
+    steal: float = 0.0
+    """Of the server's cores, given to other machines."""
+    pressure: float = 0.0
+    # the workers' clocks
+    wall_factor: tuple[float, float] = (1.0, 1.0)
+    """For each worker, the length of the phase by its wall clock over that by its monotonic clock."""
+    clock_step: float = 0.0
+    """s"""
+    old: bool = False
+    """As an older version recorded it: without the fields that were added since."""
 
 
 LoadOf = Callable[[Run, Step], Load]
@@ -108,8 +129,12 @@ def write_campaign(
     skip: Sequence[str] = (),
     failed: Mapping[str, str] | None = None,
     seed: int = 1,
+    idle_of: LoadOf | None = None,
 ) -> CampaignFiles:
-    """A whole campaign. `skip` names runs that are not on disk, `failed` those that failed, with their reason."""
+    """A whole campaign. `skip` names runs that are not on disk, `failed` those that failed, with their reason.
+
+    `idle_of` gives the load of the idle step; by default the server answers as at the lowest step.
+    """
     files = CampaignFiles(directory)
     directory.mkdir(parents=True, exist_ok=True)
     write_whole(files.plan, to_toml(asked))
@@ -118,22 +143,34 @@ def write_campaign(
     for run in asked.runs():
         if run.directory not in skip:
             reason = (failed or {}).get(run.directory)
-            write_run(files.run(run.directory), asked, run, load_of or (lambda _run, _step: Load()), draw, reason)
+            write_run(
+                files.run(run.directory), asked, run, load_of or (lambda _run, _step: Load()), draw, reason, idle_of
+            )
     return files
 
 
 def write_run(
-    files: RunFiles, asked: Plan, run: Run, load_of: LoadOf, draw: np.random.Generator, reason: str | None = None
+    files: RunFiles,
+    asked: Plan,
+    run: Run,
+    load_of: LoadOf,
+    draw: np.random.Generator,
+    reason: str | None = None,
+    idle_of: LoadOf | None = None,
 ) -> None:
-    """One run. A failed one ends after its first step."""
+    """One run. A failed one ends after its first step of the ladder; an old one has no idle step."""
     files.directory.mkdir(parents=True, exist_ok=True)
     lines: list[dict[str, Any]] = [
         {"record": "header", "format": 1, "made_by": "load-study 0.1.0", "workers": list(WORKERS)}
     ]
     rows: list[dict[str, Any]] = []
     clock, answered = EPOCH, 0
-    for step in asked.steps() if reason is None else asked.steps()[:1]:
-        load = load_of(run, step)
+    first = load_of(run, asked.load_steps()[0])
+    loads = [(step, load_of(run, step)) for step in (asked.load_steps() if reason is None else asked.load_steps()[:1])]
+    if not asked.calibrates and not first.old:
+        (idle,) = (step for step in asked.steps() if step.kind == "idle")
+        loads.insert(0, (idle, idle_of(run, idle) if idle_of is not None else idle_load(first)))
+    for step, load in loads:
         for phase, seconds in (("ramp", 2.0), ("settle", 3.0), ("measure", load.seconds)):
             current = replace(load, seconds=seconds, lost=load.lost if phase == "measure" else ())
             if phase != "measure":
@@ -169,6 +206,11 @@ def write_run(
     )
 
 
+def idle_load(load: Load) -> Load:
+    """What one user without think time meets, where the server answers as fast as under `load`."""
+    return Load(response=load.response, spread=load.spread, seconds=2.0, samples=load.samples)
+
+
 def phase_records(
     asked: Plan, step: Step, phase: str, load: Load, clock: float, draw: np.random.Generator
 ) -> list[dict[str, Any]]:
@@ -184,6 +226,7 @@ def phase_record(
     asked: Plan, step: Step, phase: str, load: Load, clock: float, worker: str, at: int, draw: np.random.Generator
 ) -> dict[str, Any]:
     """One worker's record of one phase: half of the step's users."""
+    asked = asked.during(step)
     users = step.users // 2 + (step.users % 2 if at == 0 else 0)
     think = asked.mean_think_s * load.think_factor
     rate = load.rate if load.rate is not None else step.users / (load.response + think + load.late)
@@ -199,6 +242,13 @@ def phase_record(
     share = users / step.users
     in_flight_s = load.in_flight * share * load.seconds if load.in_flight is not None else response_s + failed_s
     ages = load.ages[at::2]
+    thinks = attempts if think or load.old else 0
+    added = {
+        "turnarounds": attempts - thinks,
+        "turnaround_s": (attempts - thinks) * load.late,
+        "wall_s": load.seconds * load.wall_factor[at],
+        "clock_step_s": load.clock_step,
+    }
     return {
         "record": "phase",
         "step": step.number,
@@ -218,9 +268,9 @@ def phase_record(
         "loop_lag_us": encode(draw.uniform(0, load.loop_lag_ms / 1000, 500)),
         "draws": attempts,
         "draws_s": attempts * think,
-        "think_count": attempts,
-        "think_drawn_s": attempts * think,
-        "think_passed_s": attempts * (think + load.late),
+        "think_count": thinks,
+        "think_drawn_s": thinks * think,
+        "think_passed_s": thinks * (think + load.late),
         "in_flight_s": in_flight_s,
         "in_flight_end": len(ages),
         "in_flight_age_us": encode(ages),
@@ -231,6 +281,7 @@ def phase_record(
         "fds_used": load.fds[0],
         "fds_limit": load.fds[1],
         "ticks": ticks(load, successes, sum(failures.values()), response_s, in_flight_s),
+        **({} if load.old else added),
     }
 
 
@@ -257,6 +308,16 @@ def sample_rows(run: Run, load: Load, clock: float) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for second in range(1, int(load.seconds) + 1):
         at = {"time": clock + second, "seconds": 1.0}
+        watched = {
+            "memory_mb": load.memory_mb if second % 5 == 0 else "",
+            "accept_queue_mean": load.accept_queue if load.queue_mean is None else load.queue_mean,
+            "accept_queue_looks": load.queue_looks,
+            "listen_socket_drops": load.socket_drops,
+            **group(load.server_cores, load.server_cpu, load.strangers, load.steal),
+        }
+        workers_cpu = load.cpu * len(WORKERS)
+        elsewhere = group(2.0, workers_cpu, load.load_strangers, 0.0)
+        pressure = {} if load.old else {"cpu_pressure": load.pressure}
         rows.append(
             {
                 **at,
@@ -275,16 +336,30 @@ def sample_rows(run: Run, load: Load, clock: float) -> list[dict[str, Any]]:
                 "backlog": load.backlog,
                 "ended_cores": "" if load.ended_share is None else load.ended_share * load.server_cpu,
                 "kernel_share": "" if load.kernel_share is None else load.kernel_share,
+                **({} if load.old else watched),
             }
         )
         rows += [{**at, "role": "worker", "name": name, "cpu_cores": load.cpu, "cores": 2.0} for name in WORKERS]
         quiet = dict.fromkeys(("listen_overflows", "listen_drops", "syn_cookies", "retransmits", "tcp_timeouts"), 0)
         kernel = {**quiet, "listen_overflows": load.overflows, "retransmits": load.retransmits, "starts": load.starts}
-        rows.append({**at, "role": "host", "name": "target", "cpu_cores": load.server_cpu, "cores": 2, **kernel})
+        rows.append(
+            {**at, "role": "host", "name": "target", "cpu_cores": load.server_cpu, "cores": 2, **kernel, **pressure}
+        )
         used, limit = load.ports
-        ports = {"ports_used": used, "ports_limit": limit, "time_wait": 10}
-        rows.append({**at, "role": "host", "name": "load1", "cpu_cores": 0.6, "cores": 2, **quiet, **ports})
+        ports: dict[str, Any] = {"ports_used": used, "ports_limit": limit, "time_wait": 10}
+        ports |= {} if load.old else {**elsewhere, **pressure}
+        rows.append({**at, "role": "host", "name": "load1", "cpu_cores": workers_cpu, "cores": 2, **quiet, **ports})
     return rows
+
+
+def group(cores: float, own: float, strangers: float, steal: float) -> dict[str, float]:
+    """Columns about a group of cores in one second; `strangers` and `steal` are shares of them, `own` in cores."""
+    return {
+        "group_cores": cores,
+        "group_busy_s": own + strangers * cores,
+        "group_own_s": own,
+        "group_steal_s": steal * cores,
+    }
 
 
 SAMPLE_COLUMNS = (
@@ -292,6 +367,8 @@ SAMPLE_COLUMNS = (
     "busiest_thread_cores", "pss_mb", "context_switches", "accept_queue", "backlog", "memory_available_mb",
     "listen_overflows", "listen_drops", "syn_cookies", "retransmits", "tcp_timeouts", "passive_opens",
     "ports_used", "ports_limit", "time_wait", "sampler_cpu_cores", "ended_cores", "kernel_share", "starts",
+    "memory_mb", "accept_queue_mean", "accept_queue_looks", "listen_socket_drops", "group_cores", "group_busy_s",
+    "group_own_s", "group_steal_s", "cpu_pressure",
 )  # fmt: skip
 
 

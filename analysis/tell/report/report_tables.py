@@ -182,7 +182,7 @@ def _by_step(
 def runs_table(campaign: Campaign, steps: pd.DataFrame, label: str) -> Table:
     """A label's runs, each with a link to its files, and its requests/s at every step, the return step last."""
     mine = steps[steps["model"] == label].set_index(["block", "step"])["rps"]
-    asked = campaign.plan.steps()
+    asked = campaign.plan.load_steps()
     rows = []
     for data in campaign.runs:
         if data.run.label != label:

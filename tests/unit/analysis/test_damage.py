@@ -44,8 +44,9 @@ def places(size: int, seed: str) -> list[int]:
 
 def the_rest_is_as_it_was(steps: pd.DataFrame, before: pd.DataFrame) -> None:
     """A step that still counts has the figures that it had."""
-    for at in steps.index[steps["verdict"] == "valid"]:
-        assert steps.loc[at, FIGURES_OF_A_STEP].equals(before.loc[at, FIGURES_OF_A_STEP])
+    now, then = (frame.set_index(["block", "model", "step"]) for frame in (steps, before))
+    for at in now.index[now["verdict"] == "valid"]:
+        assert now.loc[at, FIGURES_OF_A_STEP].equals(then.loc[at, FIGURES_OF_A_STEP])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -59,7 +60,10 @@ def test_a_file_cut_anywhere_is_named_and_the_rest_analysed(
     for place in places(len(content), kind):
         path.write_bytes(content[:place])
         found = analyze(copied.directory, write=False)
-        assert len(found.steps) == len(before)
+        if kind.endswith((".json", ".jsonl")):  # a run without any record has no row of an idle step either
+            assert set(before["step"]) - set(found.steps["step"]) <= {0}
+        else:
+            assert len(found.steps) == len(before)
         the_rest_is_as_it_was(found.steps, before)
         assert found.gaps, f"cut at {place}"
         assert all(gap in found.text for gap in found.gaps)
@@ -113,8 +117,9 @@ def test_a_damaged_record_costs_its_step(
     damage(next(record for record in records if record.get("phase") == "measure" and record["step"] == 1))
     path.write_text("".join(json.dumps(record) + "\n" for record in records))
     found = analyze(copied.directory, write=False)
-    assert found.steps["verdict"].tolist()[1] == "valid"
-    assert found.steps["verdict"].tolist()[0] in ("not-measured", "worker-lost")
+    idle, first, second = found.steps["verdict"]
+    assert (idle, second) == ("valid", "valid")
+    assert first in ("not-measured", "worker-lost")
     assert said in found.text
     the_rest_is_as_it_was(found.steps, analyze(whole.directory, write=False).steps)
 

@@ -28,15 +28,15 @@ def campaign(tmp_path: Path) -> CampaignFiles:
 def test_tidy_frames_and_histograms(campaign: CampaignFiles) -> None:
     loaded = load(campaign.directory)
     phases = loaded.phases()
-    assert len(phases) == 2 * 2 * 3 * 2  # runs, steps, phases, workers
+    assert len(phases) == 2 * 3 * 3 * 2  # runs, steps with the idle one, phases, workers
     assert set(phases["phase"]) == {"ramp", "settle", "measure"}
     assert (phases["attempts"] == phases["successes"] + phases["failures"]).all()
     ticks = loaded.ticks()
     measured = ticks[(ticks["phase"] == "measure") & (ticks["worker"] == "load1-1")]
-    assert len(measured) == 2 * 2 * 30
+    assert len(measured) == 2 * (2 + 2 * 30)
     assert set(loaded.samples()["role"]) == {"server", "worker", "host"}
     histograms = loaded.histograms()
-    assert set(histograms) == {(1, model, step) for model in ("single", "thread") for step in (1, 2)}
+    assert set(histograms) == {(1, model, step) for model in ("single", "thread") for step in (0, 1, 2)}
     counted = phases[(phases["phase"] == "measure") & (phases["model"] == "single") & (phases["step"] == 2)]
     assert histograms[1, "single", 2].total == counted["successes"].sum()
 
@@ -52,10 +52,10 @@ def test_a_cut_last_line_is_skipped_and_named(campaign: CampaignFiles) -> None:
     ledger = campaign.run("1-single").ledger
     ledger.write_bytes(ledger.read_bytes()[:-200])
     read = read_ledger(ledger)
-    assert len(read.records) == 11
-    assert read.gaps == ("1-single/ledger.jsonl: line 13 is cut, skipped",)
+    assert len(read.records) == 17
+    assert read.gaps == ("1-single/ledger.jsonl: line 19 is cut, skipped",)
     analysis = analyze(campaign.directory, figures=False)
-    assert "line 13 is cut" in analysis.text
+    assert "line 19 is cut" in analysis.text
     last = analysis.steps[(analysis.steps["model"] == "single") & (analysis.steps["step"] == 2)].iloc[0]
     assert last["verdict"] == "worker-lost"
     assert "no record came from load1-2" in joined(last["reasons"])
@@ -68,7 +68,7 @@ def test_a_damaged_line_costs_that_line_alone(campaign: CampaignFiles) -> None:
     del record["attempts"]
     ledger.write_text("\n".join([*lines[:2], json.dumps(record), '{"record": "pha', *lines[4:]]) + "\n")
     read = read_ledger(ledger)
-    assert len(read.records) == 10
+    assert len(read.records) == 16
     assert "attempts: Field required" in read.gaps[0]
     assert "line 4 is damaged" in read.gaps[1]
 
@@ -113,15 +113,17 @@ def test_every_step_that_was_asked_of_every_run_has_a_row(tmp_path: Path) -> Non
     )
     analysis = analyze(files.directory, figures=False)
     steps = analysis.steps
-    assert len(steps) == 2 * 4 * 3  # blocks, labels with the A/A control, steps with the return step
+    ladder = steps[steps["kind"] != "idle"]
+    assert len(ladder) == 2 * 4 * 3  # blocks, labels with the A/A control, steps with the return step
+    assert len(steps) - len(ladder) == 2 * 4 - 2  # the idle step of each run that is there
     absent = steps[(steps["block"] == 1) & (steps["model"] == "thread")]
     assert absent["verdict"].eq("not-measured").all()
     assert absent["rps"].isna().all()
     assert absent["users"].tolist() == [100, 200, 100]
     assert absent["kind"].tolist() == ["ladder", "ladder", "return"]
     failed = steps[(steps["block"] == 2) & (steps["model"] == "thread")]
-    assert failed["rps"].notna().tolist() == [True, False, False]
-    assert joined(failed["reasons"].iloc[2]) == "the run failed: memory fell below 512 MiB"
+    assert failed["rps"].notna().tolist() == [True, True, False, False]
+    assert joined(failed["reasons"].iloc[3]) == "the run failed: memory fell below 512 MiB"
     for named in ("1-thread: not there", "2-select: not there", "2-thread: failed: memory fell below 512 MiB"):
         assert named in analysis.text
 
@@ -138,8 +140,8 @@ def test_nothing_on_disk_but_the_plan_is_a_campaign_of_empty_rows(tmp_path: Path
 def test_judging_one_run_before_its_state_is_written(campaign: CampaignFiles) -> None:
     campaign.run("1-single").state.unlink()
     verdicts = verdicts_of(campaign.directory, "1-single")
-    assert [(v.step, v.users, v.verdict) for v in verdicts] == [(1, 100, "valid"), (2, 200, "valid")]
-    assert verdicts[0].rps == pytest.approx(100 / 3, rel=0.1)
+    assert [(v.step, v.users, v.verdict) for v in verdicts] == [(0, 1, "valid"), (1, 100, "valid"), (2, 200, "valid")]
+    assert verdicts[1].rps == pytest.approx(100 / 3, rel=0.1)
     assert any("check 7 (counts of the run) not available" in reason for reason in verdicts[0].reasons)
     assert (
         analyze(campaign.directory, figures=False).steps.query("model == 'single'")["verdict"].eq("not-measured").all()
@@ -159,8 +161,8 @@ def test_the_step_that_a_load_host_was_lost_in_and_what_sets_a_run_apart(tmp_pat
     write_json(files.run("1-thread").state, {**state, **apart, "lost": {"host": "load1", "step": 2}})
     analysis = analyze(files.directory, figures=False)
     found = analysis.steps[analysis.steps["model"] == "thread"]
-    assert found["verdict"].tolist()[1:] == ["worker-lost", "not-measured"]
-    assert found["rps"].notna().tolist() == [True, False, False]
+    assert found["verdict"].tolist()[2:] == ["worker-lost", "not-measured"]
+    assert found["rps"].notna().tolist() == [True, True, False, False]
     assert "1-thread: carried by load2 alone, without load1" in analysis.text
     assert "1-thread: target was started anew since an earlier run of block 1" in analysis.text
 
@@ -172,5 +174,5 @@ def test_all_records_of_a_step_lost(tmp_path: Path) -> None:
         lambda run, step: Load(lost=("load1-1", "load1-2") if step.number == 2 and run.model == "single" else ()),
     )
     verdicts = verdicts_of(files.directory, "1-single")
-    assert [v.verdict for v in verdicts] == ["valid", "worker-lost"]
-    assert "no record came from load1-1, load1-2" in verdicts[1].reasons[0]
+    assert [v.verdict for v in verdicts] == ["valid", "valid", "worker-lost"]
+    assert "no record came from load1-1, load1-2" in verdicts[2].reasons[0]

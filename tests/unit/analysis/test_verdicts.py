@@ -17,10 +17,10 @@ X_FREE = 400 / 3.004
 
 
 def judged(tmp_path: Path, **top: Any) -> StepVerdict:
-    """The verdict at 400 users, with these changes; at 100 users everything is sound."""
+    """The verdict at 400 users, with these changes; at the idle step and at 100 users everything is sound."""
     write_campaign(tmp_path, ASKED, top_step(Load(**top)))
-    bottom, upper = verdicts_of(tmp_path, "1-single")
-    assert bottom.verdict == "valid"
+    idle, bottom, upper = verdicts_of(tmp_path, "1-single")
+    assert (idle.kind, idle.verdict, bottom.verdict) == ("idle", "valid", "valid")
     return upper
 
 
@@ -115,8 +115,8 @@ def test_slow_without_evidence_and_an_idle_generator_is_said(tmp_path: Path) -> 
 def test_times_that_hold_the_clients_delay_are_upper_bounds(tmp_path: Path) -> None:
     judged(tmp_path, loop_lag_ms=8.0)
     steps = analyze(tmp_path, figures=False).steps
-    assert steps["verdict"].tolist() == ["valid", "valid"]
-    assert steps["times_bound"].tolist() == [False, True]
+    assert steps["verdict"].tolist() == ["valid", "valid", "valid"]
+    assert steps["times_bound"].tolist() == [False, False, True]
 
 
 def test_without_samples_a_step_can_be_valid_but_says_what_is_not_known(tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_counts_that_do_not_agree_spoil_every_step_of_the_run(tmp_path: Path) ->
     files = write_campaign(tmp_path, ASKED)
     state = files.run("1-single").state
     state.write_text(state.read_text().replace('"answered": ', '"answered": 9'))
-    assert [step.verdict for step in verdicts_of(tmp_path, "1-single")] == ["inconsistent", "inconsistent"]
+    assert [step.verdict for step in verdicts_of(tmp_path, "1-single")] == ["inconsistent"] * 3
     assert "1-single does not agree" in analyze(tmp_path, figures=False).text
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,9 @@ from hdrh.histogram import HdrHistogram
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cluster.engine import clocks
 from cluster.engine import recorder as module
+from cluster.engine.live import SecondCounts
 from cluster.engine.recorder import HIGHEST_US, LOWEST_US, Phase, Recorder, histogram, microseconds, record_all
 
 
@@ -192,3 +195,88 @@ def test_watching(clock: Clock) -> None:
     lag = counts(record.loop_lag_us)
     assert lag.get_max_value() == pytest.approx(400_000, rel=0.001)
     assert lag.get_total_count() == 290 + 39  # the late timers that the stall swallowed
+
+
+def test_without_think_time_the_gap_is_a_turnaround_and_no_think_time(clock: Clock) -> None:
+    recorder = Recorder(Users(), "load1-1")
+    recorder.enter(phase())
+    recorder.turned(0.002)
+    recorder.turned(0.004)
+    recorder.drew(3.0)
+    recorder.thought(3.0, 3.001)
+    clock.at += 1.0
+    record = recorder.close(clock.at)
+    assert record is not None
+    assert (record.turnarounds, record.think_count, record.draws) == (2, 1, 3)
+    assert record.turnaround_s == pytest.approx(0.006)
+    assert record.draws_s == 3.0
+    assert record.think_passed_s == pytest.approx(3.001)
+    assert counts(record.lag_us).get_total_count() == 3  # check 4 bounds both
+
+
+def test_each_whole_second_is_told_and_what_the_ladder_ends_is_no_request(clock: Clock) -> None:
+    """A request in every round of 10 ms; in the second second the ladder ends 50 users."""
+    told: list[SecondCounts] = []
+    recorder = Recorder(Users(), "load1-1", told.append)
+    recorder.enter(phase())
+    rounds = 0
+
+    def sleep(seconds: float) -> None:
+        nonlocal rounds
+        rounds += 1
+        if rounds > 250:
+            raise StopIteration
+        recorder.begin("user", clock.at)
+        clock.at += seconds
+        if 120 < rounds <= 170:
+            recorder.failure("user", clock.at, "aborted")
+        elif rounds % 100 == 0:
+            recorder.failure("user", clock.at, "reset")
+        else:
+            recorder.success("user", clock.at, 1)
+
+    with pytest.raises(StopIteration):
+        recorder.watch(sleep)
+    assert [second.seconds for second in told] == pytest.approx([1.0, 1.0], abs=0.011)
+    first, second = told
+    assert first.requests == first.requests_so_far == pytest.approx(100, abs=1)
+    assert second.requests == pytest.approx(50, abs=1)
+    assert second.requests_so_far == first.requests + second.requests
+    assert (first.failures_so_far, second.failures_so_far) == (1, 2)
+
+
+def test_both_clocks_of_a_phase_and_a_step_of_the_wall_clock_are_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wall clock runs 1 % fast, and is set forward by 0.7 s once."""
+    at, step = 1000.0, 0.0
+    for where in (module, clocks):
+        monkeypatch.setattr(where, "now", lambda: at)
+    monkeypatch.setattr(time, "time", lambda: 5e8 + 1.01 * at + step)
+    recorder = Recorder(Users(), "load1-1")
+    recorder.enter(phase())
+    rounds = 0
+
+    def sleep(seconds: float) -> None:
+        nonlocal at, step, rounds
+        rounds += 1
+        if rounds > 400:
+            raise StopIteration
+        at += seconds
+        step = 0.7 if rounds > 200 else 0.0
+
+    with pytest.raises(StopIteration):
+        recorder.watch(sleep)
+    record = recorder.close(at)
+    assert record is not None
+    assert record.seconds == pytest.approx(4.0)
+    assert record.wall_s == pytest.approx(4.0 * 1.01 + 0.7)
+    assert record.clock_step_s == pytest.approx(0.7 + 0.001, abs=1e-6)  # and 1 % of 100 ms
+
+
+def test_clocks_that_were_read_at_different_moments_are_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = iter([0.0, 0.0, 1.0, 1.4, 2.0, 2.0])  # the second reading is interrupted for 0.4 s
+    monkeypatch.setattr(clocks, "now", lambda: next(slow))
+    wall = iter([100.0, 101.4, 102.3])
+    monkeypatch.setattr(time, "time", lambda: next(wall))
+    watch = clocks.ClockWatch()
+    assert watch.moved_s() == 0.0
+    assert watch.moved_s() == pytest.approx(0.3)

@@ -102,12 +102,31 @@ def test_an_unreadable_plan_is_one_message(tmp_path: Path) -> None:
 
 def test_the_return_step_is_the_largest_at_or_below_half_of_the_top() -> None:
     assert [(step.kind, step.users) for step in plan().steps()] == [
+        ("idle", 1),
         ("ladder", 10),
         ("ladder", 20),
         ("ladder", 50),
         ("return", 20),
     ]
-    assert [step.kind for step in plan("return_step = false").steps()] == ["ladder"] * 3
+    assert [step.kind for step in plan("return_step = false").steps()] == ["idle", *["ladder"] * 3]
+
+
+def test_each_run_begins_with_a_short_idle_step_without_think_time() -> None:
+    asked = plan("settle = 7\nmeasure = 9")
+    idle, first, *_ = asked.steps()
+    assert (idle.number, idle.users, first.number) == (0, 1, 1)
+    assert (asked.phases(idle), asked.phases(first)) == ((0.3, 1.0), (7.0, 9.0))
+    assert (asked.during(idle).mean_think_s, asked.during(first)) == (0.0, asked)
+    assert asked.load_steps() == asked.steps()[1:]
+    ramp = 1.0 + 1 / asked.spawn_rate  # and one user less is started afterwards
+    alone = Plan.model_validate({**asked.model_dump(), "models": ("null",)})
+    assert asked.run_seconds()[0] - alone.run_seconds()[0] == pytest.approx(ramp + 0.3 + 1.0 - 1 / asked.spawn_rate)
+
+
+def test_a_calibration_has_no_idle_step() -> None:
+    text = calibration.plan_text(plan())
+    assert text is not None
+    assert {step.kind for step in parse_plan(text, "calibration").steps()} == {"ladder"}
 
 
 def test_every_block_has_every_model_once_and_the_first_one_twice() -> None:

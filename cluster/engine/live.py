@@ -1,0 +1,86 @@
+"""The running figures of a run, from the workers' own seconds: Locust's rate is a mean over ten seconds that lags."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from study.formats.ledger_jsonl import PhaseRecord
+from study.reading import parse_as
+
+FRESH_S = 3.0  # age up to which a worker's last second counts: the next one is overdue
+ABORTED = "aborted"  # the kind of failure of a request whose user was ended, which only the ladder does
+
+
+@dataclass(frozen=True)
+class SecondCounts:
+    """What a worker counted in about one second of a phase; it sends one at the end of each."""
+
+    worker: str
+    step: int
+    phase: str
+    seconds: float
+    """Length of that second."""
+    requests: int
+    """Requests that ended in it, without aborted ones."""
+    requests_so_far: int
+    """The same since the phase's beginning."""
+    failures_so_far: int
+
+
+def aborted(failures: Mapping[str, int]) -> int:
+    """How many requests failed because the ladder ended their users."""
+    return failures.get(ABORTED, 0)
+
+
+@dataclass
+class RunningFigures:
+    """The master's sums over the workers. A phase that has ended counts by its records, the open one by its seconds."""
+
+    clock: Callable[[], float]
+    """A monotonic clock in s."""
+    _where: tuple[int, str] | None = None
+    _seconds: dict[str, tuple[float, SecondCounts]] = field(default_factory=dict)
+    """Each worker's last second, with the time at which it came."""
+    _ended: dict[tuple[int, str, str], tuple[int, int]] = field(default_factory=dict)
+    """Requests and failures by step, phase and worker, of records or of last seconds."""
+
+    def entered(self, step: int, phase: str) -> None:
+        """A phase begins. Until each worker's first second of it is over, the last one before stands for it."""
+        self._where = (step, phase)
+
+    def second(self, message: Mapping[str, Any]) -> None:
+        """A worker's second. Raises FormatError for anything else."""
+        counts = parse_as(SecondCounts, message, "a worker's message")
+        key = (counts.step, counts.phase, counts.worker)
+        if (counts.step, counts.phase) != self._where:
+            return  # sent before the worker heard of this phase: its record has it
+        self._seconds[counts.worker] = (self.clock(), counts)
+        self._ended[key] = (counts.requests_so_far, counts.failures_so_far)
+
+    def record(self, record: PhaseRecord) -> None:
+        """A worker's record of a phase that has ended."""
+        left_out = aborted(record.failures)
+        failures = record.attempts - record.successes - left_out
+        self._ended[record.step, record.phase, record.worker] = (record.attempts - left_out, failures)
+
+    @property
+    def rate(self) -> float | None:
+        """Requests per second in the workers' last second, failures included; None before any worker has had one.
+
+        A worker whose next second is overdue doesn't count.
+        """
+        now = self.clock()
+        fresh = [counts for came, counts in self._seconds.values() if now - came <= FRESH_S]
+        return sum(counts.requests / counts.seconds for counts in fresh) if fresh else None
+
+    @property
+    def requests(self) -> int:
+        """Requests that ended since the run began."""
+        return sum(requests for requests, _ in self._ended.values())
+
+    @property
+    def failures(self) -> int:
+        """Those of them that failed."""
+        return sum(failures for _, failures in self._ended.values())

@@ -1,0 +1,70 @@
+"""The running figures are sums of the workers' own seconds."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from cluster.engine.live import FRESH_S, RunningFigures, SecondCounts
+from study.errors import FormatError
+from study.formats.ledger_jsonl import PhaseRecord, Ticks
+
+
+def second(worker: str, requests: int, so_far: int, failures: int = 0, step: int = 1) -> dict[str, object]:
+    counts = SecondCounts(
+        worker=worker,
+        step=step,
+        phase="measure",
+        seconds=1.01,
+        requests=requests,
+        requests_so_far=so_far,
+        failures_so_far=failures,
+    )
+    return dataclasses.asdict(counts)
+
+
+def record(worker: str, successes: int, failures: dict[str, int]) -> PhaseRecord:
+    return PhaseRecord(
+        step=1, kind="ladder", users=2, phase="measure", worker=worker, started=0.0, seconds=2.5,
+        attempts=successes + sum(failures.values()), successes=successes, failures=failures, bytes=0, response_us="",
+        failed_us="", lag_us="", loop_lag_us="", draws=0, draws_s=0.0, think_count=0, think_drawn_s=0.0,
+        think_passed_s=0.0, in_flight_s=0.0, in_flight_end=0, in_flight_age_us="", users_wanted=1, users_min=1,
+        users_mean=1.0, users_right=1.0, fds_used=1, fds_limit=1, ticks=Ticks((), (), (), (), (), ()),
+    )  # fmt: skip
+
+
+def test_the_rate_is_of_the_last_second_of_all_workers() -> None:
+    at = 100.0
+    figures = RunningFigures(lambda: at)
+    figures.entered(1, "measure")
+    assert figures.rate is None
+    figures.second(second("a", 101, 101))
+    figures.second(second("b", 202, 202, failures=2))
+    assert figures.rate == pytest.approx(300)
+    assert (figures.requests, figures.failures) == (303, 2)
+    at += 1.0
+    figures.second(second("a", 0, 101))
+    assert figures.rate == pytest.approx(200)
+    at += FRESH_S - 0.5  # b's next second is overdue
+    assert figures.rate == 0
+    at += FRESH_S
+    assert figures.rate is None
+    assert (figures.requests, figures.failures) == (303, 2)
+
+
+def test_a_phase_that_has_ended_counts_by_its_records_without_users_that_the_ladder_ended() -> None:
+    figures = RunningFigures(lambda: 100.0)
+    figures.entered(1, "measure")
+    figures.second(second("a", 101, 101))
+    figures.entered(2, "ramp")
+    figures.second(second("a", 50, 151))  # sent before the worker heard of the new phase: the record has it
+    assert figures.requests == 101
+    figures.record(record("a", 170, {"aborted": 30, "reset": 2}))
+    assert (figures.requests, figures.failures) == (172, 2)
+    assert figures.rate == pytest.approx(100)  # until the new phase has a second
+
+
+def test_another_message_is_refused() -> None:
+    with pytest.raises(FormatError, match="a worker's message: step"):
+        RunningFigures(lambda: 0.0).second({"worker": "a"})
