@@ -81,12 +81,12 @@ def agent(tmp_path: Path, there: Sshd) -> Iterator[Path]:
     """An agent that holds the user's key, which is on disk no more."""
     path = Path(f"/tmp/agent-{os.getpid()}")
     process = subprocess.Popen(["ssh-agent", "-D", "-a", str(path)], stdout=subprocess.DEVNULL)
-    until = time.monotonic() + 10
-    while not path.exists():
+    key = there.directory / "user_key"
+    adding, until = ["ssh-add", "-q", str(key)], time.monotonic() + 10
+    environment = {**os.environ, "SSH_AUTH_SOCK": str(path)}
+    while subprocess.run(adding, env=environment, capture_output=True, check=False).returncode:
         assert time.monotonic() < until
         time.sleep(0.02)
-    key = there.directory / "user_key"
-    subprocess.run(["ssh-add", "-q", str(key)], env={**os.environ, "SSH_AUTH_SOCK": str(path)}, check=True)
     key.rename(there.directory / "kept")
     yield path
     process.terminate()
