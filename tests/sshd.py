@@ -32,8 +32,10 @@ UseDNS no
 class Sshd:
     """As a context; `home` is that of the person who connects: to be $HOME, it has known_hosts."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, settings: str = "") -> None:
+        """`settings` are further lines of its configuration."""
         self.directory = directory
+        self._settings = settings
         self.home = directory / "home"
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -44,8 +46,16 @@ class Sshd:
         for name in ("host_key", "user_key"):
             make_key(self.directory / name)
         self.know(self.directory / "host_key.pub")
+        self.start(self._settings)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
+    def start(self, settings: str = "") -> None:
+        """Start it, with further lines of configuration."""
         config = self.directory / "sshd_config"
-        config.write_text(CONFIG.format(port=self.port, directory=self.directory), encoding="utf-8")
+        config.write_text(CONFIG.format(port=self.port, directory=self.directory) + settings, encoding="utf-8")
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(exist_ok=True)
         with (self.directory / "sshd.log").open("wb") as log:
@@ -56,9 +66,9 @@ class Sshd:
             assert self._process.poll() is None, (self.directory / "sshd.log").read_text(encoding="utf-8")
             assert time.monotonic() < until
             time.sleep(0.02)
-        return self
 
-    def __exit__(self, *error: object) -> None:
+    def stop(self) -> None:
+        """End it; its port stays its own."""
         self._process.terminate()
         self._process.wait(timeout=READY_S)
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from fnmatch import fnmatch
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from cluster.campaign.launch import BACKGROUND, SERVER
 from cluster.hosts.host import Host, at_once
 from study.errors import HostError
 from study.layout import RunFiles
+
+MOST_NAMED = 5  # of the files that are refused, in a message
 
 
 def end_leftovers(hosts: Sequence[Host]) -> list[str]:
@@ -42,11 +47,14 @@ def clean(hosts: Sequence[Host]) -> list[str]:
     return list(at_once(hosts, remove).values())
 
 
-def stop_and_collect(hosts: Sequence[Host], scratch: Path, files: RunFiles, lost: str) -> list[str]:
+def stop_and_collect(
+    hosts: Sequence[Host], scratch: Path, files: RunFiles, lost: str, processes: Mapping[str, Collection[str]]
+) -> list[str]:
     """Stop all processes and fetch their logs and samples, host by host; returns what went wrong.
 
     A failure on one host doesn't keep the others from being stopped. A `lost` host comes last: each call to it blocks
-    until its timeout. `scratch` is the run's directory below each host's own.
+    until its timeout. `scratch` is the run's directory below each host's own; `processes` are the names of those that
+    the run has on each host, whatever the host itself says.
     """
     problems: list[str] = []
     for host in sorted(hosts, key=lambda host: host.entry.name == lost):
@@ -54,7 +62,7 @@ def stop_and_collect(hosts: Sequence[Host], scratch: Path, files: RunFiles, lost
             for name in list(host.listed()):
                 with _collecting(problems):
                     host.stop(name)
-            _fetch(host, host.directory / scratch, files)
+            problems += _fetch(host, host.directory / scratch, files, processes)
     return problems
 
 
@@ -67,10 +75,45 @@ def _collecting(problems: list[str]) -> Iterator[None]:
         problems.append(str(error))
 
 
-def _fetch(host: Host, scratch: Path, files: RunFiles) -> None:
-    """Copy a host's logs and samples into the run's directory, and remove them from the host."""
-    if host.run(["test", "-d", str(scratch)]).status == 0:
-        host.get(scratch, files.logs)
-        host.run(["rm", "-rf", "--", str(scratch)])
-        for table in (*files.logs.glob("samples-*.csv"), *files.logs.glob(files.background.name)):
-            table.replace(files.directory / table.name)
+def _fetch(host: Host, scratch: Path, files: RunFiles, processes: Mapping[str, Collection[str]]) -> list[str]:
+    """Copy a host's logs and samples into the run's directory, and remove them from the host.
+
+    Returns what it brought that isn't its own, and isn't taken: a host may have been tampered with.
+    """
+    if host.run(["test", "-d", str(scratch)]).status:
+        return []
+    name = host.entry.name
+    refused = []
+    files.directory.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=files.directory, prefix=".brought-") as temporary:
+        brought = Path(temporary) / name
+        host.get(scratch, brought)
+        for path in sorted(path for path in brought.rglob("*") if path.is_file() and not path.is_symlink()):
+            relative = path.relative_to(brought)
+            if (place := place_of(relative, name, files, processes)) is None:
+                refused.append(str(relative))
+                continue
+            place.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(place)
+    host.run(["rm", "-rf", "--", str(scratch)])
+    if not refused:
+        return []
+    shown = ", ".join(refused[:MOST_NAMED]) + (f" and {len(refused) - MOST_NAMED} more" * (len(refused) > MOST_NAMED))
+    return [f"{name} brought files that aren't its own, and were not taken: {shown}"]
+
+
+def place_of(brought: Path, host: str, files: RunFiles, processes: Mapping[str, Collection[str]]) -> Path | None:
+    """Where a file that a host brought belongs; None where it isn't the host's own.
+
+    A host has its own samples and the logs of its own processes. The background clients' host has their table, and the
+    server's host whatever the server wrote, but nothing under a name that belongs to another host.
+    """
+    own, name = processes[host], str(brought)
+    if name == files.samples(host).name or (name == files.background.name and BACKGROUND in own):
+        return files.directory / name
+    process = brought.stem if brought.suffix in (".log", ".out") and len(brought.parts) == 1 else ""
+    if process in own:
+        return files.logs / name
+    others = {each for names in processes.values() for each in names}
+    is_others = process in others or name == files.background.name or fnmatch(name, files.samples("*").name)
+    return files.logs / brought if SERVER in own and not is_others else None

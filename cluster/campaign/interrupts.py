@@ -31,8 +31,8 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def held_back() -> Iterator[None]:
     """Delay the signals until the end of the block; then deliver the first that came.
 
-    Blocking them in this thread is not enough: Paramiko's thread of each connection would receive them, and Python then
-    runs the handler in the main thread.
+    Blocking them in this thread is not enough: another one, such as one that renews leases, would receive them, and
+    Python then runs the handler in the main thread.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
     pending: list[int] = []

@@ -91,6 +91,18 @@ class Attempt:
         return tuple(pid for machine, pid in self.started_pids if machine == host.entry.machine)
 
 
+def processes_of(setup: Setup) -> dict[str, set[str]]:
+    """Names of the processes that a run has on each host."""
+    names = {setup.target.entry.name: {SERVER, SAMPLER}, setup.control.entry.name: {MASTER}}
+    for host in setup.load:
+        names[host.entry.name] = {SAMPLER}
+        names[setup.control.entry.name].add(tunnel.process_name(host.entry))
+    for host, worker in setup.workers():
+        names[host.entry.name].add(worker)
+    names[setup.load[0].entry.name].add(BACKGROUND)
+    return names
+
+
 def start_server(attempt: Attempt) -> ProcessHandle:
     """Start the server, and probe it from a load host until it answers as the plan says."""
     setup, server, target = attempt.setup, attempt.server, attempt.setup.target
@@ -154,14 +166,13 @@ def _master_address(attempt: Attempt, host: Host) -> tuple[str, int]:
     """Address and port where the host's workers reach the master; opens a tunnel where they need one."""
     setup, control = attempt.setup, attempt.setup.control
     port = setup.plan.master_port
-    argv = None if setup.inventory.transport == DIRECT else host.tunnel(port)
+    argv = None if setup.inventory.transport == DIRECT else host.tunnel()
     if argv is None:
         return control.entry.address, port
     name = tunnel.process_name(host.entry)
     log = control.directory / attempt.scratch / f"{name}.log"
-    log.unlink(missing_ok=True)  # a log that a killed fab left names the port of its own tunnel
     attempt.spawn(control, name, argv)
-    return LOOPBACK, tunnel.wait_until_open(control, host.entry, log)
+    return LOOPBACK, tunnel.open_forward(control, host.entry, port, log)
 
 
 def start_samplers(attempt: Attempt, server: ProcessHandle, workers: dict[str, list[str]]) -> None:

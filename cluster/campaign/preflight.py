@@ -209,7 +209,7 @@ def _load_host(entry: HostEntry, plan: Plan, facts: Facts, hosts: int, backgroun
             name, "descriptors of the background clients", facts.fds_hard, background + SPARE_FDS, "ulimit -Hn",
             "raise it, or lower idle_connections and slow_clients",
         )  # fmt: skip
-    low, high = facts.ephemeral_ports
+    low, high = facts.ephemeral_ports or (1, 0)
     ports = high - low + 1
     remedy = "sysctl -w net.ipv4.ip_local_port_range='1024 65000', or use more load hosts"
     yield _at_least(name, "local ports", ports, users + background + SPARE_FDS, "ip_local_port_range", remedy)

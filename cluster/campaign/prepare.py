@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import fcntl
-import json
+import math
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,15 +15,14 @@ from pathlib import Path
 from cluster.campaign import preflight
 from cluster.campaign.placement import Placement
 from cluster.deploy.release import this_release
-from cluster.hosts.host import PROJECT, STATE, Host, try_all
+from cluster.hosts.host import PROJECT, STATE, Host, json_value, try_all
 from cluster.hosts.inventory import CONTROL, SSH, HostEntry, Inventory, load_inventory
 from cluster.hosts.local import LocalHost
 from cluster.hosts.ssh import SshHost
 from study import models
-from study.errors import FormatError, HostError, StudyError, UsageError
+from study.errors import HostError, StudyError, UsageError
 from study.formats.facts_json import Facts
 from study.plan import Plan, PlanFile, load_plan
-from study.reading import parse_as
 
 DEFAULT_PLAN = PROJECT / "campaigns" / "quick.toml"
 DEFAULT_INVENTORY = PROJECT / "inventory.ini"
@@ -166,17 +166,24 @@ def read_facts(host: Host, port: int | None) -> Facts:
         last = "\n".join(done.err.strip().splitlines()[-3:])
         raise HostError(f"{host.entry.name}: can't be looked at with Python: {last}")
     try:
-        facts = json.loads(done.out)
+        facts = json_value(done.out)
     except ValueError:
         line = done.out.strip().partition("\n")[0]
         raise HostError(
             f"{host.entry.name}: its shell prints {line!r} before the answer: see ~/.bashrc there"
         ) from None
-    clock_s = (facts["clock"] - answered, facts["clock"] - asked)
-    try:
-        return parse_as(Facts, {**facts, "clock_s": clock_s}, f"{host.entry.name}: facts")
-    except FormatError as error:
-        raise HostError(str(error)) from None
+    known = host.parsed(Facts, facts, "facts")
+    wrong = {
+        "python": not re.fullmatch(r"[0-9]{1,3}\.[0-9]{1,3}[!-~]*", known.python),
+        "cores": not known.cores,
+        "clock": not math.isfinite(known.clock),
+        "ephemeral_ports": known.system == "Linux" and len(known.ephemeral_ports) != 2,
+        "ports": port is not None and str(port) not in known.ports,
+    }
+    if any(wrong.values()):
+        keys = ", ".join(key for key, is_wrong in wrong.items() if is_wrong)
+        raise HostError(f"{host.entry.name}: facts answered wrongly: {keys}")
+    return replace(known, clock_s=(known.clock - answered, known.clock - asked))
 
 
 @contextmanager

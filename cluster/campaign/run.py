@@ -12,7 +12,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from cluster.campaign import commands, interrupts
 from cluster.campaign.cleanup import stop_and_collect
@@ -21,6 +21,7 @@ from cluster.campaign.launch import (
     MASTER,
     SERVER,
     Attempt,
+    processes_of,
     start_background,
     start_locust,
     start_samplers,
@@ -30,7 +31,7 @@ from cluster.campaign.observer import Observer
 from cluster.campaign.placement import on_cores
 from cluster.campaign.prepare import Setup
 from cluster.hosts import tunnel
-from cluster.hosts.host import Host, at_once
+from cluster.hosts.host import Host, at_once, json_value
 from cluster.hosts.lease import Processes, Renewing
 from cluster.remote.kernel import OPENED
 from study.errors import FormatError, HostError, LostHostError, RunError, StoppedError, StudyError
@@ -44,6 +45,7 @@ from study.reading import parse_as, read_as
 from study.workload import Server
 
 RENEW_S = 2.0
+MOST_BOOT_ID = 64
 PROBES = 1  # requests of the campaign itself, which the server counts as well
 
 
@@ -73,7 +75,7 @@ def execute(setup: Setup, campaign: CampaignFiles, run: Run, observer: Observer)
     files = attempt.files
     with on_cores(setup.placement.cpus(setup.control.entry)):
         try:
-            result.boot_ids = at_once(setup.hosts, lambda host: host.run(commands.BOOT_ID).out.strip())
+            result.boot_ids = at_once(setup.hosts, _boot_id)
             result.missing = _missing_requirements(attempt.server, setup.target)
             if not result.missing:
                 result.counts = _measure(attempt, observer)
@@ -87,7 +89,7 @@ def execute(setup: Setup, campaign: CampaignFiles, run: Run, observer: Observer)
         finally:
             with interrupts.held_back():  # workers first, the server last
                 hosts = (*setup.load, setup.control, setup.target)
-                result.reasons += stop_and_collect(hosts, attempt.scratch, files, result.lost)
+                result.reasons += stop_and_collect(hosts, attempt.scratch, files, result.lost, processes_of(setup))
     if result.missing and not result.reasons:
         result.reasons.append(f"not installed on {setup.target.entry.name}: {', '.join(result.missing)}")
     record = _record(attempt, result)
@@ -193,6 +195,12 @@ def _has_ended(attempt: Attempt, processes: Processes) -> bool:
     return True
 
 
+def _boot_id(host: Host) -> str:
+    """The host's boot id, a UUID; empty where it gives none."""
+    text = host.run(commands.BOOT_ID).out.strip()
+    return text if len(text) <= MOST_BOOT_ID and text.isprintable() else ""
+
+
 # -- what the hosts and the files say ----------------------------------------------------------------------------------
 
 
@@ -200,22 +208,27 @@ def _missing_requirements(server: Server, target: Host) -> list[str]:
     """What the server requires and the target lacks."""
     if not (needed := commands.requires(server)):
         return []
-    missing: list[str] = json.loads(_output(target, commands.missing(target.python, needed)))
-    return missing
+    return target.parsed(list[str], _answer(target, commands.missing(target.python, needed)), "exec")
 
 
 def _accepted(target: Host) -> int:
     """Connections that the target's kernel has accepted so far, for all programs."""
-    return int(json.loads(_output(target, commands.kernel_counters(target.python)))[OPENED])
+    counters = target.parsed(dict[str, int], _answer(target, commands.kernel_counters(target.python)), "kernel")
+    if OPENED not in counters:
+        raise HostError(f"{target.entry.name}: its kernel doesn't count {OPENED}")
+    return counters[OPENED]
 
 
-def _output(host: Host, argv: tuple[str, ...]) -> str:
-    """A command's standard output. Raises HostError where it failed."""
+def _answer(host: Host, argv: tuple[str, ...]) -> Any:
+    """The JSON that a command printed. Raises HostError where it failed, or printed none."""
     done = host.run(argv)
     if done.status:
         last = "\n".join(done.err.strip().splitlines()[-3:])
         raise HostError(f"{host.entry.name}: {argv[2]} ended with {done.status}: {last}")
-    return done.out
+    try:
+        return json_value(done.out)
+    except ValueError:
+        raise HostError(f"{host.entry.name}: {argv[2]} answered with no JSON: {done.out[:80]!r}") from None
 
 
 def _is_complete(ledger: Path) -> bool:

@@ -7,16 +7,15 @@ since, is made again.
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cluster.deploy.release import LOCK, archive, this_release
 from cluster.deploy.wheels import Platform, download
-from cluster.hosts.host import Completed, Host, Installation, at_once
+from cluster.hosts.host import Completed, Host, Installation, at_once, json_value
 from study.errors import HostError, StudyError
 
 OLDEST_PYTHON = (3, 11)
@@ -27,8 +26,19 @@ UNREACHABLE_WORDS = ("NewConnectionError", "ConnectTimeoutError", "ConnectionErr
 NO_WHEEL_WORDS = ("No matching distribution", "is not a supported wheel", "Could not find a version")
 REMEDY = "install Python 3.11 or newer, and name it in the inventory with ansible_python_interpreter= if need be"
 
-Installed = dict[str, Any]
-"""What cluster/remote/installed.py reports about a host."""
+
+@dataclass(frozen=True)
+class Installed:
+    """What cluster/remote/installed.py reports about a host, with the meaning that it has there."""
+
+    python: str
+    venv: bool
+    machine: str
+    libc: tuple[str, str]
+    obstacle: str
+    free_mb: int
+    code: str
+    env: str
 
 
 def deploy(hosts: Sequence[Host], offline: bool, report: Callable[[str], None]) -> None:
@@ -42,8 +52,8 @@ def deploy(hosts: Sequence[Host], offline: bool, report: Callable[[str], None]) 
         raise StudyError("\n".join(wrong))
     wheels: dict[str, Path] = {}
     for name, state in states.items() if offline else ():
-        if state["env"] != "whole":
-            platform = Platform.of(state["machine"], state["libc"], state["python"])
+        if state.env != "whole":
+            platform = Platform.of(state.machine, state.libc, state.python)
             report(f"{name}: wheels for {platform}")
             wheels[name] = download(platform)
 
@@ -70,11 +80,9 @@ def require(hosts: Sequence[Host]) -> None:
 
 def lacking(state: Installed) -> str:
     """What a host lacks, for a message; empty where it lacks nothing."""
-    if state["code"] == this_release().code:
-        code = ""
-    else:
-        code = "this code is damaged" if state["code"] else "has not this code"
-    env = "" if state["env"] == "whole" else f"its Python environment is {state['env']}"
+    lack = "this code is damaged" if state.code else "has not this code"
+    code = "" if state.code == this_release().code else lack
+    env = "" if state.env == "whole" else f"its Python environment is {state.env}"
     return ", ".join(filter(None, (code, env)))
 
 
@@ -88,7 +96,7 @@ def inspect(host: Host) -> Installed | None:
     if done.status in NOT_FOUND:
         raise HostError(f"{name}: there is no {python}: {REMEDY}")
     try:
-        state: Installed = json.loads(done.out)
+        state = json_value(done.out)
     except ValueError:
         version = host.run([python, "--version"])
         if version.status in NOT_FOUND:
@@ -96,39 +104,42 @@ def inspect(host: Host) -> Installed | None:
         if is_old(version.out.strip().removeprefix("Python ")):
             raise HostError(f"{name}: {python} is {version.out.strip()}: {REMEDY}") from None
         raise HostError(f"{name}: what is installed can't be read with {python}: {_last_lines(done)}") from None
-    return state
+    return host.parsed(Installed, state, "installed")
 
 
 def is_old(version: str) -> bool:
     """Whether the study can't run on this version of Python, given as `3.11.7`."""
     parts = version.split(".")
-    return not (parts[0].isdigit() and parts[1].isdigit() and (int(parts[0]), int(parts[1])) >= OLDEST_PYTHON)
+    return not (
+        len(parts) > 1
+        and parts[0].isdecimal()
+        and parts[1].isdecimal()
+        and (int(parts[0]), int(parts[1])) >= OLDEST_PYTHON
+    )
 
 
 def obstacles(name: str, state: Installed) -> list[str]:
     """Why a deploy to the host can't succeed, each with what to do about it."""
     wrong = []
-    if is_old(state["python"]):
-        wrong.append(f"Python {state['python']} is too old: install 3.11 or newer, and set ansible_python_interpreter=")
-    if lacking(state) and state["obstacle"]:
-        wrong.append(f"can't write to {state['obstacle']}: give it to this user, or set remote_dir= elsewhere")
-    if lacking(state) and state["env"] != "whole":
-        if not state["venv"]:
+    if is_old(state.python):
+        wrong.append(f"Python {state.python} is too old: install 3.11 or newer, and set ansible_python_interpreter=")
+    if lacking(state) and state.obstacle:
+        wrong.append(f"can't write to {state.obstacle}: give it to this user, or set remote_dir= elsewhere")
+    if lacking(state) and state.env != "whole":
+        if not state.venv:
             wrong.append("Python's venv module is missing: apt-get install python3-venv, or what it is called there")
-        if state["free_mb"] < ENV_MB:
-            wrong.append(
-                f"no space: {state['free_mb']} MiB are free, {ENV_MB} are needed: clear some, or set remote_dir="
-            )
+        if state.free_mb < ENV_MB:
+            wrong.append(f"no space: {state.free_mb} MiB are free, {ENV_MB} are needed: clear some, or set remote_dir=")
     return [f"{name}: {line}" for line in wrong]
 
 
 def _install(host: Host, place: Installation, state: Installed, wheels: Path | None) -> list[str]:
     """Bring what is missing; returns the names of the parts."""
     parts = []
-    if state["code"] != this_release().code:
+    if state.code != this_release().code:
         _bring_code(host, place)
         parts.append("code")
-    if state["env"] != "whole":
+    if state.env != "whole":
         _make_environment(host, place, state, wheels)
         parts.append("environment")
     if parts:
@@ -147,7 +158,7 @@ def _bring_code(host: Host, place: Installation) -> None:
         file.flush()
         host.put(Path(file.name), packed)
     _must(host, ["mkdir", "-p", "--", str(unfinished)])
-    _must(host, ["tar", "-xf", str(packed), "-C", str(unfinished), "--no-same-owner"])
+    _must(host, ["tar", "-xf", str(packed), "-C", str(unfinished), "-o"])
     _must(host, ["rm", "-f", "--", str(packed)])
     _must(host, ["mv", "-T", "--", str(unfinished), str(place.code)])
 
@@ -174,7 +185,7 @@ def _make_environment(host: Host, place: Installation, state: Installed, wheels:
     if wheels is not None:
         _must(host, ["rm", "-rf", "--", str(brought)])
     if done.status:
-        machine = f"{state['machine']}, Python {state['python']}"
+        machine = f"{state.machine}, Python {state.python}"
         raise HostError(f"{host.entry.name}: {explain_pip(done.err, machine, wheels is not None)}")
     sealed = host.module("installed", "--seal", "--code", str(place.code), "--env", env)
     if sealed.status:

@@ -24,8 +24,9 @@ MOST_DEPTH = 8
 MOST_NAME = 255  # bytes; what Linux file systems take
 
 
-def unpack(packed: bytes, into: Path, host: str) -> list[Path]:
-    """Unpack into a directory, which is made where it is missing; returns the files' paths relative to it.
+def unpack(packed: bytes | IO[bytes], into: Path, host: str) -> list[Path]:
+    """Unpack into a directory, which is made where it is missing; returns the files' paths relative to it. `packed` is
+    the archive, or a file that is open where it begins.
 
     All of it is unpacked into a temporary directory first, so that a refused archive leaves nothing. Raises HostError,
     which names the host, for anything but files and directories within the bounds, and OSError where this machine can't
@@ -47,12 +48,12 @@ def unpack(packed: bytes, into: Path, host: str) -> list[Path]:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _members(packed: bytes, host: str) -> Iterator[tuple[IO[bytes], Path]]:
+def _members(packed: bytes | IO[bytes], host: str) -> Iterator[tuple[IO[bytes], Path]]:
     """The regular files of an archive with their checked names. Raises HostError."""
     seen: set[PurePosixPath] = set()
     unpacked = 0
-    # "r:" reads no compressed archive: one of a megabyte could hold a thousand.
-    with tarfile.open(fileobj=io.BytesIO(packed), mode="r:") as archive:
+    # "r|" reads no compressed archive, since one of a megabyte could hold a thousand, and begins where the file stands.
+    with tarfile.open(fileobj=io.BytesIO(packed) if isinstance(packed, bytes) else packed, mode="r|") as archive:
         for number, member in enumerate(archive):
             if number >= MOST_FILES:
                 raise HostError(f"{host}: sent more than {MOST_FILES:,} files")

@@ -1,164 +1,195 @@
-"""Opens SSH connections, and is the only module that does: host keys are checked here.
+"""One OpenSSH connection for each host: `ssh -M` opens and authenticates it, every command is a session over it.
 
-By default Fabric accepts any host key. Here a key that is not in known_hosts is refused, for gateways as well, and the
-error gives the command that adds it. Authentication is by keys and the SSH agent; passwords are never used.
+OpenSSH itself decides about host keys, certificates, agents, gateways and Match blocks, so that whatever `ssh HOST`
+connects to is reached, with the same trust. The master connection is a background process of ssh's own; it ends when it
+is told to, or IDLE_S after its last session, so that none outlives a fab that was killed. Nothing is ever asked:
+authentication is by keys and agents.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import logging
+import atexit
+import itertools
+import os
+import selectors
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
+from typing import IO, BinaryIO, cast
 
-from fabric import Config, Connection
-from paramiko import HostKeys, PKey, SSHClient, SSHConfig
-from paramiko.client import MissingHostKeyPolicy
-from paramiko.ssh_exception import (
-    AuthenticationException,
-    BadHostKeyException,
-    PasswordRequiredException,
-    SSHException,
-)
+from cluster.hosts.ssh_config import CONNECT_S, explained, write_config
+from study.errors import HostError
 
-from cluster.hosts import ssh_config as openssh
-from cluster.hosts.ssh_config import ALIVE_S, CONNECT_S, Route
-from study.errors import HostError, UnreachableError
+IDLE_S = 60
+OPEN_S = 4.0 * CONNECT_S  # through gateways, each of which has CONNECT_S to answer
+PIECE = 2**16
+SPOOL = 2**20  # bytes of an answer kept in memory; a longer one goes to a temporary file
+MOST_ERRORS = 2**18  # bytes kept of a command's standard error
+NO_SESSION = "study: no session"
 
-logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # HostError reports each failure, once
-
-BROKEN = (SSHException, EOFError, OSError)
-"""What Paramiko raises when a connection can't be made or is lost."""
+_numbers = itertools.count(1)
+_opened: list[SshConnection] = []
 
 
-def connect(name: str, destination: tuple[str, ...], jump: str | None = None) -> Connection:
-    """Open a connection to a host, through its gateways. Raises HostError; UnreachableError where nothing answers.
+class SessionRefusedError(Exception):
+    """The command was not started: the connection is gone, or opens no further session."""
 
-    `destination` is arguments of `ssh`; `jump` replaces the ProxyJump of OpenSSH's settings.
-    """
-    route = openssh.resolve(name, destination)
-    *before, last = (route.jump if jump is None else jump).split(",")
-    gateway: Connection | str | None = None
-    if last:
-        gateway = connect(f"{name}, by its gateway {last}", openssh.hop(last), ",".join(before) if before else None)
-    elif route.command:
-        gateway = f"setsid {route.command}"  # Ctrl-C must reach fab alone, which then stops everything in order
-    connection = Connection(
-        route.host,
-        user=route.user,
-        port=route.port,
-        config=Config(ssh_config=SSHConfig(), lazy=True),
-        gateway=gateway,
-        connect_timeout=CONNECT_S,
-        connect_kwargs={
-            "key_filename": [path for path in route.identities if Path(path).is_file()],
-            "allow_agent": route.use_agent,
-            "look_for_keys": False,
-            "banner_timeout": CONNECT_S,
-            "auth_timeout": 2 * CONNECT_S,
-            "channel_timeout": CONNECT_S,
-        },
-    )
-    _trust(connection.client, name, route, bool(gateway))
+
+class SshConnection:
+    """A master connection, open since it was made. `destination` is arguments of `ssh`. Raises HostError."""
+
+    def __init__(self, name: str, destination: tuple[str, ...]) -> None:
+        self._socket = sockets() / f"{next(_numbers)}"
+        log = self._socket.with_suffix(".log")
+        argv = [
+            *("ssh", "-v", "-F", str(write_config()), "-M", "-N", "-S", str(self._socket)),
+            *("-o", f"ControlPersist={IDLE_S}", *destination),
+        ]
+        with log.open("wb") as errors:  # a file: the background process keeps it open
+            status = _status(name, argv, errors)
+        if status:
+            raise explained(name, destination, log.read_text(encoding="utf-8", errors="replace"), status)
+        _opened.append(self)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the master has not removed its socket; it may have been killed all the same."""
+        return self._socket.exists()
+
+    def session(self, line: str) -> list[str]:
+        """The command, run here, that runs a line of shell on the host; it reads no configuration."""
+        refused = f"ProxyCommand=sh -c 'echo {NO_SESSION} >&2; :'"  # in place of a connection of its own
+        return [*_client(self._socket), "-T", "-o", "LogLevel=ERROR", "-o", refused, "--", "host", line]
+
+    def close(self) -> None:
+        """End the connection with all of its sessions."""
+        end_master(self._socket)
+
+
+def _client(socket: Path) -> tuple[str, ...]:
+    """The beginning of a command that uses a master's socket."""
+    return ("ssh", "-F", os.devnull, "-o", "ControlMaster=no", "-S", str(socket))
+
+
+def _status(name: str, argv: Sequence[str], errors: BinaryIO) -> int:
+    """ssh's exit status once it went to the background or failed; -1 where it took longer than OPEN_S."""
     try:
-        connection.open()
-    except BaseException as error:
-        connection.close()
-        if isinstance(gateway, Connection):
-            gateway.close()
-        if isinstance(error, BROKEN):
-            raise _explained(name, route, bool(gateway), error) from None
-        raise
-    connection.transport.set_keepalive(ALIVE_S)
-    return connection
-
-
-# -- host keys --------------------------------------------------------------------------------------------------------
-
-
-class _Refuse(MissingHostKeyPolicy):  # type: ignore[misc]
-    """Refuse an unknown host key, and say how to add it."""
-
-    def __init__(self, name: str, route: Route, behind: bool) -> None:
-        self._about = (name, route, behind)
-
-    def missing_host_key(self, client: SSHClient, hostname: str, key: PKey) -> None:
-        name, route, behind = self._about
-        raise HostError(
-            f"{name}: the key of {route.key_name} is not known: {fingerprint(key)}. Where that is the fingerprint "
-            f"that the host itself shows (there: ssh-keygen -lf /etc/ssh/ssh_host_{_kind(key)}_key.pub), add it with\n"
-            f"    {keyscan(route, key, behind)}"
+        # In a process group of its own: Ctrl-C reaches fab alone, which then stops everything in order.
+        process = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors, process_group=0
         )
+    except FileNotFoundError:
+        raise HostError(f"{name}: there is no ssh here: install OpenSSH's client (openssh-client)") from None
+    try:
+        return process.wait(OPEN_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        return -1
 
 
-def _trust(client: SSHClient, name: str, route: Route, behind: bool) -> None:
-    """Add the host's keys from known_hosts to the client, under the name by which Paramiko looks them up."""
-    name_for_paramiko = route.host if route.port == 22 else f"[{route.host}]:{route.port}"
-    for path in route.known_hosts:
-        if not path.is_file():
-            continue
-        for kind, key in (HostKeys(str(path)).lookup(route.key_name) or {}).items():
-            if not _is_revoked(path, key):
-                client.get_host_keys().add(name_for_paramiko, kind, key)
-    client.set_missing_host_key_policy(_Refuse(name, route, behind))
+def control(socket: Path, *arguments: str, timeout: float = CONNECT_S) -> subprocess.CompletedProcess[str]:
+    """One request to a master, as `-O exit`. Its status is 255 where there is no master, or none that answers."""
+    argv = [*_client(socket), *arguments, "--", "host"]
+    try:
+        return subprocess.run(argv, capture_output=True, text=True, timeout=timeout, check=False, process_group=0)
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(argv, 255, "", f"ssh did not answer within {timeout:g} s")
 
 
-def _is_revoked(path: Path, key: PKey) -> bool:
-    """Whether known_hosts marks the key @revoked, which Paramiko ignores."""
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    return any(line.startswith("@revoked") and key.get_base64() in line for line in lines)
+def end_master(socket: Path) -> None:
+    """Tell a master to exit, where one is left."""
+    if socket.exists():
+        control(socket, "-O", "exit")
+        socket.unlink(missing_ok=True)
 
 
-def fingerprint(key: PKey) -> str:
-    """Type and SHA-256 fingerprint, as `ssh-keygen -l` prints them."""
-    digest = base64.b64encode(hashlib.sha256(key.asbytes()).digest()).decode().rstrip("=")
-    return f"{_kind(key).upper()} SHA256:{digest}"
+@cache
+def sockets() -> Path:
+    """This process's own directory for sockets, removed at its end: a short path, since a socket's is limited (104)."""
+    directory = Path(tempfile.mkdtemp(prefix="study-"))
+    atexit.register(_end_all, directory, os.getpid())
+    return directory
 
 
-def _kind(key: PKey) -> str:
-    kind: str = key.get_name().removeprefix("ssh-")
-    return "ecdsa" if kind.startswith("ecdsa") else kind
+def _end_all(directory: Path, owner: int) -> None:
+    if os.getpid() == owner:  # not in a child that was forked
+        for connection in _opened:
+            connection.close()
+        shutil.rmtree(directory, ignore_errors=True)
 
 
-def keyscan(route: Route, key: PKey, behind: bool = False) -> str:
-    """Command that adds a host's key to known_hosts; `behind` a gateway, the gateway fetches the key."""
-    port = f"-p {route.port} " if route.port != 22 else ""
-    plain = route.host if route.port == 22 else f"[{route.host}]:{route.port}"
-    renamed = "" if route.key_name == plain else f" | sed 's/^[^ ]*/{route.key_name}/'"
-    line = f"ssh-keyscan -t {_kind(key)} {port}{route.host}{renamed} >> {_user_file(route)}"
-    if behind:
-        gateway = route.jump.split(",")[-1] or "GATEWAY"
-        line = f"ssh {gateway} {line}"
-    return line
+def exchange(argv: Sequence[str], stdin: bytes, until: float, most: int) -> tuple[int, IO[bytes], bytes]:
+    """Run a command here; returns its exit status, its standard output as an open file, and its standard error.
+
+    Raises TimeoutError at the time `until` (monotonic), OverflowError once it has printed more than `most` bytes, and
+    SessionRefusedError. Either way nothing of it is left here.
+    """
+    process = subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0
+    )
+    out = cast(IO[bytes], tempfile.SpooledTemporaryFile(max_size=SPOOL))  # noqa: SIM115 - the caller reads it
+    try:
+        errors = _transfer(process, memoryview(stdin), out, until, most)
+        status = process.wait(max(0.01, until - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        raise TimeoutError from None
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
+    if NO_SESSION.encode() in errors:
+        raise SessionRefusedError(errors.decode(errors="replace").partition(NO_SESSION)[0].strip())
+    out.seek(0)
+    return status, out, errors
 
 
-def _user_file(route: Route) -> Path:
-    """The known_hosts file that new keys go to."""
-    return route.known_hosts[0] if route.known_hosts else Path.home() / ".ssh" / "known_hosts"
+def _transfer(process: subprocess.Popen[bytes], stdin: memoryview, out: IO[bytes], until: float, most: int) -> bytes:
+    """Write the input and read both outputs until they end; returns the standard error."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    errors, size = bytearray(), 0
+    with selectors.DefaultSelector() as selector:
+        os.set_blocking(process.stdin.fileno(), False)
+        selector.register(process.stdin, selectors.EVENT_WRITE)
+        selector.register(process.stdout, selectors.EVENT_READ)
+        selector.register(process.stderr, selectors.EVENT_READ)
+        while selector.get_map():
+            if (left := until - time.monotonic()) <= 0:
+                raise TimeoutError
+            for key, _ in selector.select(left):
+                if key.fileobj is process.stdin:
+                    stdin = _write(key.fd, stdin)
+                    ended = not stdin
+                else:
+                    piece = os.read(key.fd, PIECE)
+                    ended = not piece
+                    if key.fileobj is process.stdout:
+                        size += len(piece)
+                        out.write(piece)
+                    elif len(errors) < MOST_ERRORS:
+                        errors += piece
+                if size > most:
+                    raise OverflowError
+                if ended:
+                    selector.unregister(key.fileobj)
+                    cast(IO[bytes], key.fileobj).close()
+    return bytes(errors)
 
 
-def _explained(name: str, route: Route, behind: bool, error: Exception) -> HostError:
-    """The error for a connection that failed: why, and what to do about it."""
-    where = f"{route.user}@{route.host}, port {route.port}"
-    if isinstance(error, BadHostKeyException):
-        return HostError(
-            f"{name}: the key of {route.key_name} is another than known_hosts has: {fingerprint(error.key)} instead "
-            f"of {fingerprint(error.expected_key)}. Somebody may intercept the connection. If the host was "
-            f"reinstalled, and itself shows the new fingerprint, replace the key:\n"
-            f"    ssh-keygen -R '{route.key_name}' -f {_user_file(route)}\n"
-            f"    {keyscan(route, error.key, behind)}"
-        )
-    if isinstance(error, PasswordRequiredException):
-        return HostError(
-            f"{name}: a private key for {where} has a passphrase: ssh-add it, the study never asks for one"
-        )
-    if isinstance(error, AuthenticationException) or "authentication methods" in str(error):
-        tried = ", ".join(path for path in route.identities if Path(path).is_file()) or "none on disk"
-        return HostError(
-            f"{name}: {where} takes none of our keys (tried: {tried}{', and the agent' * route.use_agent}): "
-            "ssh-copy-id, ssh-add, or ansible_ssh_private_key_file= in the inventory"
-        )
-    why = str(error) or ("no answer" if isinstance(error, TimeoutError) else type(error).__name__)
-    if "timed out" in why or isinstance(error, TimeoutError):
-        why = f"no answer within {CONNECT_S} s"
-    return UnreachableError(f"{name}: {where} can't be reached: {why}. Is it up, and is that its address?")
+def _write(descriptor: int, data: memoryview) -> memoryview:
+    """Write what fits; returns what is left, nothing where nobody reads any more."""
+    try:
+        return data[os.write(descriptor, data[:PIECE]) :] if data else data
+    except BlockingIOError:
+        return data
+    except BrokenPipeError:
+        return data[:0]

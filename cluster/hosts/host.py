@@ -8,16 +8,19 @@ run a command, how to copy a file and how to keep one process open for renewals.
 from __future__ import annotations
 
 import json
+import socket
+import subprocess
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from cluster.hosts.inventory import HostEntry
-from study.errors import HostError, UnreachableError
+from study.errors import FormatError, HostError, UnreachableError
+from study.reading import parse_as
 
 Result = TypeVar("Result")
 
@@ -25,6 +28,8 @@ COMMAND_S = 30.0
 LEASE_S = 20.0  # a host whose leases are not renewed for so long ends what the study runs there
 ANSWER_S = 8.0  # within which a renewal must be answered
 PIECE = 2**15  # bytes read at once
+KEEPER_END_S = 2.0
+MOST_ANSWER = 2**24  # bytes of one answer of a host; what is longer is refused
 PROJECT = Path(__file__).resolve().parents[2]
 STATE = PROJECT / ".study"  # where the study keeps its own files on the machine that fab runs on
 
@@ -94,20 +99,46 @@ class Installation:
     base_python: str
 
 
-class Wire(Protocol):
-    """A two-way stream to a process: the methods that a socket and Paramiko's Channel have in common."""
+class Keeper:
+    """The process that answers a host's renewals, with a socket as its standard input and output."""
 
-    def settimeout(self, timeout: float, /) -> None:
-        """Limit the following calls to so many seconds."""
+    def __init__(self, argv: Sequence[str], directory: Path | None = None) -> None:
+        """Start it here, from a directory. Raises OSError."""
+        self._unread = b""
+        self._socket, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                argv,
+                cwd=directory,
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
+                stderr=subprocess.DEVNULL,
+                process_group=0,
+            )
 
-    def sendall(self, data: bytes, /) -> None:
-        """Write all of the data."""
+    def send(self, data: bytes, until: float) -> None:
+        """Write all of the data. Raises OSError, TimeoutError at the time `until` (monotonic)."""
+        self._socket.settimeout(max(0.01, until - time.monotonic()))
+        self._socket.sendall(data)
 
-    def recv(self, size: int, /) -> bytes:
-        """Read at most `size` bytes; no bytes at the end of the stream."""
+    def line(self, until: float) -> bytes:
+        """The next line that it prints, without its end. Raises OSError or EOFError, TimeoutError at `until`."""
+        while b"\n" not in self._unread:
+            self._socket.settimeout(max(0.01, until - time.monotonic()))
+            if not (piece := self._socket.recv(PIECE)) or len(self._unread) > MOST_ANSWER:
+                raise EOFError
+            self._unread += piece
+        line, _, self._unread = self._unread.partition(b"\n")
+        return line
 
     def close(self) -> None:
-        """Close both directions."""
+        """End it: it exits at the end of its input."""
+        self._socket.close()
+        try:
+            self._process.wait(KEEPER_END_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
 
 class Host(ABC):
@@ -115,7 +146,7 @@ class Host(ABC):
 
     def __init__(self, entry: HostEntry) -> None:
         self.entry = entry
-        self._keeper: Wire | None = None
+        self._keeper: Keeper | None = None
 
     # -- where things are ----------------------------------------------------------------------------------------------
 
@@ -159,7 +190,7 @@ class Host(ABC):
         """Copy a file or a directory from the host."""
 
     @abstractmethod
-    def _open_keeper(self) -> Wire:
+    def _open_keeper(self) -> Keeper:
         """Start `supervise keep` on the host. Raises HostError, or OSError where the connection breaks."""
 
     def module(self, name: str, *arguments: str, timeout: float = COMMAND_S) -> Completed:
@@ -172,11 +203,8 @@ class Host(ABC):
         self.put(file, there)
         return there
 
-    def tunnel(self, port: int) -> tuple[str, ...] | None:
-        """Command, run here, that lets the host reach `port` of control's loopback; None where it reaches it already.
-
-        cluster/hosts/tunnel.py says what the command prints.
-        """
+    def tunnel(self) -> tuple[str, ...] | None:
+        """Command, run here, of the host's tunnel (cluster/hosts/tunnel.py); None where it needs none."""
         return None
 
     def close(self) -> None:
@@ -195,17 +223,18 @@ class Host(ABC):
             *("--lifetime", str(spawn.lifetime_s), "--memory-floor", str(spawn.memory_floor_mb)),
             *("--grace", str(spawn.grace_s), "--ready", str(spawn.ready_s), "--", *spawn.argv),
         )
-        answer = self._answer("monitor", self.run(argv, timeout + spawn.ready_s))
-        return ProcessHandle(answer["name"], answer["pid"], answer["start_time"], answer["ready"])
+        completed = self.run(argv, timeout + spawn.ready_s)
+        return self.parsed(ProcessHandle, self._answer("monitor", completed), "monitor")
 
     def stop(self, name: str, timeout: float = COMMAND_S) -> Ended:
         """End the process of that name and all of its session; harmless where it has ended already."""
         answer = self._supervise("stop", "--name", name, timeout=timeout)
-        return Ended(name, answer["ended"], answer["status"])
+        process = self.parsed(_Known, answer, "supervise stop")
+        return Ended(name, process.ended, process.status)
 
     def listed(self) -> dict[str, Ended | None]:
         """Every process that supervise knows on the host, by name; None while it runs. Renews nothing."""
-        return _by_name(self._supervise("list"))
+        return self._by_name(self._supervise("list"))
 
     def renew(self) -> dict[str, Ended | None]:
         """Renew the leases of all processes on the host; returns what `listed` would.
@@ -214,11 +243,11 @@ class Host(ABC):
         started again, once, where it or the connection to it has ended. Raises UnreachableError.
         """
         try:
-            return _by_name(self._ask_keeper())
+            return self._by_name(self._ask_keeper())
         except (OSError, EOFError, ValueError):
             self.end_renewals()
         try:
-            return _by_name(self._ask_keeper())
+            return self._by_name(self._ask_keeper())
         except (OSError, EOFError, ValueError) as error:
             self.end_renewals()
             raise UnreachableError(f"{self.entry.name}: doesn't answer any more: {reason(error)}") from None
@@ -234,15 +263,8 @@ class Host(ABC):
         if self._keeper is None:
             self._keeper = self._open_keeper()
         until = time.monotonic() + ANSWER_S
-        self._keeper.settimeout(ANSWER_S)
-        self._keeper.sendall(b"\n")
-        answer = b""
-        while not answer.endswith(b"\n"):
-            self._keeper.settimeout(max(0.01, until - time.monotonic()))
-            if not (piece := self._keeper.recv(PIECE)):
-                raise EOFError
-            answer += piece
-        return json.loads(answer)
+        self._keeper.send(b"\n", until)
+        return json_value(self._keeper.line(until))
 
     def _supervise(self, action: str, *arguments: str, timeout: float = COMMAND_S) -> Any:
         """One command of cluster/remote/supervise.py; returns its answer. Raises HostError."""
@@ -252,7 +274,7 @@ class Host(ABC):
     def _answer(self, command: str, completed: Completed) -> Any:
         """The JSON that a command printed. Raises HostError where it is an error, or is none."""
         try:
-            answer = json.loads(completed.out)
+            answer = json_value(completed.out)
         except ValueError:
             last = "\n".join(completed.err.strip().splitlines()[-5:])
             raise HostError(f"{self.entry.name}: {command} ended with {completed.status}: {last}") from None
@@ -260,16 +282,37 @@ class Host(ABC):
             raise HostError(f"{self.entry.name}: {answer['error']}")
         return answer
 
+    def parsed(self, kind: type[Result], value: Any, what: str) -> Result:
+        """A value that the host sent, checked against its type. Raises HostError."""
+        try:
+            return parse_as(kind, value, f"{self.entry.name}: {what} answered wrongly")
+        except FormatError as error:
+            raise HostError(str(error)) from None
 
-def _by_name(processes: list[dict[str, Any]]) -> dict[str, Ended | None]:
-    return {
-        process["name"]: Ended(process["name"], process["ended"], process["status"]) if process["ended"] else None
-        for process in processes
-    }
+    def _by_name(self, answer: Any) -> dict[str, Ended | None]:
+        processes = self.parsed(tuple[_Known, ...], answer, "supervise")
+        return {each.name: Ended(each.name, each.ended, each.status) if each.ended else None for each in processes}
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What supervise tells of a process; `ended` is empty while it runs."""
+
+    name: str
+    ended: str
+    status: int | None
+
+
+def json_value(text: str | bytes) -> Any:
+    """A JSON text that a host sent, as a value. Raises ValueError, also for one that is nested too deeply."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def reason(error: Exception) -> str:
-    """Why a connection broke, as text: Paramiko's and the system's errors often have none."""
+    """Why a connection broke, as text: the system's errors often have none."""
     return str(error) or ("no answer" if isinstance(error, TimeoutError) else "the connection was closed")
 
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cluster.hosts.host import COMMAND_S, LEASE_S, PROJECT, STATE, Completed, Host, Wire
+from cluster.hosts.host import COMMAND_S, LEASE_S, PROJECT, STATE, Completed, Host, Keeper
 from cluster.hosts.inventory import HostEntry
 from study.errors import HostError
-
-KEEPER_END_S = 2.0
 
 
 class LocalHost(Host):
@@ -20,7 +17,6 @@ class LocalHost(Host):
 
     def __init__(self, entry: HostEntry, root: Path | None = None) -> None:
         super().__init__(entry)
-        self._keeper_process: subprocess.Popen[bytes] | None = None
         self._root = root or (Path(entry.remote_dir).expanduser() if entry.remote_dir else STATE)
 
     @property
@@ -66,22 +62,6 @@ class LocalHost(Host):
             if done.status:
                 raise HostError(f"{self.entry.name}: {source} can't be copied: {done.err.strip()}")
 
-    def _open_keeper(self) -> Wire:
-        argv = [self.python, "-m", "cluster.remote.supervise", "keep"]
-        options = ["--state", str(self.state), "--lease", f"{LEASE_S:g}"]
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self._keeper_process = subprocess.Popen(
-                [*argv, *options], cwd=PROJECT, stdin=theirs.fileno(), stdout=theirs.fileno(), process_group=0
-            )
-        return ours
-
-    def end_renewals(self) -> None:
-        super().end_renewals()
-        process, self._keeper_process = self._keeper_process, None
-        if process is not None:
-            try:
-                process.wait(KEEPER_END_S)  # it ends with its standard input
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+    def _open_keeper(self) -> Keeper:
+        options = ("--state", str(self.state), "--lease", f"{LEASE_S:g}")
+        return Keeper((self.python, "-m", "cluster.remote.supervise", "keep", *options), PROJECT)

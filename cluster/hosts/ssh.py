@@ -1,6 +1,7 @@
 """A host reached by SSH: commands are quoted in one place, files go through tar over the same connection.
 
-Every call has a timeout, which the host itself enforces; the margin above it is for the network.
+Every call has a timeout, which the host itself enforces; the margin above it is for the network. What a host answers is
+input: it is bounded while it is read, and an archive is unpacked as in archive.py.
 """
 
 from __future__ import annotations
@@ -8,45 +9,74 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import re
+import secrets
 import shlex
 import tarfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-from fabric import Connection
-from paramiko import Channel, SSHException
+from tempfile import TemporaryDirectory
+from typing import IO
 
 from cluster.hosts import ssh_config as openssh
 from cluster.hosts import tunnel
-from cluster.hosts.connection import BROKEN, connect
-from cluster.hosts.host import ANSWER_S, COMMAND_S, LEASE_S, PIECE, PROJECT, Completed, Host, Installation, Wire, reason
+from cluster.hosts.archive import MIB, MOST_BYTES, unpack
+from cluster.hosts.connection import SessionRefusedError, SshConnection, exchange
+from cluster.hosts.host import (
+    ANSWER_S,
+    COMMAND_S,
+    LEASE_S,
+    MOST_ANSWER,
+    PROJECT,
+    Completed,
+    Host,
+    Installation,
+    Keeper,
+    reason,
+)
 from cluster.hosts.inventory import REMOTE_DIR, HostEntry
 from cluster.hosts.ssh_config import CONNECT_S
 from study.errors import HostError, UnreachableError
 
 KILL_S = 5.0  # between SIGTERM and SIGKILL for a command that takes too long
-TIMED_OUT = (124, 137)  # exit statuses of timeout(1)
+TIMED_OUT = (124, 137, 143)  # exit statuses of timeout(1); 143 is BusyBox's
+MOST_NOISE = 2**16  # bytes that a login shell may print before the command
+MOST_ARCHIVE = MOST_BYTES + 32 * MIB  # with what tar itself adds to the files
+SSH_FAILED = 255
 # Runs with the environment's Python, or before a deploy with the one that the host came with.
 ANY_PYTHON = 'p=$0; test -x "$p" || p=$1; shift; exec "$p" -I "$@"'
 READ_MODULE = "import sys; exec(compile(sys.stdin.read(int(sys.argv.pop(1))), sys.argv[1], 'exec'))"
 
 
+def shell_line(script: str) -> str:
+    """One line that sh, bash, zsh, csh, tcsh and fish all read the same: it runs a script of sh.
+
+    Whatever one of them would read in another way, inside '...' too, is written in octal: quotes, backslashes, line
+    ends, csh's `!`, `%` and all that is no ASCII.
+    """
+    coded = "".join(
+        chr(byte) if re.match(rb"[A-Za-z0-9 ./:,_=+@{}()\[\]|&;<>*?#^~-]", bytes((byte,))) else f"\\0{byte:03o}"
+        for byte in script.encode("utf-8", "surrogateescape")
+    )
+    return f'exec sh -c \'eval "$(printf %b "{coded}")"\''
+
+
 def command(argv: Sequence[str], timeout: float, directory: Path | None = None) -> str:
-    """One line for the remote shell: every argument quoted, under timeout(1) on the host itself."""
+    """A script of sh: every argument quoted, under timeout(1) on the host itself."""
     inside = f"cd {shlex.quote(str(directory))} 2>/dev/null; " if directory else ""
-    return f"{inside}exec timeout -k {KILL_S:g} {timeout:g} {shlex.join(argv)}"
+    return f"{inside}timeout -k {KILL_S:g} {timeout:g} {shlex.join(argv)}"
 
 
 def unpack_command(remote: Path, digest: str) -> str:
     """Shell that reads a tar archive from standard input, checks its SHA-256 and unpacks it below `remote`."""
     there = shlex.quote(str(remote))
     return (
-        f'mkdir -p {there} && t=$(mktemp -p {there} .put.XXXXXX) && trap \'rm -f "$t"\' EXIT && cat > "$t" && '
-        f'echo "{digest}  $t" | sha256sum -c --status && tar -xf "$t" -C {there} --no-same-owner'
+        f'mkdir -p {there} && t=$(mktemp {there}/.put.XXXXXX) && trap \'rm -f "$t"\' EXIT && cat > "$t" && '
+        f'{{ echo "{digest}  $t" | sha256sum -c >/dev/null 2>&1 || {{ echo "not what was sent" >&2; false; }}; }} && '
+        f'tar -xf "$t" -C {there} -o'
     )
 
 
@@ -56,7 +86,7 @@ class SshHost(Host):
     def __init__(self, entry: HostEntry, code_name: str, env_name: str) -> None:
         super().__init__(entry)
         self._code_name, self._env_name = code_name, env_name
-        self._connection: Connection | None = None
+        self._connection: SshConnection | None = None
         self._connecting = threading.Lock()
 
     # -- where things are ---------------------------------------------------------------------------------------------
@@ -64,13 +94,22 @@ class SshHost(Host):
     @cached_property
     def root(self) -> Path:
         """The inventory's remote_dir, as an absolute path; each host of the inventory has a directory below it."""
-        given = self.entry.remote_dir or REMOTE_DIR
-        if given.startswith("/"):
-            return Path(given)
+        return self._absolute(self.entry.remote_dir or REMOTE_DIR)
+
+    @cached_property
+    def _home(self) -> Path:
         status, home, _ = self._execute("pwd", b"", CONNECT_S)
         if status or not home.startswith(b"/"):
             raise HostError(f"{self.entry.name}: has no home directory to work in: set remote_dir in the inventory")
-        return Path(home.decode().strip()) / given.removeprefix("~/")
+        return Path(home.decode().rstrip("\n"))
+
+    def _absolute(self, path: str) -> Path:
+        """A path of the inventory on the host. Raises HostError for another user's home."""
+        if path.startswith("/"):
+            return Path(path)
+        if path.startswith("~") and not path.startswith("~/") and path != "~":
+            raise HostError(f"{self.entry.name}: {path}: another user's home: write the whole path")
+        return self._home / path.removeprefix("~").removeprefix("/")
 
     @property
     def directory(self) -> Path:
@@ -80,7 +119,13 @@ class SshHost(Host):
     def installation(self) -> Installation:
         """Below the host's directory, each in a directory named by its digest."""
         code, env = self.directory / "code" / self._code_name, self.directory / "env" / self._env_name
-        return Installation(code, env, self.entry.python or "python3")
+        return Installation(code, env, self._base_python)
+
+    @property
+    def _base_python(self) -> str:
+        """The interpreter that the inventory names: a program of PATH, or a path."""
+        named = self.entry.python.removeprefix("/usr/bin/env ").strip() or "python3"
+        return str(self._absolute(named)) if named.startswith("~") else named
 
     @property
     def python(self) -> str:
@@ -104,44 +149,43 @@ class SshHost(Host):
         except OSError as error:
             raise HostError(f"{self.entry.name}: {local} can't be read: {error.strerror}") from None
         digest = hashlib.sha256(packed.getvalue()).hexdigest()
-        line = command(["sh", "-c", unpack_command(into, digest)], timeout)
-        status, _, err = self._execute(line, packed.getvalue(), timeout)
+        script = command(["sh", "-c", unpack_command(into, digest)], timeout)
+        status, _, err = self._execute(script, packed.getvalue(), timeout)
         if status:
             raise HostError(f"{self.entry.name}: {into} can't be written: {_last(err) or f'exit status {status}'}")
 
     def get(self, remote: Path, local: Path, timeout: float = COMMAND_S) -> None:
-        choice = 'if test -d "$0"; then exec tar -cf - -C "$0" .; else exec tar -cf - -C "$1" "$2"; fi'
-        line = command(["sh", "-c", choice, str(remote), str(remote.parent), remote.name], timeout)
-        status, out, err = self._execute(line, b"", timeout)
-        if status:
-            raise HostError(f"{self.entry.name}: {remote} can't be read: {_last(err) or f'exit status {status}'}")
-        try:
-            local.parent.mkdir(parents=True, exist_ok=True)
-            with tarfile.open(fileobj=io.BytesIO(out)) as archive:
-                if archive.getnames()[:1] == ["."]:
-                    local.mkdir(exist_ok=True)
-                    archive.extractall(local, filter="data")
-                else:
-                    (member,) = archive.getmembers()
-                    archive.extract(member.replace(name=local.name, deep=False), local.parent, filter="data")
-        except (OSError, ValueError, tarfile.TarError) as error:
-            raise HostError(f"{self.entry.name}: {remote} can't be copied to {local}: {error}") from None
+        choice = 'if test -d "$0"; then echo d; exec tar -cf - -C "$0" .; fi; echo f; exec tar -cf - -C "$1" "$2"'
+        script = command(["sh", "-c", choice, str(remote), str(remote.parent), remote.name], timeout)
+        with self._answer_of(script, b"", timeout, MOST_ARCHIVE) as (status, out, err):
+            if status:
+                raise HostError(f"{self.entry.name}: {remote} can't be read: {_last(err) or f'exit status {status}'}")
+            is_directory = out.readline(3) == b"d\n"
+            try:
+                self._unpack(out, local, is_directory)
+            except OSError as error:
+                raise HostError(f"{self.entry.name}: {remote} can't be copied to {local}: {error}") from None
 
-    def tunnel(self, port: int) -> tuple[str, ...]:
-        return tunnel.command(openssh.write_config(), self.entry, port)
+    def _unpack(self, packed: IO[bytes], local: Path, is_directory: bool) -> None:
+        """A directory's content, or the one file of an archive. Raises HostError or OSError."""
+        local.parent.mkdir(parents=True, exist_ok=True)
+        if is_directory:
+            unpack(packed, local, self.entry.name)
+            return
+        with TemporaryDirectory(dir=local.parent, prefix=".got-") as temporary:
+            names = unpack(packed, Path(temporary) / "it", self.entry.name)
+            if len(names) != 1:
+                raise HostError(f"{self.entry.name}: sent {len(names)} files in place of one")
+            (Path(temporary) / "it" / names[0]).replace(local)
+
+    def tunnel(self) -> tuple[str, ...]:
+        return tunnel.command(openssh.write_config(), self.entry)
 
     def close(self) -> None:
         self.end_renewals()
         connection, self._connection = self._connection, None
         if connection is not None:
-            with contextlib.suppress(*BROKEN):
-                connection.close()
-            if isinstance(connection.gateway, Connection):
-                connection.gateway.close()
-
-    def end_renewals(self) -> None:
-        with contextlib.suppress(*BROKEN):
-            super().end_renewals()
+            connection.close()
 
     # -- over the connection ------------------------------------------------------------------------------------------
 
@@ -152,71 +196,107 @@ class SshHost(Host):
         return ["sh", "-c", ANY_PYTHON, *pythons, "-c", READ_MODULE, length, *arguments]
 
     def _run(self, argv: Sequence[str], timeout: float, stdin: bytes) -> Completed:
+        began = time.monotonic()
         status, out, err = self._execute(command(argv, timeout, self.installation.code), stdin, timeout)
-        if status in TIMED_OUT:
+        if status in TIMED_OUT and time.monotonic() - began >= timeout:
             raise HostError(f"{self.entry.name}: {argv[0]} took more than {timeout:g} s")
         return Completed(status, out.decode(errors="replace"), err.decode(errors="replace"))
 
-    def _execute(self, line: str, stdin: bytes, timeout: float) -> tuple[int, bytes, bytes]:
-        """Run a line of shell; returns exit status, standard output, standard error. Raises UnreachableError.
+    def _execute(self, script: str, stdin: bytes, timeout: float) -> tuple[int, bytes, bytes]:
+        """Run a script of sh; returns exit status, standard output, standard error. Raises HostError."""
+        with self._answer_of(script, stdin, timeout, MOST_ANSWER) as (status, out, err):
+            return status, out.read(), err
 
-        Never repeated: after a lost connection nobody knows how far the command came.
+    @contextlib.contextmanager
+    def _answer_of(
+        self, script: str, stdin: bytes, timeout: float, most: int
+    ) -> Iterator[tuple[int, IO[bytes], bytes]]:
+        """As `_execute`, with the standard output as an open file of at most `most` bytes.
+
+        Two marks around the output tell it from what a login shell prints, and the command's exit status from ssh's.
+        Never repeated once it may have started: after a lost connection nobody knows how far the command came.
         """
+        mark = secrets.token_hex(8)
+        line = shell_line(f"printf '\\n{mark}\\n'; {script}\nprintf '\\n{mark} %d\\n' $?")
         until = time.monotonic() + timeout + KILL_S + ANSWER_S
-        with self._session() as channel:
-            try:
-                channel.settimeout(until - time.monotonic())
-                channel.exec_command(line)
-                channel.sendall(stdin)
-                channel.shutdown_write()
-                out = _read(channel.recv, channel, until)
-                err = _read(channel.recv_stderr, channel, until)
-                if not channel.status_event.wait(max(0.0, until - time.monotonic())) or channel.exit_status < 0:
-                    raise EOFError
-                return channel.exit_status, out, err
-            except BROKEN as error:
-                self.close()
-                raise UnreachableError(f"{self.entry.name}: was lost: {reason(error)}") from None
-
-    def _session(self) -> Channel:
-        """A new channel; a dead connection is opened again, once."""
-        with self._connecting:
-            if self._connection is not None:
-                try:
-                    return self._connection.transport.open_session(timeout=CONNECT_S)
-                except BROKEN:
-                    self.close()
-            self._connection = connect(self.entry.name, openssh.arguments(self.entry))
-            try:
-                return self._connection.transport.open_session(timeout=CONNECT_S)
-            except BROKEN as error:
-                self.close()
-                raise UnreachableError(f"{self.entry.name}: opens no session: {reason(error)}") from None
-
-    def _open_keeper(self) -> Wire:
-        options = ["keep", "--state", str(self.state), "--lease", f"{LEASE_S:g}"]
-        line = shlex.join(self._python_with("supervise", options))
-        channel = self._session()
+        name = self.entry.name
         try:
-            channel.exec_command(f"exec {line}")
-            channel.sendall(_source("supervise"))
-        except SSHException as error:
-            raise ConnectionError(str(error)) from None
-        wire: Wire = channel
-        return wire
+            ssh_status, answer, err = self._exchange(line, stdin, until, most)
+        except TimeoutError as error:
+            self.close()
+            raise UnreachableError(f"{name}: was lost: {reason(error)}") from None
+        except OverflowError:
+            raise HostError(f"{name}: sent more than {most // MIB} MiB in answer to one command") from None
+        with answer:
+            began = answer.read(MOST_NOISE).find(f"\n{mark}\n".encode())
+            answer.seek(max(0, answer.seek(0, io.SEEK_END) - 2 * len(mark)))
+            end = re.search(rf"\n{mark} ([0-9]+)\n\Z".encode(), answer.read())
+            if began < 0 and ssh_status != SSH_FAILED:
+                answer.seek(0)
+                raise HostError(f"{name}: {_no_shell(ssh_status, answer.read(MOST_NOISE), err)}")
+            if began < 0 or end is None:
+                self.close()
+                raise UnreachableError(f"{name}: was lost: {_last(err) or 'the connection was closed'}")
+            start = began + len(mark) + 2
+            answer.truncate(answer.seek(0, io.SEEK_END) - len(end[0]))
+            answer.seek(start)
+            yield int(end[1]), answer, err
+
+    def _exchange(self, line: str, stdin: bytes, until: float, most: int) -> tuple[int, IO[bytes], bytes]:
+        """Run a line in a session; a connection that was lost before is opened again, once."""
+        connection = self._connected()
+        try:
+            return exchange(connection.session(line), stdin, until, most)
+        except SessionRefusedError:
+            self._forget(connection)
+        connection = self._connected()
+        try:
+            return exchange(connection.session(line), stdin, until, most)
+        except SessionRefusedError as error:
+            self._forget(connection)
+            raise UnreachableError(f"{self.entry.name}: opens no session: {error}") from None
+
+    def _connected(self) -> SshConnection:
+        with self._connecting:
+            if self._connection is None or not self._connection.is_open:
+                self._connection = SshConnection(self.entry.name, openssh.arguments(self.entry))
+            return self._connection
+
+    def _forget(self, connection: SshConnection) -> None:
+        """Close a connection, unless another call has opened a new one already."""
+        with self._connecting:
+            if self._connection is connection:
+                self._connection = None
+        connection.close()
+
+    def _open_keeper(self) -> Keeper:
+        options = ["keep", "--state", str(self.state), "--lease", f"{LEASE_S:g}"]
+        mark = secrets.token_hex(8)
+        line = shell_line(f"printf '\\n{mark}\\n'; exec {shlex.join(self._python_with('supervise', options))}")
+        keeper = Keeper(self._connected().session(line))
+        until = time.monotonic() + CONNECT_S
+        try:
+            keeper.send(_source("supervise"), until)
+            while keeper.line(until) != mark.encode():
+                pass
+        except BaseException:
+            keeper.close()
+            raise
+        return keeper
 
 
 def _source(module: str) -> bytes:
     return (PROJECT / "cluster" / "remote" / f"{module}.py").read_bytes()
 
 
-def _read(receive: Any, channel: Channel, until: float) -> bytes:
-    pieces: list[bytes] = []
-    while True:
-        channel.settimeout(max(0.01, until - time.monotonic()))
-        if not (piece := receive(PIECE)):
-            return b"".join(pieces)
-        pieces.append(piece)
+def _no_shell(status: int, out: bytes, err: bytes) -> str:
+    """What a host did in place of running a command: its login shell is no shell, or sshd forces another command."""
+    printed = _last(b"\n".join(part for part in (out.strip(), err.strip()) if part))
+    what = f"printed {printed!r}" if printed else "printed nothing"
+    return (
+        f"runs no command for this user: it {what} and ended with {status}. "
+        "Its login shell may be nologin, or sshd's ForceCommand is set: it takes a user with a shell"
+    )
 
 
 def _last(output: bytes) -> str:

@@ -1,23 +1,26 @@
 """SSH tunnels: the workers of a load host reach Locust's master through them, with no other open port.
 
-One supervised `ssh -N -R` for each load host runs on control. The load host chooses the tunnel's port there, so that it
-can't be one in use. The measured traffic never goes through a tunnel.
+One supervised `ssh -M -N` for each load host runs on control, and the forward is asked of it over its socket: so the
+person's own LocalForward and RemoteForward stay closed (ClearAllForwardings would close ours on the command line too).
+The load host chooses the tunnel's port there, so that it can't be one in use. The measured traffic never goes through a
+tunnel.
 """
 
 from __future__ import annotations
 
-import re
+import hashlib
 import time
 from pathlib import Path
 
 from cluster.hosts import ssh_config as openssh
+from cluster.hosts.connection import control as ask
+from cluster.hosts.connection import sockets
 from cluster.hosts.host import Host
 from cluster.hosts.inventory import LOOPBACK, HostEntry
 from study.errors import HostError
 
-READY_S = 20.0
+READY_S = 40.0
 POLL_S = 0.05
-ALLOCATED = re.compile(r"Allocated port (\d+) for remote forward")
 
 
 def process_name(host: HostEntry) -> str:
@@ -25,30 +28,35 @@ def process_name(host: HostEntry) -> str:
     return f"tunnel-{host.name}"
 
 
-def command(config: Path, host: HostEntry, port: int) -> tuple[str, ...]:
-    """ssh that forwards a port on the host's loopback, which the host chooses, to `port` on control's loopback."""
-    forward = ("-R", f"{LOOPBACK}:0:{LOOPBACK}:{port}")
-    strict = ("-o", "ExitOnForwardFailure=yes", "-o", "LogLevel=INFO")
-    return ("ssh", "-N", "-T", "-F", str(config), *strict, *forward, *openssh.arguments(host))
+def _socket(host: HostEntry) -> Path:
+    return sockets() / f"t{hashlib.sha256(host.name.encode()).hexdigest()[:12]}"  # the name may be too long
 
 
-def allocated(output: str) -> int | None:
-    """The port on the host, from ssh's output; None while it isn't there."""
-    match = ALLOCATED.search(output)
-    return int(match[1]) if match else None
+def command(config: Path, host: HostEntry) -> tuple[str, ...]:
+    """ssh that connects to the host and waits for requests to forward."""
+    _socket(host).unlink(missing_ok=True)
+    return ("ssh", "-M", "-N", "-T", "-F", str(config), "-S", str(_socket(host)), *openssh.arguments(host))
 
 
-def wait_until_open(control: Host, host: HostEntry, log: Path) -> int:
-    """Wait until a tunnel that was just started is open; returns its port on the host. Raises HostError.
+def open_forward(control: Host, host: HostEntry, port: int, log: Path) -> int:
+    """Wait until a tunnel's process, just started, is connected, and open its forward; returns its port on the host.
 
-    `log` is the standard error of its process.
+    It leads from the host's loopback to `port` of control's loopback. `log` is the standard error of the process.
+    Raises HostError.
     """
     until = time.monotonic() + READY_S
-    while time.monotonic() < until:
-        output = log.read_text(encoding="utf-8", errors="replace")
-        if port := allocated(output):
-            return port
+    while not _socket(host).exists():
         if control.listed().get(process_name(host)) is not None:
-            raise HostError(f"{host.name}: no tunnel to it: {output.strip() or 'ssh ended without a message'}")
+            output = log.read_text(encoding="utf-8", errors="replace").strip()
+            raise HostError(f"{host.name}: no tunnel to it: {output or 'ssh ended without a message'}")
+        if time.monotonic() > until:
+            raise HostError(f"{host.name}: no tunnel to it within {READY_S:g} s; transport=direct does without")
         time.sleep(POLL_S)
-    raise HostError(f"{host.name}: no tunnel to it within {READY_S:g} s; transport=direct does without")
+    done = ask(_socket(host), "-O", "forward", "-R", f"{LOOPBACK}:0:{LOOPBACK}:{port}")
+    if done.returncode or not done.stdout.strip().isdigit():
+        why = done.stderr.strip() or "ssh gave no port"
+        raise HostError(
+            f"{host.name}: no tunnel to it: {why}. Its sshd must allow remote forwarding "
+            "(AllowTcpForwarding, PermitListen); transport=direct does without"
+        )
+    return int(done.stdout)

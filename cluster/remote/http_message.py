@@ -1,6 +1,9 @@
 """A parser of one HTTP/1 response, without I/O: bytes in, and at the end whether it is what the plan wants.
 
 - A head ends at the first CRLF CRLF and has at most MAX_HEAD bytes. Field names are matched in any case.
+- Interim responses (100 to 199) are read past (RFC 9110, 15.2), at most MAX_INTERIM of them; 101 is final, since no
+  upgrade was asked for.
+- Several Content-Length values are good where all are the same number (RFC 9110, 8.6).
 - The body ends with its last chunk, or after Content-Length bytes, or, with neither, where the server closes
   (RFC 9112, 6.3). A chunked body is kept until it is complete; any other is counted and compared as it comes.
 - The status is checked first, then the length, then the content: a 503 that is cut short is a bad status.
@@ -14,6 +17,8 @@ import re
 from typing import NamedTuple
 
 MAX_HEAD = 64 * 1024
+MAX_INTERIM = 20
+SWITCHING_PROTOCOLS = 101
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) ([0-9]{3})(?: [^\r\n]*)?")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r\n")
@@ -50,6 +55,11 @@ class ResponseHead(NamedTuple):
     chunked: bool
     persistent: bool
 
+    @property
+    def is_interim(self) -> bool:
+        """Whether the response that counts is still to come."""
+        return 100 <= self.status < 200 and self.status != SWITCHING_PROTOCOLS
+
 
 class MalformedResponse(ValueError):
     """The bytes are no HTTP/1 response; `kind` is the kind of failure."""
@@ -68,6 +78,7 @@ class ResponseParser:
         self._status = status
         self._bodiless = bodiless
         self._head: ResponseHead | None = None
+        self._interim = 0
         self._buffer = bytearray()  # the head, then the body where it is chunked
         self._size = 0
         self._wrong = False
@@ -88,7 +99,7 @@ class ResponseParser:
 
     def _feed(self, data: bytes) -> ResponseOutcome | None:
         head = self._head
-        if head is None:
+        while head is None:
             self._buffer += data
             end = self._buffer.find(b"\r\n\r\n")
             if max(end, len(self._buffer) if end < 0 else 0) > MAX_HEAD:
@@ -96,11 +107,17 @@ class ResponseParser:
             if end < 0:
                 return None
             head = parse_head(bytes(self._buffer[:end]))
+            data = bytes(self._buffer[end + 4 :])
+            self._buffer.clear()
+            if head.is_interim:
+                self._interim += 1
+                if self._interim > MAX_INTERIM:
+                    raise MalformedResponse("other", f"more than {MAX_INTERIM} interim responses")
+                head = None
+                continue
             if self._bodiless:
                 head = head._replace(length=0, chunked=False)
             self._head = head
-            data = bytes(self._buffer[end + 4 :])
-            self._buffer.clear()
         if head.chunked:
             self._buffer += data
             # Only where it may be the end: unchunking after each piece would take quadratic time.
@@ -145,20 +162,29 @@ def parse_head(head: bytes) -> ResponseHead:
         values.setdefault(name.lower(), []).append(value.strip(b" \t"))
     options = b",".join(values.get(b"connection", [])).lower()
     persistent = b"close" not in options and (line[1] != b"0" or b"keep-alive" in options)
-    if status in _BODILESS:
+    if status in _BODILESS or status < 200:
         return ResponseHead(status, 0, False, persistent)
     codings = b",".join(values.get(b"transfer-encoding", [])).lower()
     if codings:
         if codings != b"chunked":
             raise MalformedResponse("other", "a transfer coding other than chunked")
         return ResponseHead(status, None, True, persistent)
-    lengths = set(values.get(b"content-length", []))
+    lengths = {length.strip(b" \t") for line in values.get(b"content-length", []) for length in line.split(b",")}
     if not lengths:
         return ResponseHead(status, None, False, False)
     length = lengths.pop()
     if lengths or not length.isdigit():
         raise MalformedResponse("other", "Content-Length is not one number")
     return ResponseHead(status, int(length), False, persistent)
+
+
+def response_body(received: bytes) -> bytes:
+    """The body of a complete response, without its coding. Raises MalformedResponse."""
+    head = None
+    while head is None or head.is_interim:
+        first, _, received = received.partition(b"\r\n\r\n")
+        head = parse_head(first)
+    return (unchunk(received) or b"") if head.chunked else received
 
 
 def unchunk(coded: bytes) -> bytes | None:

@@ -1,20 +1,21 @@
 """The readiness probe, `python -m cluster.remote.probe`: one request, whose response must be what the plan says.
 
-It runs on a load host before the load starts, so that no run measures only errors. Standard library only.
+It runs on a load host before the load starts, so that no run measures only errors, and judges a response as the lean
+client does. Standard library only.
 """
 
 from __future__ import annotations
 
 import argparse
-import http.client
 import socket
 import sys
 import time
 from typing import NamedTuple
 
-from cluster.remote.http_message import echo_body, request_bytes
+from cluster.remote.http_message import ResponseParser, echo_body, request_bytes, response_body
 
 POLL_S = 0.05
+PIECE = 2**16
 NOT_READY = 2  # exit status; 1 is for a wrong response
 
 
@@ -32,23 +33,28 @@ def problem(
 ) -> str | None:
     """Send one request; returns what is wrong with the response, None where nothing is. `timeout` in s."""
     host, port = address
-    connection = http.client.HTTPConnection(host, port, timeout=timeout)
     request = request_bytes(host, port, keep_alive, method, path)
+    parser = ResponseParser(None, wanted.status, bodiless=method == "HEAD")
+    received = bytearray()
+    outcome = None
     try:
-        connection.connect()
-        connection.sock.sendall(request)
-        response = http.client.HTTPResponse(connection.sock, method=method)
-        response.begin()
-        body = response.read()
-    except (OSError, http.client.HTTPException) as error:
+        with socket.create_connection(address, timeout=timeout) as connection:
+            connection.sendall(request)
+            until = time.monotonic() + timeout
+            while outcome is None:
+                connection.settimeout(max(until - time.monotonic(), POLL_S / 10))
+                piece = connection.recv(PIECE)
+                received += piece
+                outcome = parser.feed(piece) if piece else parser.end()
+    except OSError as error:
         return f"no answer: {type(error).__name__}: {error}"
-    finally:
-        connection.close()
-    length = response.getheader("Content-Length")
-    if response.status != wanted.status:
-        return f"status {response.status} instead of {wanted.status}"
-    if method != "HEAD" and length is not None and int(length) != len(body):
-        return f"Content-Length {length}, {len(body)} bytes of body"
+    if outcome.kind == "bad-status":
+        return f"{outcome.text} instead of {wanted.status}"
+    if outcome.kind is not None:
+        return f"no good answer: {outcome.text}"
+    if method == "HEAD":
+        return None
+    body = response_body(bytes(received))
     if wanted.echo and body != echo_body(request):
         return "the body is not the request, escaped"
     if wanted.size is not None and len(body) != wanted.size:

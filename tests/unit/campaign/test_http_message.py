@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from cluster.remote.http_message import (
     MAX_HEAD,
+    MAX_INTERIM,
     MalformedResponse,
     ResponseHead,
     ResponseOutcome,
@@ -22,6 +23,8 @@ BODY = b"hello, world"
 GOOD = b"HTTP/1.1 200 OK\r\nDate: today\r\ncOnTeNt-LeNgTh: 12\r\n\r\n" + BODY
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n5;a=b\r\nhello\r\n7\r\n, world\r\n0\r\nEnd: x\r\n\r\n"
 UNTIL_CLOSE = b"HTTP/1.1 200 OK\r\n\r\n" + BODY
+EARLY_HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </s.css>; rel=preload\r\n\r\n"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 OTHER_BODY = GOOD[:-1] + b"!"
 
 
@@ -58,6 +61,18 @@ CASES = [
     (GOOD[:20], "reset", 0, False),
     (GOOD.replace(b": 12", b": twelve"), "other", 0, False),
     (GOOD.replace(b"Date: today", b"Content-Length: 11"), "other", 0, False),
+    (GOOD.replace(b"Date: today", b"Content-Length: 12"), None, 12, True),
+    (GOOD.replace(b": 12", b": 12, 12"), None, 12, True),
+    (GOOD.replace(b": 12", b": 12 ,\t12,12"), None, 12, True),
+    (GOOD.replace(b": 12", b": 12, 11"), "other", 0, False),
+    (GOOD.replace(b": 12", b": 12,"), "other", 0, False),
+    (EARLY_HINTS + GOOD, None, 12, True),
+    (CONTINUE + EARLY_HINTS * 5 + CHUNKED, None, 12, True),
+    (EARLY_HINTS * MAX_INTERIM + GOOD, None, 12, True),
+    (EARLY_HINTS * (MAX_INTERIM + 1) + GOOD, "other", 0, False),
+    (EARLY_HINTS, "reset", 0, False),
+    (EARLY_HINTS + GOOD[:-1], "short-body", 11, False),
+    (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", "bad-status", 0, True),
     (CHUNKED.replace(b"Chunked", b"gzip, chunked"), "other", 0, False),
     (CHUNKED.replace(b"5;a=b", b"no size"), "other", 0, False),
     (b"HTTP/1.1 200 OK\r\nPad: " + b"x" * MAX_HEAD, "other", 0, False),
@@ -72,12 +87,15 @@ def test_answers(data: bytes, kind: str | None, size: int, persistent: bool) -> 
     assert bool(answer.text) == (kind is not None)
 
 
-@pytest.mark.parametrize("data", [GOOD, CHUNKED, UNTIL_CLOSE, OTHER_BODY, GOOD[:-1]])
+@pytest.mark.parametrize("data", [GOOD, CHUNKED, UNTIL_CLOSE, OTHER_BODY, GOOD[:-1], EARLY_HINTS + CONTINUE + GOOD])
 def test_byte_by_byte(data: bytes) -> None:
     assert judge(data, list(range(len(data)))) == judge(data)
 
 
-@given(st.sampled_from([GOOD, CHUNKED, UNTIL_CLOSE, OTHER_BODY, CHUNKED[:-2]]), st.lists(st.integers(0, 120)))
+@given(
+    st.sampled_from([GOOD, CHUNKED, UNTIL_CLOSE, OTHER_BODY, CHUNKED[:-2], EARLY_HINTS + GOOD]),
+    st.lists(st.integers(0, 120)),
+)
 def test_cuts_change_nothing(data: bytes, cuts: list[int]) -> None:
     assert judge(data, cuts) == judge(data)
 

@@ -7,6 +7,7 @@ import re
 import sys
 import tarfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 
 from cluster.deploy import deployment as deploy
 from cluster.deploy import release, wheels
+from cluster.deploy.deployment import Installed
 from cluster.deploy.wheels import Platform
 from cluster.hosts.host import PROJECT
 from cluster.hosts.ssh import SshHost
@@ -23,10 +25,10 @@ from tests.unit.hosts.test_hosts import daemon, far
 
 __all__ = ["daemon", "far"]  # fixtures
 
-WHOLE: dict[str, Any] = {
-    "python": "3.11.7", "venv": True, "machine": "x86_64", "libc": ["glibc", "2.36"], "obstacle": "", "free_mb": 9000,
-    "code": "", "env": "absent",
-}  # fmt: skip
+WHOLE = Installed(
+    python="3.11.7", venv=True, machine="x86_64", libc=("glibc", "2.36"), obstacle="", free_mb=9000,
+    code="", env="absent",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -107,13 +109,13 @@ def around(request: pytest.FixtureRequest) -> None:
     ],
 )
 def test_what_stands_in_the_way_is_said_with_what_to_do(differs: dict[str, Any], part: str) -> None:
-    (said,) = deploy.obstacles("load1", {**WHOLE, **differs})
+    (said,) = deploy.obstacles("load1", replace(WHOLE, **differs))
     assert said.startswith("load1: ")
     assert part in said
 
 
 def test_a_host_that_has_all_needs_no_space() -> None:
-    assert deploy.obstacles("load1", {**WHOLE, "free_mb": 1, "code": release.this_release().code, "env": "whole"}) == []
+    assert deploy.obstacles("load1", replace(WHOLE, free_mb=1, code=release.this_release().code, env="whole")) == []
 
 
 def test_a_host_without_python_is_told_to_get_one(far: SshHost, daemon: Sshd) -> None:

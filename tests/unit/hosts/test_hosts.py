@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from cluster.hosts import ssh_config as openssh
+from cluster.hosts.connection import control
 from cluster.hosts.host import PROJECT, Host, Spawn, at_once
 from cluster.hosts.inventory import HostEntry
 from cluster.hosts.local import LocalHost
@@ -172,9 +174,9 @@ def test_one_process_answers_all_renewals_and_is_started_again_where_it_has_ende
 
 def test_a_dead_connection_is_made_again(far: SshHost) -> None:
     far.renew()
-    connection = far._connection
-    assert connection is not None
-    connection.transport.sock.close()
+    assert far._connection is not None
+    checked = control(far._connection._socket, "-O", "check").stderr
+    os.kill(int(re.findall(r"pid=([0-9]+)", checked)[0]), signal.SIGKILL)
     assert far.run(["echo", "back"]).out == "back\n"
     assert far.renew() == {}
 
