@@ -20,7 +20,7 @@ from cluster.hosts import archive, ssh
 from cluster.hosts import ssh_config as openssh
 from cluster.hosts.host import Host
 from cluster.hosts.ssh import SshHost
-from cluster.remote.facts import facts
+from cluster.remote.facts import collect_facts
 from study.errors import HostError
 from study.layout import RunFiles
 from tests import sshd
@@ -131,7 +131,7 @@ def test_the_target_brings_what_its_server_wrote_and_nothing_under_anothers_name
 
 
 def good_facts(**changes: object) -> str:
-    return json.dumps(facts("127.0.0.1", (80,), Path("/")) | changes)
+    return json.dumps(collect_facts("127.0.0.1", (80,), Path("/")) | changes)
 
 
 FACTS = {
