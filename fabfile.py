@@ -103,7 +103,7 @@ def analyze(c: Any, campaign: str = "results/latest") -> None:
     help={
         "first": "a campaign's directory",
         "second": "another one: its figures over those of the first",
-        "fail-on": "`worse`: exit status 4 where anything is worse",
+        "fail-on": "`worse`: exit status 4 where anything is worse than days of one version differ by",
         "out": "write the comparison to this file too, a table where its name ends in .csv, else Markdown",
     }
 )
@@ -118,6 +118,8 @@ def compare(c: Any, first: str, second: str, fail_on: str = "", out: str = "") -
         if out:
             comparison.write(Path(out))
         study.print_markdown(comparison.text)
+        if fail_on and comparison.unjudged:
+            print(f"--fail-on {fail_on}: {comparison.unjudged}", file=sys.stderr)
         if fail_on and comparison.worse:
             sys.exit(ExitStatus.WORSE)
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from analysis.judge.judging import judge_run
 from analysis.rank.comparison import CampaignComparison, common_models, compare_outcomes
+from analysis.rank.day_history import day_history
 from analysis.rank.differences import of_the_load, plan_differences
 from analysis.rank.outcome import CampaignOutcome, outcome_of
 from analysis.read.results import load, read_run
-from analysis.tell.compare_markdown import comparison_text
+from analysis.tell.compare_markdown import comparison_text, unjudged
 from analysis.tell.csv_files import checks_table, csv_text, steps_table, summary_table
 from analysis.tell.sentences import sentence
 from analysis.tell.step_verdict import StepVerdict, told_verdict
@@ -40,6 +41,8 @@ class Comparison(CampaignComparison):
 
     text: str
     """The comparison as Markdown."""
+    unjudged: str
+    """Why nothing can be called better or worse, and how to get there; empty where it can."""
 
     def write(self, path: Path) -> None:
         """Write the frame where the name ends in .csv, else the text."""
@@ -86,8 +89,8 @@ def compare(first: Path | str, second: Path | str) -> Comparison:
         )
     if not common_models(one, other):
         raise UsageError(f"{first} and {second} have no model in common")
-    compared = compare_outcomes(one, other)
-    return Comparison(**vars(compared), text=comparison_text(compared))
+    compared = compare_outcomes(one, other, day_history(one, other))
+    return Comparison(**vars(compared), text=comparison_text(compared), unjudged=unjudged(compared))
 
 
 def _write(outcome: CampaignOutcome, text: str, figures: bool) -> tuple[Path, ...]:

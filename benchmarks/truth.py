@@ -20,7 +20,7 @@ from rich.table import Table
 from analysis.judge.rules.strangers import judge_strangers
 from analysis.rank.day_effect import DayCall
 from analysis.rank.family import compare_family, order
-from analysis.rank.ratios import median_interval
+from analysis.rank.medians import median_interval
 from tests.unit import simulate, simulate_blocks
 from tests.unit.simulate import CHECKED, SOUND
 

@@ -1,7 +1,7 @@
 """The figures, one function each, callable on a tidy frame alone: that of `Steps`, or one of analysis/draw/frames.py.
 
 Lines are medians over runs and bars their interval; a point whose step isn't valid in most runs is hollow, and one of
-which only a lower bound is known has an arrow upwards.
+which only a lower bound is known has an arrow upwards, only an upper bound one downwards.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ from analysis.rank.steps import Steps
 PERCENTILES = {"p50_ms": "p50 (median)", "p95_ms": "p95", "p99_ms": "p99"}
 COSTS = {"server_cpu_ms": "CPU a request in ms", "server_pss_mb": "memory (PSS) in MiB"}
 TIMES: Mapping[str, Dash] = {"p50_ms": (0, ()), "p99_ms": (0, (2, 1.5))}
+BOUNDS = {"at_least": (r"$\uparrow$", 1.15), "at_most": (r"$\downarrow$", 1 / 1.15)}
+"""Bounds: the sign, and where it is drawn, as a factor of the value."""
 KNEE = "knee N* = (R1 + Z) Xmax"
 ROW_IN = 0.27  # height of a row, in a figure with a row for each pair of models
 LONG_PAIR = 32  # letters: beyond it the two names stand one below the other
@@ -162,7 +164,7 @@ def ratio_forest(ratios: pd.DataFrame) -> Figure:
         [
             Patch(color=GRID, label=f"within {T.tie:.0%}: a tie"),
             sign("a tie, or a difference that holds", "o"),
-            sign("undetermined", "o", hollow=True),
+            sign("nothing is claimed", "o", hollow=True),
         ],
     )
     return figure
@@ -173,7 +175,7 @@ def _forest(axes: Axes, rows: pd.DataFrame) -> None:
     axes.axvline(1, color=QUIET, lw=1, zorder=1)
     for at, row in enumerate(rows.to_dict("records")):
         axes.plot([row["low"], row["high"]], [at, at], color=INK, lw=1.4, zorder=2, label=f"_{row['pair']}")
-        face = PAPER if row["call"] == "undetermined" else INK
+        face = INK if row["call"] in ("more", "less", "tie") else PAPER
         axes.scatter([row["value"]], [at], s=36, zorder=3, edgecolor=INK, facecolor=face, lw=1.3)
     axes.set_yticks(range(len(rows)), list(rows["pair"]))
     axes.set_ylim(max(1, len(rows)) - 0.4, -0.6)
@@ -277,16 +279,12 @@ def _curves(axes: Axes, medians: pd.DataFrame, looks: Mapping[str, Style], x: st
                 dots[x], dots["value"], marker=look.marker, s=38, facecolor=face, edgecolor=look.colour, lw=1.4,
                 zorder=3, label=f"_{model} {'valid' if valid else 'not valid'}",
             )  # fmt: skip
-        bounds = mine[mine["at_least"]]
-        axes.scatter(
-            bounds[x],
-            bounds["value"] * 1.15,
-            marker=r"$\uparrow$",
-            s=46,
-            color=look.colour,
-            zorder=3,
-            label="_at least",
-        )
+        for bound, (arrow, place) in BOUNDS.items():
+            bounds = mine[mine[bound].astype(bool)]
+            axes.scatter(
+                bounds[x], bounds["value"] * place, marker=arrow, s=46, color=look.colour, zorder=3,
+                label=f"_{bound.replace('_', ' ')}",
+            )  # fmt: skip
 
 
 def _bound(axes: Axes, medians: pd.DataFrame, think_s: float | None) -> list[Line2D]:
@@ -316,8 +314,11 @@ def _entries(
         _note(axes, "no step was measured")
     present = [line_of(model, look) for model, look in looks.items() if (medians["model"] == model).any()]
     signs = [sign("a check failed: not valid", "o", hollow=True)] if not medians["valid"].astype(bool).all() else []
-    if "at_least" in medians and medians["at_least"].astype(bool).any():
-        signs.append(sign("at least", r"$\uparrow$"))
+    signs += [
+        sign(bound.replace("_", " "), arrow)
+        for bound, (arrow, _) in BOUNDS.items()
+        if bound in medians and medians[bound].astype(bool).any()
+    ]
     legend(figure, [*present, *signs, *extra])
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from analysis.judge.judging import RunResult
+from analysis.judge.verdicts import SERVED, VALID
+from analysis.rank.medians import interval_rank
 from analysis.rank.ranking import Ranking, shown_ratios
-from analysis.rank.ratios import interval_rank
 from analysis.rank.steps import MOST_BLOCKS, Steps
 from analysis.read.histograms import Histogram, highest_us, merge
 
@@ -19,79 +22,132 @@ LEAST_SLOWER = 10
 """A curve ends where fewer requests than this are slower."""
 
 
+@dataclass(frozen=True)
+class Point:
+    """A median over runs, with the verdict of its step; whether only a bound is known."""
+
+    value: float
+    verdict: str
+    at_least: bool
+    at_most: bool
+
+
+TIMES = ("mean_ms", "p50_ms", "p90_ms", "p95_ms", "p99_ms", "p999_ms", "max_ms")
+"""Columns that hold an upper bound where the step's response times do."""
+
+
 def points(steps: pd.DataFrame, column: str, models: Collection[str]) -> pd.DataFrame:
     """One row for each of these models and each ladder step: `value`, the median over runs, with its interval (`low`,
-    `high`), whether the step is `valid` in most runs, and whether only a lower bound is known in some (`at_least`).
+    `high`), `verdict`, whether that is `valid` in most runs, and whether only a lower bound (`at_least`) or an upper
+    bound (`at_most`) is known in some.
+
+    Where most runs of a step are valid or an overload, the others' figures are left out; where they are not, no figure
+    is trusted, and `verdict` is that of most runs.
     """
     ladder = Steps(steps).ladder.frame
-    rows = ladder[ladder[column].notna() & ladder["model"].isin(list(models))]
+    ladder = ladder[ladder["model"].isin(list(models)) & (ladder["verdict"] != "not-measured")]
+    served = ladder["verdict"].isin(list(SERVED))
+    trusted = served.groupby([ladder["model"], ladder["users"]]).transform("mean") > MOST_BLOCKS
+    rows = ladder[ladder[column].notna() & (served | ~trusted)]
+    late = rows["times_bound"].astype(bool) if column in TIMES and "times_bound" in rows else False
     rows = pd.DataFrame(
         {
             "model": rows["model"],
             "users": rows["users"].astype(int),
             "value": rows[column].astype(float),
-            "valid": rows["verdict"] == "valid",
+            "verdict": rows["verdict"],
             "at_least": Steps(rows).bounded(column),
+            "at_most": late,
         }
     ).sort_values(["model", "users", "value"])
     groups = rows.groupby(["model", "users"], as_index=False)
-    medians = groups.agg(value=("value", "median"), valid=("valid", "mean"), at_least=("at_least", "max"))
+    medians = groups.agg(
+        value=("value", "median"), verdict=("verdict", _commonest), at_least=("at_least", "max"),
+        at_most=("at_most", "max"),
+    )  # fmt: skip
     size = groups["value"].transform("size") if len(rows) else pd.Series(dtype=int)
     place, rank = groups.cumcount(), size.map(interval_rank)
     return medians.assign(
         low=rows.loc[place == rank - 1, "value"].to_numpy(),
         high=rows.loc[place == size - rank, "value"].to_numpy(),
-        valid=medians["valid"] > MOST_BLOCKS,
-    )[["model", "users", "value", "low", "high", "valid", "at_least"]]
+        valid=medians["verdict"] == "valid",
+    )[["model", "users", "value", "low", "high", "valid", "at_least", "at_most", "verdict"]]
+
+
+def _commonest(verdicts: pd.Series[str]) -> str:
+    """The verdict of most runs; of as many, one that isn't valid."""
+    counts = Counter(str(verdict) for verdict in verdicts)
+    return min(counts, key=lambda verdict: (-counts[verdict], verdict == "valid", verdict))
 
 
 def knees(steps: pd.DataFrame, models: Collection[str], think_s: float) -> pd.DataFrame:
-    """N* = (R1 + Z) Xmax for each model that was full at some step: `model`, `users` and `rps`.
+    """N* = (R1 + Z) Xmax for each model whose limit stands: `model`, `users` and `rps`.
 
-    R1 is the mean response time at the lowest step; source of the knee: Jain, ch. 33.
+    R1 is the mean response time at the idle step, else at the lowest one, which must be valid and not full; Xmax is the
+    peak over valid and overload steps, at or below a step at which the server was full. Source: Jain, ch. 33.
     """
-    rps, mean = points(steps, "rps", models), points(steps, "mean_ms", models)
     rows = []
     for model in models:
-        mine = Steps(steps).ladder.of_model(model)
-        lowest = mean[(mean["model"] == model) & (mean["users"] == min(mine.users, default=0))]
-        if mine.full_users() and len(lowest):
-            most = float(rps.loc[rps["model"] == model, "value"].max())
-            r1_s = float(lowest["value"].iloc[0]) / 1000
-            rows.append({"model": model, "users": (r1_s + think_s) * most, "rps": most})
+        every = Steps(steps).of_model(model).measured
+        ladder = every.ladder
+        full = ladder.full_users()
+        peaks = {users: each.median("rps") or 0.0 for users, each in ladder.usable(SERVED).by_users()}
+        r1_ms = _unloaded_ms(every)
+        if not full or not peaks or r1_ms is None:
+            continue
+        at = max(peaks, key=lambda users: peaks[users])
+        if full[-1] >= at:
+            rows.append({"model": model, "users": (r1_ms / 1000 + think_s) * peaks[at], "rps": peaks[at]})
     return pd.DataFrame(rows, columns=["model", "users", "rps"])
 
 
+def _unloaded_ms(every: Steps) -> float | None:
+    """R1 in ms; None where no step shows it."""
+    idle = Steps(every.frame[every.frame["kind"] == "idle"])
+    if idle.known("mean_ms"):
+        return idle.median("mean_ms")
+    lowest = every.ladder.at(min(every.ladder.users, default=None))
+    sound = lowest.usable(VALID)
+    return None if sound.empty or lowest.mostly_full() else sound.median("mean_ms")
+
+
 def failures_at_worst(steps: pd.DataFrame, models: Collection[str]) -> pd.DataFrame:
-    """For each model with failures, the step with the largest share of them: `kind`, and `percent` of all requests of
-    the runs that had failures there.
+    """For each model with failures, the step with the largest share of them: `kind`, `percent` of all requests there,
+    and the `verdict` of most runs there.
     """
-    ladder = Steps(steps[steps["failures"] > 0]).ladder
+    ladder = Steps(steps[steps["requests"] > 0]).ladder
     rows = []
     for model in models:
         mine = ladder.of_model(model)
-        if mine.empty:
-            continue
         sums = mine.frame.groupby("users")[["failures", "requests"]].sum()
-        users = int(str((sums["failures"] / sums["requests"]).idxmax()))
-        requests = int(sums["requests"][users])
+        sums = sums[sums["failures"] > 0]
+        if sums.empty:
+            continue
+        users = int(str((sums["failures"] / sums["requests"]).astype(float).idxmax()))
+        requests, here = int(sums["requests"][users]), mine.at(users)
+        verdict = _commonest(here.frame["verdict"])
         rows += [
-            {"model": model, "users": users, "kind": kind, "percent": 100 * number / requests}
-            for kind, number in mine.at(users).failure_kinds().items()
+            {"model": model, "users": users, "kind": kind, "percent": 100 * number / requests, "verdict": verdict}
+            for kind, number in here.failure_kinds().items()
         ]
-    return pd.DataFrame(rows, columns=["model", "users", "kind", "percent"])
+    return pd.DataFrame(rows, columns=["model", "users", "kind", "percent", "verdict"])
 
 
 def tails_frame(results: Iterable[RunResult], users: int | None) -> pd.DataFrame:
     """The complementary distribution at one ladder step: for each label times in `ms` and the `share` slower than each.
 
-    Histograms of all runs are added bin by bin. Ends where fewer than ten requests are slower: beyond it is chance.
+    Histograms of the valid runs are added bin by bin, of labels whose step is valid in most. Ends where fewer than ten
+    requests are slower: beyond it is chance.
     """
     parts: dict[str, list[Histogram]] = {}
+    runs: Counter[str] = Counter()
     for result in results:
         for step in result.steps:
             if step.step.kind == "ladder" and step.step.users == users and step.window is not None:
-                parts.setdefault(result.data.run.label, []).append(step.window.response)
+                runs[result.data.run.label] += 1
+                if step.judgement.verdict in VALID:
+                    parts.setdefault(result.data.run.label, []).append(step.window.response)
+    parts = {label: mine for label, mine in parts.items() if len(mine) > MOST_BLOCKS * runs[label]}
     curves = [_tail(label, merge(histograms)) for label, histograms in parts.items()]
     return pd.concat(curves, ignore_index=True) if curves else pd.DataFrame(columns=["model", "ms", "share"])
 
@@ -108,28 +164,30 @@ def _tail(label: str, times: Histogram) -> pd.DataFrame:
 
 
 def ratios_frame(ranking: Ranking) -> pd.DataFrame:
-    """The pairs in the report: `figure`, `pair`, `value`, `low`, `high` (empty of one run) and `call`."""
+    """The pairs in the report: `figure`, `pair`, `value`, `low`, `high` (empty of one run), `call` and `blocks`."""
     rows = [
         {
             "figure": name,
-            "pair": f"{ratio.first} / {ratio.second}",
-            "value": ratio.value,
-            "low": ratio.low,
-            "high": ratio.high,
-            "call": ratio.call,
+            "pair": f"{pair.first} / {pair.second}",
+            "value": pair.ratio,
+            "low": pair.low,
+            "high": pair.high,
+            "call": pair.claim,
+            "blocks": pair.blocks,
         }
         for name, figure in (("peak goodput", ranking.goodput), ("mean response time", ranking.response))
-        for ratio in shown_ratios(figure)
+        for pair in shown_ratios(figure)
     ]
-    return pd.DataFrame(rows, columns=["figure", "pair", "value", "low", "high", "call"]).astype(
+    return pd.DataFrame(rows, columns=["figure", "pair", "value", "low", "high", "call", "blocks"]).astype(
         {"value": float, "low": float, "high": float}
     )
 
 
-def matrix(steps: pd.DataFrame, column: str, models: Sequence[str]) -> dict[str, dict[int, float]]:
+def matrix(steps: pd.DataFrame, column: str, models: Sequence[str]) -> dict[str, dict[int, Point]]:
     """Medians by model and users: the table of a figure."""
     rows = points(steps, column, models)
-    medians: dict[str, dict[int, float]] = {model: {} for model in models}
-    for model, users, value in zip(rows["model"], rows["users"], rows["value"], strict=True):
-        medians[model][int(users)] = float(value)
+    medians: dict[str, dict[int, Point]] = {model: {} for model in models}
+    for row in rows.to_dict("records"):
+        point = Point(float(row["value"]), str(row["verdict"]), bool(row["at_least"]), bool(row["at_most"]))
+        medians[row["model"]][int(row["users"])] = point
     return medians

@@ -209,19 +209,19 @@ CODES: Mapping[str, Code] = {
     "waiting.planned": Code(
         None, "requests that wait at a time, by X and the plan's wait", {"rate": PER_S, "wait_ms": MS, "waiting": COUNT}
     ),
-    "waiting.threads": Code(
-        None, "how long a request takes a thread, by X and the threads",
-        {"threads": COUNT, "taken_ms": MS, "rate": PER_S, "cpu_ms": MS},
-    ),
     "limit.failed": Code(None, "requests that failed at the limit", {"failed": COUNT, "requests": COUNT}),
     "limit.workers": Code(None, "the generator's own figures", {"lag_ms": MS, "cpu": CORES}, ("lag_ms", "cpu")),
     "limit.meanwhile": Code(None, "what the target did while the generator was the limit", {"target": FINDINGS}),
     "limit.not-measured": Code(None, "no step of the model was measured", {}),
     "limit.none-valid": Code(None, "no step of the model is valid", {}),
     "limit.not-watched": Code(None, "the target was not watched at the largest valid step", {"users": COUNT}),
-    "limit.none-reached": Code(None, "no limit up to the largest valid step", {"users": COUNT, "target": FINDINGS}),
+    "limit.none-reached": Code(None, "no limit up to the largest step", {"users": COUNT, "target": FINDINGS}),
+    "limit.none-below": Code(
+        None, "no limit at the largest valid step, and nothing known of larger ones",
+        {"users": COUNT, "top": COUNT, "target": FINDINGS},
+    ),
     "limit.step-above": Code(
-        None, "the largest step that is not valid", {"users": COUNT, "verdict": TEXT, "reasons": FINDINGS}
+        None, "the largest measured step that is not valid", {"users": COUNT, "verdict": TEXT, "reasons": FINDINGS}
     ),
     # two campaigns
     "compare.not-usable": Code(

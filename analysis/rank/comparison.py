@@ -1,14 +1,16 @@
 """Two campaigns side by side: another machine, another Python, another version of a server.
 
-The run is the unit. Ratios are the second campaign over the first, unpaired (Welch on logs), with Holm's correction
-over all comparisons made. Requests per second are compared at steps that are valid or overload in both, response times
-at steps that are valid in both: a mean over an overloaded step counts only the survivors.
+The run is the unit. Ratios are the second campaign over the first, as observed. Two campaigns differ by their days,
+however many blocks they have, so that better and worse are called only where earlier campaigns of the first one's plan,
+code and hosts show how far days lie apart (`analysis/rank/day_effect.py`). Requests per second are compared at steps
+that are valid or overload in both, response times at steps that are valid in both: a mean over an overloaded step
+counts only the survivors.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import pandas as pd
@@ -16,14 +18,16 @@ import pandas as pd
 from analysis.judge.findings import Finding
 from analysis.judge.thresholds import THRESHOLDS as T
 from analysis.judge.verdicts import SERVED, VALID
+from analysis.rank.day_effect import LEAST_DAYS, DayCall, DayRatio, day_calls, day_holm, day_mean, day_ratio
 from analysis.rank.differences import Difference, manifest_differences, plan_differences
 from analysis.rank.outcome import CampaignOutcome
-from analysis.rank.ratios import Ratio, corrected, welch_ratio
 from analysis.rank.steps import Steps
 
-ChangeVerdict = Literal["better", "worse", "tie", "undetermined"]
+ChangeVerdict = Literal["better", "worse", "undetermined"]
 
-COLUMNS = ("model", "users", "figure", "first", "second", "ratio", "low", "high", "p_holm", "runs", "verdict")
+COLUMNS = (
+    "model", "users", "figure", "first", "second", "ratio", "low", "high", "p_holm", "runs", "verdict", "days",
+)  # fmt: skip
 PEAK = "peak_rps"
 FIGURES: dict[str, Sequence[str]] = {"rps": SERVED, "mean_ms": VALID, "p99_ms": VALID}
 """Columns of steps.csv, and the verdicts of the steps at which they may be compared."""
@@ -40,16 +44,18 @@ class Change:
     first: float
     second: float
     """Medians over runs."""
-    ratio: Ratio
+    runs: int
+    """Of each; the fewer of the two."""
+    ratio: DayRatio
+    call: DayCall = "no history"
+    p_holm: float | None = None
 
     @property
     def verdict(self) -> ChangeVerdict:
-        """Of the second campaign; undetermined where the runs are too few to claim anything."""
-        if self.ratio.blocks < T.least_blocks or self.ratio.call == "undetermined":
+        """Of the second campaign; undetermined where nothing shows how large a day is, or it isn't more than a day."""
+        if self.call not in ("more", "less"):
             return "undetermined"
-        if self.ratio.call == "tie":
-            return "tie"
-        return "better" if (self.ratio.value > 1) == (self.figure in MORE_IS_BETTER) else "worse"
+        return "better" if (self.call == "more") == (self.figure in MORE_IS_BETTER) else "worse"
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,10 @@ class CampaignComparison:
     """What was measured and can't be compared."""
     plan: tuple[Difference, ...]
     manifest: tuple[Difference, ...]
+    same_hosts: bool
+    """Whether both ran on the same hosts: else the first one's days say nothing of the second's."""
+    days: int
+    """Other days on which the first campaign's plan, code and hosts were run."""
 
     @property
     def worse(self) -> bool:
@@ -70,18 +80,23 @@ class CampaignComparison:
         return any(line.verdict == "worse" for line in self.lines)
 
     @property
+    def judged(self) -> bool:
+        """Whether anything could be called better or worse: enough days on the same hosts, and a figure tested."""
+        return any(line.call != "no history" for line in self.lines)
+
+    @property
     def frame(self) -> pd.DataFrame:
         """One row for each model, step and figure; the columns are those of docs/results.md."""
         rows = [
             (
-                line.model, line.users, line.figure, line.first, line.second, line.ratio.value, line.ratio.low,
-                line.ratio.high, line.ratio.p_holm, line.ratio.blocks, line.verdict,
+                line.model, line.users, line.figure, line.first, line.second, line.ratio.ratio, line.ratio.low,
+                line.ratio.high, line.p_holm, line.runs, line.verdict, line.ratio.days,
             )
             for line in self.lines
         ]  # fmt: skip
         frame = pd.DataFrame.from_records(rows, columns=list(COLUMNS))
         numbers = dict.fromkeys(("first", "second", "ratio", "low", "high", "p_holm"), "float64")
-        return frame.astype({**numbers, "users": "Int64", "runs": "Int64"})
+        return frame.astype({**numbers, "users": "Int64", "runs": "Int64", "days": "Int64"})
 
 
 def common_models(first: CampaignOutcome, second: CampaignOutcome) -> list[str]:
@@ -89,11 +104,17 @@ def common_models(first: CampaignOutcome, second: CampaignOutcome) -> list[str]:
     return [model for model in first.campaign.plan.models if model in second.campaign.plan.models]
 
 
-def compare_outcomes(first: CampaignOutcome, second: CampaignOutcome) -> CampaignComparison:
-    """Compare the models that both campaigns have, at the steps that both have."""
+def compare_outcomes(
+    first: CampaignOutcome, second: CampaignOutcome, history: Sequence[CampaignOutcome] = ()
+) -> CampaignComparison:
+    """Compare the models that both campaigns have, at the steps that both have.
+
+    `history` are campaigns of the first one's plan, code and hosts, on other days than either.
+    """
     models = common_models(first, second)
-    changes = [change for model in models for change in _changes(model, first, second)]
-    ratios = corrected([change.ratio for change in changes])
+    same_hosts = hosts_of(first) == hosts_of(second)
+    earlier = history if same_hosts else ()
+    changes = [change for model in models for change in _changes(model, first, second, earlier)]
     left_out = [finding for model in models for finding in _left_out(model, first, second)]
     left_out += [
         Finding("compare.one-sided", model=model)
@@ -103,35 +124,83 @@ def compare_outcomes(first: CampaignOutcome, second: CampaignOutcome) -> Campaig
     return CampaignComparison(
         first,
         second,
-        tuple(replace(change, ratio=ratio) for change, ratio in zip(changes, ratios, strict=True)),
+        _called(changes),
         tuple(left_out),
         plan_differences(first.campaign.plan, second.campaign.plan),
         manifest_differences(first.campaign.manifest, second.campaign.manifest),
+        same_hosts,
+        len({day_of(outcome) for outcome in history}),
     )
 
 
-def _changes(model: str, first: CampaignOutcome, second: CampaignOutcome) -> Iterator[Change]:
+def day_of(outcome: CampaignOutcome) -> str:
+    """The date on which a campaign began, UTC; empty where its manifest has none."""
+    manifest = outcome.campaign.manifest
+    return manifest.created[:10] if manifest is not None else ""
+
+
+def hosts_of(outcome: CampaignOutcome) -> dict[str, str]:
+    """The digests of the hosts, by the names that the manifest gives them."""
+    manifest = outcome.campaign.manifest
+    identity = manifest.identity if manifest is not None else {}
+    return {what: digest for what, digest in identity.items() if what.startswith("the host ")}
+
+
+def _called(changes: Sequence[Change]) -> tuple[Change, ...]:
+    """The changes with what may be called of each, after Holm's correction over all of them."""
+    ratios = {str(at): change.ratio for at, change in enumerate(changes)}
+    calls, corrected = day_calls(ratios), day_holm(ratios)
+    return tuple(
+        Change(
+            change.model, change.users, change.figure, change.first, change.second, change.runs, change.ratio,
+            calls[str(at)], corrected.get(str(at)),
+        )
+        for at, change in enumerate(changes)
+    )  # fmt: skip
+
+
+def _changes(
+    model: str, first: CampaignOutcome, second: CampaignOutcome, history: Sequence[CampaignOutcome]
+) -> Iterator[Change]:
     """Peak goodput where both campaigns reached the limit, then every figure at every common step."""
-    if model in first.ranking.reached and model in second.ranking.reached:
-        peaks = [list(each.ranking.goodput.figures[model].values()) for each in (first, second)]
-        yield from _change(model, None, PEAK, *peaks)
-    for users in _common_users(first, second):
-        for figure, verdicts in FIGURES.items():
-            runs = [_runs(each.rows.of_model(model), users, figure, verdicts) for each in (first, second)]
-            yield from _change(model, users, figure, *runs)
+    places = [(None, PEAK), *((users, figure) for users in _common_users(first, second) for figure in FIGURES)]
+    for users, figure in places:
+        mine, theirs = (figure_of(outcome, model, users, figure) for outcome in (first, second))
+        if mine and theirs:
+            earlier = [(day_of(outcome), figure_of(outcome, model, users, figure)) for outcome in history]
+            yield _change(model, users, figure, mine, theirs, earlier)
 
 
-def _change(model: str, users: int | None, figure: str, first: list[float], second: list[float]) -> Iterator[Change]:
-    ratio = welch_ratio(f"{model} B", f"{model} A", second, first)
-    if ratio is not None:
-        yield Change(model, users, figure, float(pd.Series(first).median()), float(pd.Series(second).median()), ratio)
-
-
-def _runs(steps: Steps, users: int, figure: str, verdicts: Sequence[str]) -> list[float]:
-    """The figure of each run at a step that counts; none where only a lower bound of some is known."""
-    rows = steps.ladder.measured.usable(verdicts).at(users)
+def figure_of(outcome: CampaignOutcome, model: str, users: int | None, figure: str) -> list[float]:
+    """The figure of each run at a step that counts; none where only a bound of it is known."""
+    if users is None:
+        reached = model in outcome.ranking.reached
+        return list(outcome.ranking.goodput.ranked.values[model].values()) if reached else []
+    rows = outcome.rows.of_model(model).ladder.measured.usable(FIGURES[figure]).at(users)
     rows = Steps(rows.frame[rows.frame[figure].notna()])
-    return [] if rows.bounded(figure).any() else [float(value) for value in rows.frame[figure]]
+    late = figure not in MORE_IS_BETTER and rows.frame["times_bound"].any()
+    return [] if late or rows.bounded(figure).any() else [float(value) for value in rows.frame[figure] if value > 0]
+
+
+def _change(
+    model: str,
+    users: int | None,
+    figure: str,
+    first: list[float],
+    second: list[float],
+    history: Sequence[tuple[str, list[float]]],
+) -> Change:
+    runs = min(len(first), len(second))
+    days = [day_mean(day, values) for day, values in history if values] if runs >= T.least_blocks else []
+    ratio = day_ratio(day_mean("first", first), day_mean("second", second), days)
+    return Change(
+        model, users, figure, float(pd.Series(first).median()), float(pd.Series(second).median()), runs, ratio
+    )
+
+
+def missing_days(days: int) -> int:
+    """How many more days of the same plan and code it takes before anything can be called better or worse."""
+    return max(0, LEAST_DAYS - days)
 
 
 def _common_users(first: CampaignOutcome, second: CampaignOutcome) -> list[int]:

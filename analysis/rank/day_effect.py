@@ -78,15 +78,28 @@ def day_ratio(first: DayMean, second: DayMean, history: Sequence[DayMean]) -> Da
 
 def day_calls(ratios: Mapping[str, DayRatio]) -> dict[str, DayCall]:
     """What may be said of each of the ratios that one comparison makes, with Holm's correction over all of them."""
-    tested = sorted((ratio.p, name) for name, ratio in ratios.items() if ratio.p is not None)
-    calls: dict[str, DayCall] = {
-        name: "no history" if ratio.p is None else "undetermined" for name, ratio in ratios.items()
+    corrected = day_holm(ratios)
+    return {
+        name: "no history"
+        if ratio.p is None
+        else "undetermined"
+        if corrected[name] > 1 - T.confidence
+        else "more"
+        if ratio.ratio > 1
+        else "less"
+        for name, ratio in ratios.items()
     }
+
+
+def day_holm(ratios: Mapping[str, DayRatio]) -> dict[str, float]:
+    """Holm's p of each ratio that is tested, over all of them."""
+    tested = sorted((ratio.p, name) for name, ratio in ratios.items() if ratio.p is not None)
+    corrected: dict[str, float] = {}
+    largest = 0.0
     for rank, (p, name) in enumerate(tested):
-        if p * (len(tested) - rank) > 1 - T.confidence:
-            break
-        calls[name] = "more" if ratios[name].ratio > 1 else "less"
-    return calls
+        largest = max(largest, min(1.0, p * (len(tested) - rank)))
+        corrected[name] = largest
+    return corrected
 
 
 def _joined(history: Sequence[DayMean]) -> list[DayMean]:

@@ -36,8 +36,17 @@ class Ranked:
     more_is_better: bool
     bounds: frozenset[str] = frozenset()
     """Labels whose figure is only known to be at least its value."""
+    at_most: frozenset[str] = frozenset()
+    """Labels whose figure is only known to be at most its value, as response times with the client's delay in them."""
     control: tuple[str, str] | None = None
     """The label of the A/A control and that of the model which it repeats; the control is never ranked."""
+    repeated: Blocks | None = None
+    """The model's blocks that the control is compared with, where those in `values` are of another step."""
+
+    def median(self, label: str) -> float | None:
+        """Over the label's blocks; None without any."""
+        blocks = self.values.get(label)
+        return float(np.median(list(blocks.values()))) if blocks else None
 
 
 @dataclass(frozen=True)
@@ -107,8 +116,9 @@ class Family:
 def compare_family(figures: Sequence[Ranked]) -> Family:
     """Compare every pair of models in every figure, and each control with its model.
 
-    A pair of which one side is a bound is tested, and claimed only where the bound is on the larger side: what is at
-    least 133 is more than 100, and nothing else follows. Two bounds are not comparable.
+    A pair of which one side is a lower bound is tested, and claimed only where the bound is on the larger side: what is
+    at least 133 is more than 100, and nothing else follows; an upper bound on the smaller side likewise. Two bounds of
+    one kind are not comparable.
     """
     raw: list[Pair] = []
     controls: dict[str, Pair] = {}
@@ -116,14 +126,13 @@ def compare_family(figures: Sequence[Ranked]) -> Family:
         control = figure.control[0] if figure.control is not None else None
         ranked = [label for label, values in figure.values.items() if label != control and values]
         raw += [pair for first, second in combinations(ranked, 2) if (pair := _pair(figure, first, second)) is not None]
-        # Both sides of a control are the same model at the same load: a bound of both is a value to compare here.
-        if figure.control is not None and (aa := _pair(_unbounded(figure), *figure.control)) is not None:
+        if figure.control is not None and (aa := _pair(_of_control(figure), *figure.control)) is not None:
             controls[figure.name] = aa
     adjusted = _holm([*raw, *controls.values()])
     tests = sum(pair.p is not None for pair in adjusted)
     by_figure = {figure.name: figure for figure in figures}
     judged_controls = {
-        name: _claimed(pair, _unbounded(by_figure[name]), None)
+        name: _claimed(pair, _of_control(by_figure[name]), None)
         for name, pair in zip(controls, adjusted[len(raw) :], strict=True)
     }
     pairs = tuple(
@@ -150,7 +159,7 @@ def order(family: Family, figure: Ranked) -> Order:
     """The models of one figure by their medians, best first, with the signs that tests allow."""
     control = figure.control[0] if figure.control is not None else None
     rivals = [label for label in figure.values if label != control]
-    medians = {label: float(np.median(list(figure.values[label].values()))) for label in rivals if figure.values[label]}
+    medians = {label: value for label in rivals if (value := figure.median(label)) is not None}
     largest = max(medians.values(), default=0.0)
     unplaced = {label for label in medians if label in figure.bounds and largest > (1 + T.tie) * medians[label]}
     models = sorted((label for label in medians if label not in unplaced), key=lambda label: medians[label])
@@ -229,11 +238,12 @@ def _pair(figure: Ranked, first: str, second: str) -> Pair | None:
         return Pair(figure.name, first, second, math.exp(mean), None, None, None, None, blocks, "too few blocks")
     error = float(logs.std(ddof=1)) / math.sqrt(blocks)
     half = error * float(special.stdtrit(blocks - 1, (1 + T.confidence) / 2))
-    tested = blocks >= T.least_blocks and not {first, second} <= figure.bounds
+    comparable = _may_exceed(figure, first, second) or _may_exceed(figure, second, first)
+    tested = blocks >= T.least_blocks and comparable
     p = None
     if tested:
         p = 2 * float(special.stdtr(blocks - 1, -abs(mean) / error)) if error > 0 else float(mean == 0)
-    claim: Claim = "not comparable" if {first, second} <= figure.bounds else "too few blocks"
+    claim: Claim = "too few blocks" if comparable else "not comparable"
     low, high = math.exp(mean - half), math.exp(mean + half)
     return Pair(figure.name, first, second, math.exp(mean), low, high, p, None, blocks, claim)
 
@@ -249,8 +259,17 @@ def _holm(pairs: Sequence[Pair]) -> list[Pair]:
     return adjusted
 
 
-def _unbounded(figure: Ranked) -> Ranked:
-    return replace(figure, bounds=frozenset())
+def _may_exceed(figure: Ranked, larger: str, smaller: str) -> bool:
+    """Whether `larger` could be shown to exceed `smaller`, given which of the two are bounds."""
+    return larger not in figure.at_most and smaller not in figure.bounds
+
+
+def _of_control(figure: Ranked) -> Ranked:
+    """Both sides of a control are the same model at the same load: a bound of both is a value to compare here."""
+    values = dict(figure.values)
+    if figure.control is not None and figure.repeated is not None:
+        values[figure.control[1]] = figure.repeated
+    return replace(figure, values=values, bounds=frozenset(), at_most=frozenset())
 
 
 def _claimed(pair: Pair, figure: Ranked, control: Pair | None) -> Pair:
@@ -260,12 +279,12 @@ def _claimed(pair: Pair, figure: Ranked, control: Pair | None) -> Pair:
     """
     if pair.p_holm is None or pair.low is None or pair.high is None:
         return pair
-    bounded = {pair.first, pair.second} & figure.bounds
+    bounded = {pair.first, pair.second} & (figure.bounds | figure.at_most)
     failed = control is not None and control.claim in ("more", "less")
     if not bounded and not failed and pair.low >= 1 - T.tie and pair.high <= 1 + T.tie:
         return replace(pair, claim="tie")
-    larger = pair.first if pair.ratio > 1 else pair.second
+    larger, smaller = (pair.first, pair.second) if pair.ratio > 1 else (pair.second, pair.first)
     differs = pair.p_holm <= 1 - T.confidence and max(pair.ratio, 1 / pair.ratio) > cap(control)
-    if differs and bounded <= {larger}:
+    if differs and _may_exceed(figure, larger, smaller):
         return replace(pair, claim="more" if pair.ratio > 1 else "less")
     return replace(pair, claim="not comparable" if bounded else "undetermined")

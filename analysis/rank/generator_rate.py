@@ -8,7 +8,8 @@ from pathlib import Path
 
 from analysis.judge.judging import judge_all
 from analysis.judge.thresholds import THRESHOLDS as T
-from analysis.rank.steps import steps_of
+from analysis.judge.verdicts import SERVED
+from analysis.rank.steps import Steps, steps_of
 from analysis.read.results import load
 
 
@@ -22,24 +23,41 @@ class Capacity:
     """Think-time lag p99 at that rate."""
     cpu: float
     """Its busiest worker's CPU there, in cores."""
+    in_campaign: bool = False
+    """Whether a step of the campaign itself held it, and not the calibration."""
 
 
 def capacity(directory: Path | str) -> Capacity | None:
     """The highest rate held in a calibration's directory, none below it having failed; None where there is none.
 
-    A rate is held where the think-time lag's p99 is small and the null responder gave what the interactive law expects.
+    A rate is held where check 4 passes and the null responder gave what the interactive law expects.
     Raises FormatError where the directory holds no calibration.
     """
     campaign = load(directory)
-    rows = steps_of(step for result in judge_all(campaign) for step in result.steps).frame
+    results = [step for result in judge_all(campaign) for step in result.steps]
+    late = {
+        step.step.number
+        for step in results
+        if any(check.number == 4 and check.outcome == "fail" for check in step.judgement.checks)
+    }
     held: Capacity | None = None
-    for row in rows.to_dict("records"):
+    for row in steps_of(results).ladder.frame.to_dict("records"):
         expected = row["users"] / (campaign.plan.mean_think_s + _number(row["mean_ms"]) / 1000)
         lag = _number(row["generator_lag_p99_ms"])
-        if not (lag <= T.lag_ms and _number(row["rps"]) >= (1 - T.shortfall) * expected):
+        if not (lag <= T.lag_ms and _number(row["rps"]) >= (1 - T.shortfall) * expected) or row["step"] in late:
             return held
         held = Capacity(float(row["rps"]), False, lag, _number(row["generator_cpu_max"]))
     return Capacity(held.rate, True, held.lag_ms, held.cpu) if held else None
+
+
+def raised(held: Capacity | None, steps: Steps) -> Capacity | None:
+    """The capacity, or what a step of the campaign shows it to be at least: check 4 passed there, at a larger rate."""
+    rows = steps.with_verdict(SERVED).frame.dropna(subset=["rps"]).sort_values("rps").to_dict("records")
+    if not rows or (held is not None and float(rows[-1]["rps"]) <= held.rate):
+        return held
+    best = rows[-1]
+    lag, cpu = _number(best["generator_lag_p99_ms"]), _number(best["generator_cpu_max"])
+    return Capacity(float(best["rps"]), True, lag, cpu, in_campaign=True)
 
 
 def _number(value: object) -> float:

@@ -1,27 +1,28 @@
 """The limit of each model: what of the target was used up at the lowest step at which it was full, with the figures.
 
-A limit is looked for at the lowest ladder step at which the target was full or overloaded in most blocks; the figures
-are medians over the blocks of that step. The rules for "full" are those of check 8 (`analysis/judge/checks_target.py`).
+A limit is looked for at the ladder steps at which the target was full or overloaded in most blocks and that no larger
+valid step contradicts. What was full is what the checks of those steps report (check 8, `full.*` in codes.py): a limit
+never rests on a rule of its own. Figures are medians over the blocks of that step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import takewhile
 from statistics import median
 from typing import Any, Literal
 
 from analysis.judge import checks_target
-from analysis.judge.findings import Finding, Reason
+from analysis.judge.findings import Check, Finding, Reason
 from analysis.judge.thresholds import THRESHOLDS as T
-from analysis.rank.steps import Steps
-from analysis.read.samples import Target
+from analysis.rank.steps import MOST_BLOCKS, Steps
 from study.formats.manifest_json import Manifest
 from study.plan import Plan
 
 Kind = Literal["CPU", "processes", "waiting", "accept queue", "descriptors", "generator", "none reached", "not known"]
-"""`processes`: what it costs to start one for each client. `waiting`: all workers waited while the CPU was idle."""
+"""`processes`: what it costs to start one for each client. `waiting`: all of a pool of known size waited. `none
+reached`: valid at the largest step that the plan asks for, watched there, and nothing of the target full."""
 
 
 @dataclass(frozen=True)
@@ -64,56 +65,106 @@ def limits_of(steps: Steps, labels: Sequence[str], declared: Mapping[str, Declar
 
 def limit_of(steps: Steps, label: str, declared: Declared) -> Limit:
     """The limit of one model, at the lowest step at which it shows."""
-    mine = steps.of_model(label).ladder.measured
+    ladder = steps.of_model(label).ladder
+    mine = ladder.measured
     if mine.empty:
         return Limit(label, "not known", None, (Finding("limit.not-measured"),))
     rungs = mine.by_users()
+    full = mine.full_users()
+    largest_valid = max((users for users, rows in rungs if rows.most_have("valid")), default=0)
     for users, rows in rungs:
-        if rows.mostly_full():
+        if users in full:
             kind, findings = _server(rows, declared)
             return Limit(label, kind, users, _once([*findings, *_overflows(rungs, users)]))
-        if rows.most_have("generator-limited"):
+        if rows.most_have("generator-limited") and users > largest_valid:
             return Limit(label, "generator", users, _once(_generator(rows)))
-    return _unlimited(label, rungs)
+    return _unlimited(label, rungs, ladder.users[-1])
 
 
-def _unlimited(label: str, rungs: Sequence[tuple[int, Steps]]) -> Limit:
+def _unlimited(label: str, rungs: Sequence[tuple[int, Steps]], top: int) -> Limit:
+    """`top` is the largest step that the plan asks for: below it nothing says that no limit was reached."""
     valid = [(users, rows) for users, rows in rungs if rows.most_have("valid")]
-    rest = [(users, rows) for users, rows in rungs if not rows.most_have("valid")]
-    above: tuple[Finding, ...] = ()
-    if rest:
-        users, rows = rest[-1]
-        first = rows.frame[rows.frame["verdict"] != "valid"].iloc[0]
-        above = (Finding("limit.step-above", users=users, verdict=str(first["verdict"]), reasons=first["reasons"]),)
     if not valid:
-        return Limit(label, "not known", None, (Finding("limit.none-valid"), *above))
+        return Limit(label, "not known", None, (Finding("limit.none-valid"), *_above(rungs)))
     users, rows = valid[-1]
     if not rows.known("server_cpu_cores"):
-        return Limit(label, "not known", None, (Finding("limit.not-watched", users=users), *above))
-    left = Finding("limit.none-reached", users=users, target=_once([*_cpu(rows), *_room(rows)]))
-    return Limit(label, "none reached", None, (left, *above))
+        return Limit(label, "not known", None, (Finding("limit.not-watched", users=users), *_above(rungs)))
+    target = _once([*_cpu(rows), *_room(rows)])
+    if users < top:
+        left = Finding("limit.none-below", users=users, top=top, target=target)
+        return Limit(label, "not known", None, (left, *_above(rungs)))
+    return Limit(label, "none reached", None, (Finding("limit.none-reached", users=users, target=target),))
+
+
+def _above(rungs: Sequence[tuple[int, Steps]]) -> tuple[Finding, ...]:
+    """What became of the largest step that was measured and isn't valid."""
+    rest = [(users, rows) for users, rows in rungs if not rows.most_have("valid")]
+    if not rest:
+        return ()
+    users, rows = rest[-1]
+    first = rows.frame[rows.frame["verdict"] != "valid"].iloc[0]
+    return (Finding("limit.step-above", users=users, verdict=str(first["verdict"]), reasons=first["reasons"]),)
 
 
 def _server(rows: Steps, declared: Declared) -> tuple[Kind, list[Reason]]:
     """What of the server was full in these rows of one step, with its figures."""
-    target, in_flight = typical(rows.targets()), rows.median("in_flight") or 0.0
-    queued = checks_target.accept_queue(target, in_flight)
-    queue = [queued] if queued else []
-    full = checks_target.descriptors(target) or _watched(target, declared)
-    if full:
-        return "descriptors", [full, *queue, *_failed(rows), *_cpu(rows)]
-    busy = checks_target.cpu(target) or checks_target.thread(target)
+    full = _full(rows)
+    queue = [full[code] for code in QUEUE if code in full]
+    used_up = [full[code] for code in ("full.descriptors", "full.watched") if code in full]
+    if not used_up and (watched := _watched(rows, declared)) is not None:
+        used_up = [watched]
+    if used_up:
+        return "descriptors", [*used_up, *queue, *_failed(rows), *_cpu(rows)]
+    busy = [full[code] for code in CPU if code in full]
     if busy:
         ended = rows.median("server_ended_share")
         kind: Kind = "processes" if ended is not None and ended >= T.short_lived else "CPU"
-        return kind, [busy, *_cost(rows), *queue]
-    if queued:
-        waiting = _waiting(rows, target, declared)
-        return ("waiting" if waiting else "accept queue"), [*waiting, queued, *_cpu(rows)]
-    dropped = _dropped(rows)
+        return kind, [*busy[:1], *_cost(rows), *queue]
+    pool = [finding for code, finding in full.items() if code in POOL]
+    if pool:
+        return "waiting", [*pool, *_waiting(rows, declared), *queue, *_cpu(rows)]
+    if queue:
+        return "accept queue", [*queue, *_cpu(rows)]
+    dropped = [finding for code, finding in full.items() if code.startswith(DROPPED)]
     if dropped:
-        return "accept queue", [dropped, *_queue_most(rows), *_cpu(rows)]
+        return "accept queue", [*(each for each in (_dropped(rows),) if each), *_queue_most(rows), *_cpu(rows)]
     return "not known", [*rows.frame["reasons"].iloc[0], *_cpu(rows)]
+
+
+CPU = ("full.cpu", "full.thread")
+POOL = ("full.pool", "full.workers")
+QUEUE = ("full.accept-queue", "full.overflows")
+"""Codes of check 8 by the kind of limit that they show."""
+DROPPED = "evidence.kernel"
+"""What the judge takes for evidence that connections to this server were dropped."""
+
+
+def _full(rows: Steps) -> dict[str, Finding]:
+    """What was full in more than half of the blocks, and dropped connections, by code."""
+    every = [{finding.code: finding for finding in _full_of(reasons)} for reasons in rows.frame["reasons"]]
+    codes = dict.fromkeys(code for findings in every for code in findings)
+    having = {code: [findings[code] for findings in every if code in findings] for code in codes}
+    return {code: typical(findings) for code, findings in having.items() if len(findings) > MOST_BLOCKS * len(every)}
+
+
+def _full_of(reasons: Iterable[Reason]) -> Iterator[Finding]:
+    """The findings `full.*` and of dropped connections among these reasons, and among the findings that they hold."""
+    for reason in reasons:
+        finding = reason.finding if isinstance(reason, Check) else reason
+        if finding.code.startswith(("full.", DROPPED)):
+            yield finding
+        yield from _full_of(finding.figures.get("full", ()))
+
+
+def typical(findings: Sequence[Finding]) -> Finding:
+    """Of findings of one code, the medians of their numbers; what isn't a number is the first one's."""
+    first = findings[0]
+    figures: dict[str, Any] = dict(first.figures)
+    for name in figures:
+        known = [each[name] for each in findings if each[name] is not None]
+        if known and all(isinstance(value, int | float) and not isinstance(value, bool) for value in known):
+            figures[name] = float(median(known))
+    return Finding(first.code, **figures)
 
 
 def _generator(rows: Steps) -> list[Reason]:
@@ -163,26 +214,21 @@ def _room(rows: Steps) -> list[Finding]:
     return findings + ([Finding("target.descriptors", open=fds, limit=most)] if fds is not None and most else [])
 
 
-def _watched(target: Target, declared: Declared) -> Finding | None:
+def _watched(rows: Steps, declared: Declared) -> Finding | None:
     """A design such as select() that can't watch a descriptor from some number on."""
-    most = declared.descriptors
-    if most is None or target.fds is None or target.fds < T.target_descriptors * most:
+    most, used = declared.descriptors, rows.median("server_fds")
+    if most is None or used is None or used < T.target_descriptors * most:
         return None
-    return Finding("full.watched", open=target.fds, limit=most)
+    return Finding("full.watched", open=used, limit=most)
 
 
-def _waiting(rows: Steps, target: Target, declared: Declared) -> list[Finding]:
-    """X = k / wait: with k workers that each wait so long, no more requests can be answered. Empty without its k."""
-    rate, each = rows.median("rps"), rows.median("server_cpu_ms")
-    if not rate or each is None:
+def _waiting(rows: Steps, declared: Declared) -> list[Finding]:
+    """X times the plan's wait: how many requests wait at a time. Empty where the plan makes none wait."""
+    rate = rows.median("rps")
+    if not rate or not declared.wait_ms:
         return []
-    if declared.wait_ms:
-        waiting = rate * declared.wait_ms / 1000
-        return [Finding("waiting.planned", rate=rate, wait_ms=declared.wait_ms, waiting=waiting)]
-    if target.threads is None:
-        return []
-    taken_ms = 1000 * target.threads / rate
-    return [Finding("waiting.threads", threads=target.threads, taken_ms=taken_ms, rate=rate, cpu_ms=each)]
+    waiting = rate * declared.wait_ms / 1000
+    return [Finding("waiting.planned", rate=rate, wait_ms=declared.wait_ms, waiting=waiting)]
 
 
 def _dropped(rows: Steps) -> Finding | None:
@@ -213,14 +259,3 @@ def _overflows(rungs: Sequence[tuple[int, Steps]], limited: int) -> list[Finding
 def _failed(rows: Steps) -> list[Finding]:
     failed, requests = rows.median("failures"), rows.median("requests")
     return [Finding("limit.failed", failed=failed, requests=requests)] if failed and requests else []
-
-
-def typical(targets: Sequence[Target]) -> Target:
-    """The median of each figure over the targets that have it; kernel counters and groups of cores are left out."""
-    figures: dict[str, float | None] = {}
-    for field in fields(Target):
-        if field.name in ("kernel", "group"):
-            continue
-        known = [value for target in targets if (value := getattr(target, field.name)) is not None]
-        figures[field.name] = float(median(known)) if known else None
-    return Target(**figures)  # type: ignore[arg-type]

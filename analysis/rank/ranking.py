@@ -1,49 +1,73 @@
-"""The models compared: which figures of the steps may be compared, and which order they give.
+"""The models compared: which figures of the steps may be compared, and which order the tests allow.
 
 Below the knee every sound server has X = N / Z, so requests per second are compared at each model's peak goodput.
 Past the knee X is more than 5 % under N / (R1 + Z), which makes a step `overload`: a finding about the server, so its
 goodput counts for the peak as that of valid steps does. A model whose ladder ends, or stops being valid, before the
 server was full has a peak that is only a lower bound: it is never placed below another. Response times are compared at
-the largest step that is valid for all models: a mean over an overloaded step counts only the survivors.
+the largest step that is valid for all models that have a valid step: a mean over an overloaded step counts only the
+survivors. A model without a figure stays a rival, of which nothing is claimed. All comparisons of both figures are one
+family (`analysis/rank/family.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-import pandas as pd
 
 from analysis.judge.findings import Check, Outcome, check, passed
 from analysis.judge.repeat import across_blocks
 from analysis.judge.thresholds import THRESHOLDS as T
 from analysis.judge.verdicts import SERVED, VALID
-from analysis.rank.ratios import Ratio, compare_all, paired_ratio, tied, tiers
+from analysis.rank.family import Claim, Family, Order, Pair, Ranked, compare_family, order, turned
 from analysis.rank.steps import Steps
 from study.plan import AA_SUFFIX, Plan
 
 LONGEST_RATIOS = 10  # pairs up to which all are shown
 
-Figures = Mapping[str, Mapping[int, float]]
-"""For each label, a figure for each block."""
+RPS, MEAN = "rps", "mean_ms"
+"""The figures that are ranked, by their columns of steps.csv."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """The ranks that a model can have, given what is tested: 1 + those tested better, up to all but those worse."""
+
+    first: int
+    last: int
 
 
 @dataclass(frozen=True)
 class FigureRanking:
     """One figure of all models, compared."""
 
-    figures: Figures
+    ranked: Ranked
+    """Its blocks by label, which of them are bounds, and the control."""
+    order: Order
     medians: Mapping[str, float]
-    ratios: tuple[Ratio, ...]
+    """Of the models that have the figure, the control left out."""
+    pairs: tuple[Pair, ...]
     """Every pair, the one with the better median first."""
-    ranks: Mapping[str, int]
-    """Empty where no ranking is claimed."""
-    order: tuple[tuple[str, ...], ...]
-    """Best first; models in one group tie."""
-    control: Ratio | None
+    control: Pair | None
     """The A/A control over the model that it repeats."""
-    unplaced: tuple[str, ...] = ()
-    """Models of which only a lower bound is known, and that others surpass: their place isn't known."""
+    places: Mapping[str, Place]
+    """Empty where nothing is claimed."""
+    cap: float
+    """The ratio, 1 or more, that a difference must exceed to be claimed, by what the control shows."""
+
+    @property
+    def claims(self) -> tuple[Pair, ...]:
+        """The pairs of which something is claimed: more, less or alike."""
+        return tuple(pair for pair in self.pairs if pair.claim in ("more", "less", "tie"))
+
+    @property
+    def ordered(self) -> bool:
+        """Whether any sign of the order, or a difference beyond its signs, is claimed."""
+        return any(sign != "~" for sign in self.order.signs) or bool(self.order.beyond)
+
+    @property
+    def ranks(self) -> Mapping[str, int]:
+        """The rank of each model of which only one is possible."""
+        return {model: place.first for model, place in self.places.items() if place.first == place.last}
 
 
 @dataclass(frozen=True)
@@ -52,13 +76,17 @@ class Ranking:
 
     blocks: int
     """Blocks in which anything was measured."""
+    measured: tuple[str, ...]
+    """The models of which any step was measured, in the plan's order."""
     common_users: int | None
-    """The largest ladder step that is valid for all models."""
+    """The largest ladder step that is valid for all models that have a valid step."""
     peak_users: Mapping[str, int]
     reached: frozenset[str]
     """Models that reached their limit: the server was full at the step of its peak or at a larger one."""
     goodput: FigureRanking
     response: FigureRanking
+    tests: int
+    """The comparisons that Holm's correction is over: both figures, every pair and the controls."""
 
 
 def rank_models(steps: Steps, plan: Plan) -> Ranking:
@@ -66,24 +94,29 @@ def rank_models(steps: Steps, plan: Plan) -> Ranking:
     ladder = steps.ladder.measured
     valid, served = ladder.usable(VALID), ladder.usable(SERVED)
     present = list(dict.fromkeys(ladder.frame["model"]))
-    measured = [model for model in plan.models if model in present]
+    measured = tuple(model for model in plan.models if model in present)
     control = next((label for label in present if is_control(label, plan)), None)
-    peaks = _peaks(served)
+    peaks = {label: users for label, users in _peaks(served).items() if label != control}
     common = _common(valid, measured)
-    labels = [*measured, *([control] if control is not None else [])]
-    repeated = {label: label.removesuffix(AA_SUFFIX) if label == control else label for label in labels}
-    goodput = {label: _by_block(served.of_model(label).at(peaks.get(repeated[label])), "rps") for label in labels}
-    response = {label: _by_block(valid.of_model(label).at(common), "mean_ms") for label in labels}
     reached = frozenset(
         label for label, users in peaks.items() if any(u >= users for u in ladder.of_model(label).full_users())
     )
+    late = {model for model in measured if valid.of_model(model).at(common).frame["times_bound"].any()}
+    asked: dict[str, int | None] = {model: peaks.get(model) for model in measured}
+    figures = (
+        _ranked(served, RPS, asked, control, more_is_better=True, bounds=frozenset(measured) - reached),
+        _ranked(valid, MEAN, dict.fromkeys(measured, common), control, at_most=frozenset(late)),
+    )
+    family = compare_family(figures)
     return Ranking(
         blocks=int(ladder.frame["block"].nunique()),
+        measured=measured,
         common_users=common,
-        peak_users={label: peaks[label] for label in measured if label in peaks},
+        peak_users=peaks,
         reached=reached,
-        goodput=_compare(goodput, measured, control, more_is_better=True, bounds=set(measured) - reached),
-        response=_compare(response, measured, control, more_is_better=False),
+        goodput=_figure_ranking(figures[0], family),
+        response=_figure_ranking(figures[1], family),
+        tests=family.tests,
     )
 
 
@@ -105,7 +138,7 @@ def _peaks(served: Steps) -> dict[str, int]:
 
 
 def _common(valid: Steps, models: Sequence[str]) -> int | None:
-    steps = [set(valid.of_model(model).users) for model in models]
+    steps = [users for model in models if (users := set(valid.of_model(model).users))]
     shared = set.intersection(*steps) if steps else set()
     return max(shared) if shared else None
 
@@ -115,71 +148,95 @@ def _by_block(rows: Steps, column: str) -> dict[int, float]:
     return {int(block): float(value) for block, value in zip(known["block"], known[column], strict=True)}
 
 
-def _compare(
-    figures: Figures, models: Sequence[str], control: str | None, more_is_better: bool, bounds: Collection[str] = ()
-) -> FigureRanking:
-    """`bounds` are the models whose figure is only a lower bound."""
-    medians = {model: float(pd.Series(figures[model]).median()) for model in models if figures.get(model)}
-    best_first = sorted(medians, key=lambda model: medians[model], reverse=more_is_better)
-    unplaced = tuple(
-        model for model in best_first if model in bounds and not tied(medians[best_first[0]], medians[model])
+def _ranked(
+    usable: Steps,
+    column: str,
+    at: Mapping[str, int | None],
+    control: str | None,
+    more_is_better: bool = False,
+    bounds: frozenset[str] = frozenset(),
+    at_most: frozenset[str] = frozenset(),
+) -> Ranked:
+    """Each model at its step; the control at its model's, or, where it has no figure there, both at their largest."""
+    values = {model: _by_block(usable.of_model(model).at(users), column) for model, users in at.items()}
+    if control is None:
+        return Ranked(column, values, more_is_better, bounds, at_most)
+    model = control.removesuffix(AA_SUFFIX)
+    mine, again = usable.of_model(model), usable.of_model(control)
+    shared = sorted(set(mine.users) & set(again.users))
+    users = at.get(model)
+    if users not in shared:
+        users = shared[-1] if shared else None
+    values[control] = _by_block(again.at(users), column)
+    repeated = _by_block(mine.at(users), column)
+    return Ranked(column, values, more_is_better, bounds, at_most, (control, model), repeated)
+
+
+def _figure_ranking(figure: Ranked, family: Family) -> FigureRanking:
+    control = figure.control[0] if figure.control is not None else None
+    ordered = order(family, figure)
+    medians = {
+        model: value for model in figure.values if model != control and (value := figure.median(model)) is not None
+    }
+    best_first = sorted(medians, key=lambda model: medians[model], reverse=figure.more_is_better)
+    place = {model: at for at, model in enumerate(best_first)}
+    pairs = [
+        pair if place[pair.first] < place[pair.second] else turned(pair)
+        for pair in family.pairs
+        if pair.figure == figure.name
+    ]
+    pairs.sort(key=lambda pair: (place[pair.first], place[pair.second]))
+    rivals = [model for model in figure.values if model != control]
+    return FigureRanking(
+        ranked=figure,
+        order=ordered,
+        medians=medians,
+        pairs=tuple(pairs),
+        control=family.controls.get(figure.name),
+        places=_places(figure, family, rivals),
+        cap=family.caps[figure.name],
     )
-    best_first = [model for model in best_first if model not in unplaced]
-    ratios = compare_all(best_first, figures)
-    enough = {model for model in best_first if len(figures[model]) >= T.least_blocks}
-    claimed = [ratio for ratio in ratios if {ratio.first, ratio.second} <= enough and ratio.blocks >= T.least_blocks]
-    sound = [ratio for ratio in claimed if (ratio.second if ratio.value > 1 else ratio.first) not in bounds]
-    ranked = [model for model in best_first if model in enough]
-    # Where no limit was reached every model gave N / Z: there is nothing to rank.
-    ranks = tiers(ranked, sound, more_is_better) if claimed and not set(ranked) <= set(bounds) else {}
-    ordered = sorted(best_first, key=lambda model: ranks.get(model, len(models) + 1))
-    aa = paired_ratio(control, control.removesuffix(AA_SUFFIX), figures) if control is not None else None
-    return FigureRanking(figures, medians, ratios, ranks, _groups(ordered, medians, ranks), aa, unplaced)
 
 
-def _groups(
-    ordered: Sequence[str], medians: Mapping[str, float], ranks: Mapping[str, int]
-) -> tuple[tuple[str, ...], ...]:
-    """Neighbours tie where they share a rank; without ranks, where they are within 3 % of the first of their group."""
-    groups: list[list[str]] = []
-    for model in ordered:
-        first = groups[-1][0] if groups else None
-        alike = first is not None and (
-            ranks.get(first) == ranks.get(model) if ranks else tied(medians[first], medians[model])
-        )
-        if alike:
-            groups[-1].append(model)
-        else:
-            groups.append([model])
-    return tuple(tuple(group) for group in groups)
+def _places(figure: Ranked, family: Family, rivals: Sequence[str]) -> dict[str, Place]:
+    wins: Claim = "more" if figure.more_is_better else "less"
+    places = {}
+    for model in rivals:
+        claims = [family.claim(figure.name, other, model) for other in rivals if other != model]
+        better = claims.count(wins)
+        worse = sum(claim in ("more", "less") for claim in claims) - better
+        if figure.values[model] and len(rivals) > 1:
+            places[model] = Place(1 + better, len(rivals) - worse - claims.count("tie"))
+    unknown = Place(1, len(rivals))
+    return places if any(place != unknown for place in places.values()) else {}
 
 
-def shown_ratios(ranking: FigureRanking) -> list[Ratio]:
+def shown_ratios(ranking: FigureRanking) -> list[Pair]:
     """Every pair of a few models; of many, each against the best and against the next, the better one first."""
-    place = {model: at for at, model in enumerate(dict.fromkeys(ratio.first for ratio in ranking.ratios))}
+    place = {model: at for at, model in enumerate(dict.fromkeys(pair.first for pair in ranking.pairs))}
     return [
-        ratio
-        for ratio in ranking.ratios
-        if len(ranking.ratios) <= LONGEST_RATIOS
-        or place[ratio.first] == 0
-        or place.get(ratio.second, len(place)) - place[ratio.first] == 1
+        pair
+        for pair in ranking.pairs
+        if len(ranking.pairs) <= LONGEST_RATIOS
+        or place[pair.first] == 0
+        or place.get(pair.second, len(place)) - place[pair.first] == 1
     ]
 
 
-def control_check(code: str, ratio: Ratio) -> Check:
+def control_check(code: str, pair: Pair) -> Check:
     """The A/A control: one model under two names. It fails only where its interval lies wholly outside 0.97-1.03."""
     outcome: Outcome = "not available"
-    if ratio.low is not None and ratio.high is not None:
-        outcome = passed(not (ratio.low > 1 + T.tie or ratio.high < 1 - T.tie))
+    if pair.low is not None and pair.high is not None:
+        outcome = passed(not (pair.low > 1 + T.tie or pair.high < 1 - T.tie))
     return check(
         outcome,
         code,
-        value=ratio.value,
+        value=pair.ratio,
         threshold=T.tie,
-        control=ratio.first,
-        model=ratio.second,
-        low=ratio.low,
-        high=ratio.high,
+        control=pair.first,
+        model=pair.second,
+        low=pair.low,
+        high=pair.high,
     )
 
 

@@ -17,7 +17,8 @@ import pandas as pd
 from analysis.judge.findings import Check
 from analysis.judge.judging import RunResult, StepResult
 from analysis.judge.quantiles import quantile
-from analysis.judge.verdicts import VALID
+from analysis.judge.thresholds import THRESHOLDS as T
+from analysis.judge.verdicts import SERVED, VALID
 from analysis.judge.window import Window
 from analysis.read.samples import KERNEL, Target
 
@@ -100,8 +101,24 @@ class Steps:
         return bool(full.mean() > MOST_BLOCKS)
 
     def full_users(self) -> list[int]:
-        """The users of the steps at which the server was full in more than half of the rows, ascending."""
-        return [users for users, rows in self.by_users() if rows.mostly_full()]
+        """The users of the steps at which the server was full in more than half of the rows, ascending.
+
+        Without those that a larger valid step contradicts, at which the server had room, or gave more.
+        """
+        rungs = self.by_users()
+        return [
+            users
+            for at, (users, rows) in enumerate(rungs)
+            if rows.mostly_full() and not any(later.contradicts(rows) for _, later in rungs[at + 1 :])
+        ]
+
+    def contradicts(self, full: Steps) -> bool:
+        """Whether these rows, of a larger step, show that the server was not at its limit in those of `full`."""
+        if not self.most_have("valid"):
+            return False
+        here, there = (rows.with_verdict(SERVED).median("rps") for rows in (self, full))
+        more = here is not None and there is not None and here > (1 + T.tie) * there
+        return more or not self.mostly_full()
 
     def bounded(self, column: str) -> pd.Series[bool]:
         """For each row whether only a lower bound of this column is known."""

@@ -1,82 +1,181 @@
-"""The answer in two sentences, one for requests per second and one for response times, each with how sure it is."""
+"""The answer: requests per second, response times, and a word for each model that was measured.
+
+`>`, `<`, "most", "fewest", "fastest" and "slowest" stand only where tests of those very pairs do
+(`analysis/rank/family.py`); `=` only for ties; everything else is figures side by side.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
 
-from analysis.judge.thresholds import THRESHOLDS as T
+from analysis.judge.verdicts import SERVED
+from analysis.rank.outcome import CampaignOutcome
 from analysis.rank.ranking import FigureRanking, Ranking
-from analysis.tell.words import counted, number, shortened
+from analysis.rank.steps import Steps
+from analysis.tell.orders import beyond_text, blocks_text, side_by_side, signs_text, tested, why_no_order
+from analysis.tell.words import bounded, counted, number, series
+
+LEGEND = "`~`: no test tells the two apart"
 
 
-def answer_sentences(ranking: Ranking, models: Sequence[str]) -> tuple[str, str]:
-    """The two sentences, made of medians over blocks."""
-    return _goodput(ranking, models), _response(ranking)
+def answer_sentences(outcome: CampaignOutcome) -> tuple[str, ...]:
+    """The sentences, made of medians over blocks."""
+    return (*_goodput(outcome), *_response(outcome), *model_words(outcome))
 
 
-def sureness(ranking: Ranking, figure: FigureRanking) -> str:
-    """Whether the order is a ranking, and over how many blocks."""
-    if figure.ranks:
-        return f"a ranking over {counted(ranking.blocks, 'block')}"
-    if ranking.blocks < T.least_blocks:
-        blocks = "one block" if ranking.blocks == 1 else f"{ranking.blocks} blocks"
-        return f"an order seen in {blocks} and no ranking, which needs {T.least_blocks}"
-    return "an order and no ranking, since too few blocks can be compared"
+def model_words(outcome: CampaignOutcome) -> tuple[str, ...]:
+    """Of models that could not keep up anywhere, and of those that were measured and have no trusted figure."""
+    return (*_collapsed(outcome), *_untrusted(outcome))
 
 
-def _goodput(ranking: Ranking, models: Sequence[str]) -> str:
-    goodput = ranking.goodput
-    if not goodput.order:
-        return "Of requests per second nothing can be said: no model has a step that is valid or an overload."
-    full = [model for model in models if model in ranking.reached]
-    open_ended = [model for model in goodput.medians if model not in ranking.reached]
-    if not full:
-        best = goodput.order[0][0]
-        peak = f"{number(goodput.medians[best])} requests/s at {counted(ranking.peak_users[best], 'user')}"
-        if len(goodput.medians) == 1:
-            return (
-                f"{best} was not at its limit: it answered what its users asked for, up to {peak},"
-                " so this is no measure of what it can answer."
-            )
-        return (
-            f"None of {shortened(list(goodput.medians))} was at its limit: they answered what their users asked for, up"
-            f" to {peak}, so requests per second don't rank them."
-        )
-    if len(goodput.medians) == 1:
-        return f"At its peak, {full[0]} answered {_peak(ranking, full[0])}."
-    least = min(full, key=lambda model: goodput.medians[model])
-    parts = [f"{shortened(goodput.order[0])} answered most requests a second, {_peak(ranking, goodput.order[0][0])}"]
-    if least not in goodput.order[0]:
-        parts.append(f"{least} fewest, {_peak(ranking, least)}")
-    text = f"At their peak, {', and '.join(parts)}: {sureness(ranking, goodput)}"
-    if open_ended:
-        text += f"; the limit of {shortened(open_ended)} was not reached, so that is a lower bound"
-    return text + "."
-
-
-def _peak(ranking: Ranking, model: str) -> str:
+def peak_text(ranking: Ranking, model: str) -> str:
+    """As `at least 133/s at 400 users`."""
     bound = "" if model in ranking.reached else "at least "
     return f"{bound}{number(ranking.goodput.medians[model])}/s at {counted(ranking.peak_users[model], 'user')}"
 
 
-def _response(ranking: Ranking) -> str:
-    response, users = ranking.response, ranking.common_users
-    if users is None or not response.order:
-        return "Response times are not compared: no step is valid for all models."
-    first, last = response.order[0], response.order[-1]
-    at = f"At {counted(users, 'user')}, the largest step that is valid for all models"
-    if len(response.medians) == 1:
-        at = f"At {counted(users, 'user')}, its largest valid step"
-        return f"{at}, {first[0]} answered in {_times(response.medians, first)} on average."
-    if first == last:
-        answered = f"{shortened(first)} answered in {_times(response.medians, first)} on average"
-        return f"{at}, {answered}: {sureness(ranking, response)}."
-    return (
-        f"{at}, {shortened(first)} answered fastest, in {_times(response.medians, first)} on average, and"
-        f" {shortened(last)} slowest, in {_times(response.medians, last)}: {sureness(ranking, response)}."
-    )
+def mean_text(ranking: Ranking, model: str) -> str:
+    """As `4.2 ms`, or `at most 4.2 ms`."""
+    bound = "at most " if model in ranking.response.ranked.at_most else ""
+    return f"{bound}{number(ranking.response.medians[model])} ms"
 
 
-def _times(medians: Mapping[str, float], group: Sequence[str]) -> str:
-    ends = dict.fromkeys(number(value) for value in (min(medians[m] for m in group), max(medians[m] for m in group)))
-    return " to ".join(ends) + " ms"
+def common_text(ranking: Ranking) -> str:
+    """The step at which response times are compared, as `at 200 users, the largest step that is valid for ...`."""
+    without = [model for model in ranking.measured if model not in ranking.response.medians]
+    which = f"all models but {series(without)}" if without else "all models"
+    return f"at {counted(ranking.common_users or 0, 'user')}, the largest step that is valid for {which}"
+
+
+def _goodput(outcome: CampaignOutcome) -> Iterator[str]:
+    ranking = outcome.ranking
+    goodput = ranking.goodput
+    known = [model for model in ranking.measured if model in goodput.medians]
+    if not known:
+        yield "Of requests per second nothing can be said: no model has a step that is valid or an overload."
+        return
+    if not any(model in ranking.reached for model in known):
+        yield from _no_limit(outcome, known)
+    elif len(known) == 1:
+        yield f"At its peak, {known[0]} answered {peak_text(ranking, known[0])}."
+    else:
+        peaks = {model: peak_text(ranking, model) for model in known}
+        yield from _compared(ranking, goodput, "At their peak", ("most requests a second", "fewest"), "answered", peaks)
+
+
+def _no_limit(outcome: CampaignOutcome, known: list[str]) -> Iterator[str]:
+    """Models of which no step showed a limit: those that were looked at and valid at the top, then the others."""
+    ranking = outcome.ranking
+    idle = [limit.model for limit in outcome.limits if limit.kind == "none reached" and limit.model in known]
+    peaks = {model: f"{model} {peak_text(ranking, model)}" for model in known}
+    if idle:
+        who = f"{idle[0]} was not" if len(idle) == 1 else f"None of {series(idle)} was"
+        figures = "; ".join(peaks[model] for model in idle)
+        top = counted(outcome.campaign.plan.users[-1], "user")
+        yield (
+            f"{who} at its limit: valid at {top}, the largest step, with nothing of the target full ({figures}), so"
+            " that requests per second say what the users asked for, and rank nothing."
+        )
+    if rest := [model for model in known if model not in idle]:
+        yield (
+            f"The limit of {series(rest)} is not known: "
+            f"{'; '.join(peaks[model] for model in rest)}. Requests per second rank nothing."
+        )
+
+
+def _compared(
+    ranking: Ranking, figure: FigureRanking, where: str, ends: tuple[str, str], verb: str, texts: dict[str, str]
+) -> Iterator[str]:
+    """Superlatives where every rival is tested, then the order by tests, or the figures side by side."""
+    order = figure.order
+    if order.best is not None:
+        least = f", and {order.worst} {ends[1]}, {texts[order.worst]}" if order.worst is not None else ""
+        pairs = [pair for pair in figure.pairs if {pair.first, pair.second} & {order.best, order.worst}]
+        yield (
+            f"{where}, {order.best} {verb} {ends[0]}, {texts[order.best]}{least}: tested against every other model, a"
+            f" ranking over {blocks_text(pairs)}."
+        )
+    elif order.worst is not None:
+        pairs = [pair for pair in figure.pairs if order.worst in (pair.first, pair.second)]
+        yield (
+            f"{where}, {order.worst} {verb} {ends[1]}, {texts[order.worst]}: tested against every other model, a"
+            f" ranking over {blocks_text(pairs)}."
+        )
+    unplaced = [f"{model} {texts[model]}" for model in order.unplaced]
+    rest = f" Not placed, since no step showed their limit: {', '.join(unplaced)}." if unplaced else ""
+    if figure.ordered:
+        if len(order.models) > 2 or order.best is None or unplaced:
+            tie = f"; {LEGEND}" if "~" in order.signs else ""
+            signs = signs_text(order, lambda model: f"{model} ({texts[model]})")
+            yield f"{where}: {signs}{beyond_text(figure)}; over {blocks_text(tested(figure))}{tie}.{rest}"
+        return
+    models = [model for model in ranking.measured if model in texts]
+    observed = side_by_side(models, lambda model: f"{model} {texts[model]}")
+    yield f"{where}, observed: {observed}; no order is claimed: {why_no_order(ranking, figure)}."
+
+
+def _response(outcome: CampaignOutcome) -> Iterator[str]:
+    ranking = outcome.ranking
+    response = ranking.response
+    known = [model for model in ranking.measured if model in response.medians]
+    if not known:
+        some = any(not outcome.rows.of_model(model).ladder.usable().empty for model in ranking.measured)
+        which = "no step is valid for all models that have a valid step" if some else "no model has a valid step"
+        yield f"Response times are not compared: {which}."
+        return
+    texts = {model: mean_text(ranking, model) for model in known}
+    if len(ranking.measured) == 1:
+        at = f"At {counted(ranking.common_users or 0, 'user')}, its largest valid step"
+        yield f"{at}, {known[0]} answered in {texts[known[0]]} on average."
+    elif len(known) == 1:
+        at = common_text(ranking)
+        yield f"{at[0].upper()}{at[1:]}, {known[0]} answered in {texts[known[0]]} on average; nothing is compared."
+    else:
+        at = common_text(ranking)
+        ends = ("fastest, on average in", "slowest, on average in")
+        yield from _compared(ranking, response, f"{at[0].upper()}{at[1:]}", ends, "answered", texts)
+
+
+def _collapsed(outcome: CampaignOutcome) -> Iterator[str]:
+    """Models that are an overload at their lowest measured step already."""
+    plan = outcome.campaign.plan
+    for model in outcome.ranking.measured:
+        ladder = outcome.rows.of_model(model).ladder.measured
+        lowest = ladder.users[0]
+        rows = ladder.at(lowest)
+        served = rows.usable(SERVED)
+        if served.empty or not rows.most_have("overload"):
+            continue
+        asked = ""
+        if plan.mean_think_s:
+            asked = f" where its users could ask for {number(lowest / plan.mean_think_s)}"
+        yield (
+            f"{model} could not keep up at {counted(lowest, 'user')}, its lowest step:"
+            f" {number(served.median('rps'))} requests/s{asked}{_p99(served)} (overload)."
+        )
+
+
+def _untrusted(outcome: CampaignOutcome) -> Iterator[str]:
+    """Models that were measured and have no figure that is trusted: what was observed at their largest step."""
+    ranking = outcome.ranking
+    for model in ranking.measured:
+        if model in ranking.goodput.medians:
+            continue
+        ladder = outcome.rows.of_model(model).ladder.measured
+        top = ladder.users[-1]
+        rows = ladder.at(top)
+        verdicts = series(sorted(set(rows.frame["verdict"])))
+        rate = rows.median("rps")
+        seen = f"{number(rate)} requests/s{_p99(rows)} were observed" if rate is not None else "no figure came"
+        yield (
+            f"{model} was measured and none of its steps is trusted: at {counted(top, 'user')} {seen}, which is no"
+            f" finding about the server ({verdicts})."
+        )
+
+
+def _p99(rows: Steps) -> str:
+    value = rows.median("p99_ms")
+    if value is None:
+        return ""
+    bound = bounded(bool(rows.bounded("p99_ms").any()), bool(rows.frame["times_bound"].any()))
+    return f", p99 {bound}{number(value)} ms"

@@ -33,7 +33,10 @@ def checks_table(checks: pd.DataFrame) -> pd.DataFrame:
 
 def summary_table(summary: pd.DataFrame) -> pd.DataFrame:
     """The frame of the models' summary as it is written."""
-    return summary.assign(at_least=summary["at_least"].map(lambda names: _names(names, model_summary.BOUNDED)))
+    return summary.assign(
+        at_least=summary["at_least"].map(lambda names: _names(names, model_summary.BOUNDED)),
+        at_most=summary["at_most"].map(lambda names: _names(names, model_summary.TIMES)),
+    )
 
 
 def csv_text(frame: pd.DataFrame) -> str:

@@ -23,7 +23,7 @@ HEADS: Mapping[Kind, str] = {
 def limit_text(limit: Limit) -> str:
     """The limit with its figures; where none is known, why not, and what became of the largest step."""
     if limit.users is not None:
-        return f"{HEADS[limit.kind]}, from {counted(limit.users, 'user')} on: {joined(limit.findings)}."
+        return f"{HEADS[limit.kind]}, first at {counted(limit.users, 'user')}: {joined(limit.findings)}."
     first, *rest = limit.findings
     separator = " " if limit.kind == "none reached" else ": "
     return "".join((f"{HEADS[limit.kind]}{separator}{joined([first])}.", *(f" {joined([each])}." for each in rest)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
@@ -10,9 +10,10 @@ from analysis.judge.checks import counts
 from analysis.judge.findings import Finding
 from analysis.judge.judging import RunResult
 from analysis.judge.thresholds import THRESHOLDS as T
-from analysis.rank.ranking import Ranking, shown_ratios
-from analysis.rank.ratios import Ratio, blocks_for_flips
-from analysis.rank.steps import MOST_BLOCKS, Steps
+from analysis.rank.family import Claim, Pair, Ranked
+from analysis.rank.medians import interval_coverage
+from analysis.rank.ranking import FigureRanking, Ranking, shown_ratios
+from analysis.rank.steps import Steps
 from analysis.tell.phrases import BACKGROUND_CLIENTS, ratio_sentence
 from analysis.tell.sentences import NAMES, joined, sentence
 from analysis.tell.words import counted, series
@@ -39,54 +40,93 @@ def listed(lines: Iterable[str]) -> list[str]:
     return [f"- {line}" for line in lines]
 
 
+CLAIMS: Mapping[Claim, str] = {
+    "more": "a difference",
+    "less": "a difference",
+    "tie": "a tie",
+    "undetermined": "undetermined",
+    "too few blocks": "too few blocks",
+    "not comparable": "not comparable: a bound",
+}
+"""What is said of a pair, in words."""
+
+
 def ratio_lines(ranking: Ranking) -> list[str]:
     """The pairs that are shown, and how many were compared."""
     lines: list[str] = []
     for title, figure in (("Peak goodput", ranking.goodput), ("Mean response time", ranking.response)):
-        if not figure.ratios:
+        if not figure.pairs:
             continue
         pairs = shown_ratios(figure)
-        hidden = len(figure.ratios) - len(pairs)
+        hidden = len(figure.pairs) - len(pairs)
         more = f" (each against the best and the next; {counted(hidden, 'more pair')} compared)" if hidden else ""
-        lines += [f"{title}{more}:", "", *(f"- {_called(ratio)}" for ratio in pairs), ""]
-    tested = max((len(figure.ratios) for figure in (ranking.goodput, ranking.response)), default=0)
-    return [*lines, _reach(ranking.blocks, tested)] if tested else []
+        lines += [f"{title}{more}:", "", *(f"- {_called(pair, figure.ranked)}" for pair in pairs), ""]
+    return [*lines, _reach(ranking)] if lines else []
 
 
-def _reach(blocks: int, tested: int) -> str:
-    """What the intervals are, and how many blocks the permutation test would need."""
-    needed = blocks_for_flips(tested)
-    if blocks < 2:
-        enough = max(T.least_blocks, needed)
-        return f"One block gives no interval; {enough} blocks would be enough for the permutation test."
-    reach = "can reach" if blocks >= needed else "can't reach"
-    return (
-        "Intervals are 95 % (paired t on log ratios within blocks); differences hold after Holm's correction"
-        f" over {counted(tested, 'comparison')}. A sign-flip permutation test {reach} 5 % over {blocks} blocks;"
-        f" {needed} would be enough."
-    )
+def _reach(ranking: Ranking) -> str:
+    """What the intervals are about, and over how many comparisons a difference holds."""
+    if ranking.blocks < 2:
+        return f"One block gives no interval; a ranking needs {T.least_blocks}."
+    text = "Intervals are 95 % for each pair alone (paired t on log ratios within blocks), of this campaign."
+    if not ranking.tests:
+        return f"{text} Nothing is tested: a ranking needs {T.least_blocks} blocks."
+    return f"{text} Differences hold after Holm's correction over {counted(ranking.tests, 'comparison')}."
 
 
-def ratio_text(ratio: Ratio) -> str:
-    """As `thread = 1.12 x single [1.08, 1.16]`."""
-    return ratio_sentence(ratio.first, ratio.second, ratio.value, ratio.low, ratio.high)
+def coverage_text(runs: int) -> str:
+    """What the interval of a median over so many blocks covers."""
+    if runs < 2:
+        return "no interval"
+    share = interval_coverage(runs)
+    ends = "least to greatest of the blocks" if share < T.confidence else "an order-statistic interval"
+    return f"{ends} of this campaign, which holds its median with {share:.0%}"
 
 
-def _called(ratio: Ratio) -> str:
-    text = ratio_text(ratio)
-    if ratio.low is None or ratio.p_flips is None:
-        return text
-    figures = f"p {ratio.p_holm:.2g} after Holm, sign-flip p {ratio.p_flips:.2g}, {counted(ratio.blocks, 'block')}"
-    return f"{text}, {ratio.call} ({figures})"
+def ratio_text(pair: Pair, figure: Ranked) -> str:
+    """As `thread = 1.12 x single [1.08, 1.16]`; with `>=` or `<=` and no interval where a side is a bound."""
+    least = pair.first in figure.bounds or pair.second in figure.at_most
+    most = pair.second in figure.bounds or pair.first in figure.at_most
+    if least and most:
+        return f"{pair.first} against {pair.second}: only bounds are known"
+    if least or most:
+        return f"{pair.first} {'>=' if least else '<='} {pair.ratio:.2f} x {pair.second}"
+    return ratio_sentence(pair.first, pair.second, pair.ratio, pair.low, pair.high)
+
+
+def _called(pair: Pair, figure: Ranked) -> str:
+    text = ratio_text(pair, figure)
+    blocks = counted(pair.blocks, "block")
+    if pair.p_holm is None:
+        return f"{text}, {CLAIMS[pair.claim]} ({blocks})"
+    return f"{text}, {CLAIMS[pair.claim]} (p {pair.p_holm:.2g} after Holm, {blocks})"
 
 
 def control_lines(ranking: Ranking, plan: Plan) -> list[str]:
     """The A/A control: the same model under two names, so that its ratio shows what the study can't distinguish."""
-    parts = (("peak goodput", ranking.goodput.control), ("mean response time", ranking.response.control))
-    lines = [f"- {name}: {_called(ratio)}" for name, ratio in parts if ratio is not None]
-    if not lines and plan.aa:
-        return ["- the two runs of the model have no valid step in common"]
+    parts = (
+        ("peak goodput", "valid or an overload", ranking.goodput), ("mean response time", "valid", ranking.response),
+    )  # fmt: skip
+    lines: list[str] = []
+    for name, verdicts, figure in parts:
+        if figure.control is not None:
+            lines.append(f"- {name}: {_called(figure.control, _values(figure.ranked))}{_capped(figure)}")
+        elif plan.aa:
+            lines.append(f"- {name}: the two runs of the model have no step that is {verdicts} in one block of both")
     return lines
+
+
+def _values(figure: Ranked) -> Ranked:
+    """The figure as its control is compared: both sides are one model at one load, so that a bound is a value."""
+    return Ranked(figure.name, figure.values, figure.more_is_better)
+
+
+def _capped(figure: FigureRanking) -> str:
+    """What the control withdraws."""
+    if figure.control is None or figure.cap <= 1:
+        return ""
+    claimed = f"; no difference of two models below {figure.cap - 1:.1%} is claimed"
+    return f"{claimed}, and no tie" if figure.control.claim in ("more", "less") else claimed
 
 
 def verdict_lines(steps: Steps, labels: Sequence[str]) -> list[str]:
@@ -107,15 +147,15 @@ def verdict_lines(steps: Steps, labels: Sequence[str]) -> list[str]:
         over = mine.with_verdict(["overload"]).frame
         if not over.empty:
             goodputs = " to ".join(dict.fromkeys(f"{value:.1f}" for value in (over["rps"].min(), over["rps"].max())))
-            least = counted(over["users"].min(), "user", spec="d")
-            line += f"; overload from {least} on with {goodputs} requests/s"
+            places = series([str(users) for users in sorted(over["users"].unique())])
+            line += f"; in overload, at {places} users, {goodputs} requests/s"
         lines.append(line)
     return lines
 
 
 def _verdicts(rows: pd.DataFrame) -> str:
-    tally = rows["verdict"].value_counts()
-    saturated = " (saturated)" if rows["saturated"].any() else ""
+    tally, full = rows["verdict"].value_counts(), int(rows["saturated"].sum())
+    saturated = f" (saturated{f' in {full} of {len(rows)}' if full < len(rows) else ''})" if full else ""
     if len(tally) == 1:
         return f"{tally.index[0]}{saturated}"
     return " / ".join(f"{verdict} in {count} of {len(rows)}" for verdict, count in tally.items()) + saturated
@@ -178,10 +218,16 @@ def background_lines(steps: Steps, labels: Sequence[str]) -> list[str]:
         if not held:
             continue
         failed = float(rows.frame["failures"].sum()) / max(1.0, float(rows.frame["requests"].sum()))
-        valid = bool((rows.frame["verdict"] == "valid").mean() > MOST_BLOCKS)
-        verb = "goes on" if valid else "stops" if failed > STOPPED else "is slowed down in"
         figures = f"{rows.median('rps') or 0.0:.1f} requests/s, {failed:.1%} failed"
-        lines.append(f"- {label} {verb} answering the others: {figures}, with {series(held)} held")
+        at = f"at {counted(rows.users[0], 'user')} with {series(held)} held"
+        if rows.most_have("valid"):
+            lines.append(f"- {label} goes on answering the others {at}: {figures}")
+        elif rows.most_have("overload"):
+            verb = "stops" if failed > STOPPED else "does not keep up in"
+            lines.append(f"- {label} {verb} answering the others {at}: {figures} (overload)")
+        else:
+            verdicts = series(sorted(set(rows.frame["verdict"])))
+            lines.append(f"- {label} {at}: {figures} observed, which is no finding about the server ({verdicts})")
     return lines
 
 

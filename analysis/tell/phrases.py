@@ -214,20 +214,11 @@ def background(f: Finding) -> str:
 
 
 def ended(f: Finding) -> str:
-    """CPU time of children that had ended."""
+    """CPU time of children that had ended; starts are the whole machine's, by the kernel's count."""
     share = f"{f['share']:.0%} of its CPU time was that of children that had ended"
-    return (
-        share if f["starts"] is None else f"{share}, and {f['starts']:.1f} processes or threads were started a request"
-    )
-
-
-def threads(f: Finding) -> str:
-    """How long a request takes one of the threads."""
-    taken = f"{counted(f['threads'], 'thread', spec='.0f')} {was(f['threads'])}"
-    return (
-        f"its {taken} taken for up to {f['taken_ms']:.1f} ms a request (k / X = {f['threads']:.0f} /"
-        f" {f['rate']:,.1f} requests/s), of which {f['cpu_ms']:.2g} ms was CPU"
-    )
+    if f["starts"] is None:
+        return share
+    return f"{share}; its machine started {f['starts']:.1f} processes and threads a request, other programs' included"
 
 
 def limit_workers(f: Finding) -> str:

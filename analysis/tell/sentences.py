@@ -170,13 +170,12 @@ SENTENCES: dict[str, Sentence] = {
     ),
     "target.dropped": phrases.dropped,
     "target.overflowed": lambda f: (
-        f"the accept queue overflowed from {counted(f['users'], 'user')} on ({joined(f['dropped'])})"
+        f"connections were first dropped at {counted(f['users'], 'user')} ({joined(f['dropped'])}, the whole host's)"
     ),
     "waiting.planned": (
         "X = k / wait with {rate:,.1f} requests/s and the plan's wait of {wait_ms:g} ms in each gives"
         " k = {waiting:.1f} requests waiting at a time"
     ),
-    "waiting.threads": phrases.threads,
     "limit.failed": "{failed:,.0f} of {requests:,.0f} requests failed",
     "limit.workers": phrases.limit_workers,
     "limit.meanwhile": lambda f: f"meanwhile on the target {joined(f['target'], ', ')}",
@@ -184,6 +183,10 @@ SENTENCES: dict[str, Sentence] = {
     "limit.none-valid": "no step is valid",
     "limit.not-watched": lambda f: f"the target was not watched at {counted(f['users'], 'user')}",
     "limit.none-reached": lambda f: f"up to {counted(f['users'], 'user')}: {joined(f['target'])}",
+    "limit.none-below": lambda f: (
+        f"none was reached at {counted(f['users'], 'user')}, the largest valid step, and nothing is known of"
+        f" {f['top']:,}: {joined(f['target'])}"
+    ),
     "limit.step-above": lambda f: f"At {counted(f['users'], 'user')} {f['verdict']}: {joined(f['reasons'])}",
     "compare.not-usable": phrases.not_usable,
     "compare.one-sided": "{model} is in one of the two campaigns only",

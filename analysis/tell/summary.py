@@ -5,14 +5,14 @@ No sentence stands without its figures, and none ranks where the blocks are too 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
 
-from analysis.judge.thresholds import THRESHOLDS as T
 from analysis.rank.outcome import CampaignOutcome
 from analysis.rank.ranking import FigureRanking, Ranking
+from analysis.tell.answer import common_text, mean_text, model_words, peak_text
 from analysis.tell.calibration_sentence import calibration_lines
 from analysis.tell.limit_sentence import limit_text
 from analysis.tell.markdown_sections import (
@@ -26,7 +26,8 @@ from analysis.tell.markdown_sections import (
     table,
     verdict_lines,
 )
-from analysis.tell.words import counted
+from analysis.tell.orders import beyond_text, blocks_text, side_by_side, signs_text, tested, why_no_order
+from analysis.tell.words import ASCII_BOUNDS, bounded, counted
 
 
 def summary_text(outcome: CampaignOutcome) -> str:
@@ -42,8 +43,9 @@ def summary_text(outcome: CampaignOutcome) -> str:
         f" {done} of {counted(len(results), 'run')} done.",
         "## Answer",
         claim(ranking),
-        order_line("Requests per second", ranking.goodput, " > ", _peak_figures(ranking)),
-        order_line("Average response time", ranking.response, " < ", _mean_figures(ranking)),
+        order_line("Requests per second", ranking, ranking.goodput, _peak_figures(ranking)),
+        order_line("Average response time", ranking, ranking.response, _mean_figures(ranking)),
+        *model_words(outcome),
         _table(outcome.summary, ranking),
         section("Why", [f"- {limit.model}: {limit_text(limit)}" for limit in outcome.limits]),
         section("Background clients", background_lines(rows, campaign.labels)),
@@ -51,7 +53,7 @@ def summary_text(outcome: CampaignOutcome) -> str:
         section("A/A control", control_lines(ranking, plan)),
         section("Verdicts", verdict_lines(rows, campaign.labels)),
         section("What failed", failed_checks(rows.frame, outcome.checks, campaign.labels)),
-        section("The generator", calibration_lines(campaign)),
+        section("The generator", calibration_lines(campaign, rows)),
         section("Counts of the generator and of the server", reconcile_lines(results)),
         section("What is missing", gap_lines(results, outcome.missing)),
     ]
@@ -59,49 +61,55 @@ def summary_text(outcome: CampaignOutcome) -> str:
 
 
 def claim(ranking: Ranking) -> str:
-    """Whether the order of the models is a ranking, and if not, why not."""
-    if ranking.goodput.ranks or ranking.response.ranks:
-        return f"Ranking over {ranking.blocks} blocks: `>` and `<` hold after Holm's correction, `=` where they don't."
-    count = {0: "no block", 1: "one block"}.get(ranking.blocks, f"{ranking.blocks} blocks")
-    few = ranking.blocks < T.least_blocks
-    why = (
-        f"a ranking needs {T.least_blocks} blocks" if few else f"no two models have {T.least_blocks} comparable blocks"
-    )
-    return f"no ranking claimed: order seen in {count}, not a ranking ({why})"
+    """Whether anything is claimed of the models' order, over how many comparisons, and if not, why not."""
+    figures = [figure for figure in (ranking.goodput, ranking.response) if figure.ordered]
+    if figures:
+        pairs = [pair for figure in figures for pair in tested(figure)]
+        return (
+            f"Ranking over {blocks_text(pairs)}: `>` and `<` hold after Holm's correction over"
+            f" {counted(ranking.tests, 'comparison')}, `=` where the whole interval is within 3 %, `~` where no test"
+            " tells two apart."
+        )
+    reasons = dict.fromkeys(why_no_order(ranking, figure) for figure in (ranking.goodput, ranking.response))
+    return f"No ranking, and no order is claimed: {'; '.join(reasons)}."
 
 
-def order_line(title: str, comparison: FigureRanking, sign: str, figures: str) -> str:
-    """As `Requests per second: thread > single = select > process`, and under it the figures that it stands on."""
-    if not comparison.order:
+def order_line(title: str, ranking: Ranking, figure: FigureRanking, figures: str) -> str:
+    """As `Requests per second: thread > single ~ select`, and under it the figures that it stands on.
+
+    Where nothing is claimed, the models in the plan's order, with commas.
+    """
+    if not figure.medians:
         return f"{title}: {figures}."
-    order = sign.join(" = ".join(group) for group in comparison.order)
+    models = [model for model in ranking.measured if model in figure.medians]
+    text = side_by_side(models, str)
+    order = f"{signs_text(figure.order)}{beyond_text(figure)}" if figure.ordered else f"{text}: no order is claimed"
     return f"{title}: {order}\n\n({figures})"
 
 
 def _peak_figures(ranking: Ranking) -> str:
-    comparison = ranking.goodput
-    if not comparison.order:
+    goodput = ranking.goodput
+    if not goodput.medians:
         return "no model has a step that is valid or overload, so nothing is compared"
     text = "peak goodput over valid and overload steps: "
-    text += ", ".join(_peak(ranking, model) for group in comparison.order for model in group)
-    if comparison.unplaced:
+    text += _listed(ranking, goodput, lambda model: f"{model} {peak_text(ranking, model)}")
+    if goodput.order.unplaced:
         text += "; not placed, since no step showed their limit: "
-        text += ", ".join(_peak(ranking, model) for model in comparison.unplaced)
+        text += ", ".join(f"{model} {peak_text(ranking, model)}" for model in goodput.order.unplaced)
     return text
 
 
-def _peak(ranking: Ranking, model: str) -> str:
-    bound = "" if model in ranking.reached else "at least "
-    users = counted(ranking.peak_users[model], "user", spec="d")
-    return f"{model} {bound}{ranking.goodput.medians[model]:.1f}/s at {users}"
-
-
 def _mean_figures(ranking: Ranking) -> str:
-    if ranking.common_users is None:
+    if not ranking.response.medians:
         return "no step is valid for all models, so nothing is compared"
-    each = [f"{model} {ranking.response.medians[model]:.3g} ms" for group in ranking.response.order for model in group]
-    users = counted(ranking.common_users, "user", spec="d")
-    return f"mean at {users}, the largest step valid for all models: " + ", ".join(each)
+    text = _listed(ranking, ranking.response, lambda model: f"{model} {mean_text(ranking, model)}")
+    return f"mean {common_text(ranking)}: {text}"
+
+
+def _listed(ranking: Ranking, figure: FigureRanking, named: Callable[[str], str]) -> str:
+    """The models of an order with their figures, in that order where it is claimed, else in the plan's."""
+    models = list(figure.order.models) if figure.ordered else list(ranking.measured)
+    return side_by_side([model for model in models if model in figure.order.models], named)
 
 
 def _table(summary: pd.DataFrame, ranking: Ranking) -> str:
@@ -121,11 +129,21 @@ def _table(summary: pd.DataFrame, ranking: Ranking) -> str:
     keys = ("requests", "rps", "mean_ms", "p50_ms", "p99_ms", "peak_rps", "peak_users", "sustained_users")
     rows = []
     for row in summary.to_dict("records"):
-        bounds: Collection[str] = row["at_least"]
-        figures = [_cell(row[key], ">= " if key in bounds else "") for key in keys]
-        rows.append((str(row["model"]), *figures, str(row["verdict"])))
-    note = f"Requests to p99 are at {where}, from the measure window alone, medians over blocks."
+        figures = [
+            _cell(row[key], bounded(key in row["at_least"], key in row["at_most"], ASCII_BOUNDS)) for key in keys
+        ]
+        rows.append((str(row["model"]), *figures, verdict_text(row)))
+    note = (
+        f"Requests to p99 are at {where}, from the measure window alone, medians over blocks; `>=` and `<=` stand"
+        " before bounds."
+    )
     return f"{table(heads, rows)}\n\n{note}"
+
+
+def verdict_text(row: dict[Any, Any]) -> str:
+    """A model's verdict, with that of its figures at the common step where it isn't valid there."""
+    verdict, there = str(row["verdict"]), str(row["common_verdict"])
+    return verdict if there in ("", "valid", verdict) else f"{verdict}, at the common step {there}"
 
 
 def _cell(value: Any, prefix: str = "") -> str:

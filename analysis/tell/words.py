@@ -47,3 +47,14 @@ def number(value: float | None, prefix: str = "") -> str:
     if value == 0 or abs(value) >= 100:
         return f"{prefix}{value:,.0f}"
     return f"{prefix}{value:.3g}"
+
+
+def bounded(at_least: bool, at_most: bool, signs: tuple[str, str, str] = ("at least ", "at most ", "about ")) -> str:
+    """What stands before a figure of which only a bound is known; of both kinds at once neither holds."""
+    least, most, about = signs
+    return about if at_least and at_most else least if at_least else most if at_most else ""
+
+
+ASCII_BOUNDS = (">= ", "<= ", "~ ")
+BOUNDS = ("\u2265 ", "\u2264 ", "\u2248 ")
+"""Signs of bounds in tables: of summary.md, and of the report."""

@@ -40,7 +40,7 @@ class Facts:
     memory_available_mb: Annotated[Mebibytes, VOLATILE] = 0
     disk_free_mb: Annotated[Mebibytes, VOLATILE] = 0
     """Where the study writes: in `directory`."""
-    directory: str = ""
+    directory: Annotated[str, VOLATILE] = ""
     """The study's directory, or the nearest existing one above it."""
     writable: bool = True
     """Whether the user may write to `directory`."""

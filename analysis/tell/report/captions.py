@@ -2,59 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from analysis.draw.figures import COSTS, PERCENTILES
-from analysis.draw.frames import failures_at_worst, knees, matrix, points
+from analysis.draw.frames import Point, failures_at_worst, knees, matrix
 from analysis.judge.thresholds import THRESHOLDS as T
+from analysis.judge.verdicts import SERVED, VALID
 from analysis.rank.ranking import Ranking
 from analysis.rank.steps import Steps
 from analysis.tell.report.page import Cell, Picture, Table, inlined
-from analysis.tell.words import counted, number, series
+from analysis.tell.words import BOUNDS, bounded, counted, number, series
 from study.plan import Plan
 
 SHARES = (0.5, 0.1, 0.05, 0.01)
 """Shares of requests that took longer, in the table of the tails."""
 
 
+Caption = tuple[str, str, tuple[Table, ...]]
+"""Title of a figure, what it shows, and the tables that it was drawn from."""
+
+
 def pictures(
     directory: Path, steps: pd.DataFrame, slower: pd.DataFrame, ratios: pd.DataFrame, ranking: Ranking, plan: Plan
 ) -> dict[str, Picture]:
     """By the name of the figure's file; those that aren't drawn are left out."""
-    captions = {
+    return {
+        name: Picture(inlined(directory / f"{name}.svg"), *caption)
+        for name, caption in figure_captions(steps, slower, ratios, ranking, plan).items()
+        if (directory / f"{name}.svg").is_file()
+    }
+
+
+def figure_captions(
+    steps: pd.DataFrame, slower: pd.DataFrame, ratios: pd.DataFrame, ranking: Ranking, plan: Plan
+) -> dict[str, Caption]:
+    """Every figure's title, words and tables, by the name of its file."""
+    return {
         "rps": _rps(steps, plan),
         "response-time": _response(steps, plan),
         "response-rps": _hockey(steps, plan),
         "tails": _tails(slower, ranking, plan),
         "cost": _cost(steps, plan),
-        "ratios": _ratios(ratios),
+        "ratios": _ratios(ratios, ranking),
         "failures": _failures(steps, plan),
         **{f"model-{model}": _model(steps, model, plan) for model in plan.models},
     }
-    return {
-        name: Picture(inlined(directory / f"{name}.svg"), *caption)
-        for name, caption in captions.items()
-        if (directory / f"{name}.svg").is_file()
-    }
-
-
-Caption = tuple[str, str, tuple[Table, ...]]
-"""Title of a figure, what it shows, and the tables that it was drawn from."""
 
 
 def _rps(steps: pd.DataFrame, plan: Plan) -> Caption:
-    text = _at_the_top(steps, "rps", plan.models, "requests/s")
+    text = _at_the_top(steps, "rps", plan.models, "requests/s", SERVED)
     if plan.mean_think_s:
         bound = plan.users[-1] / plan.mean_think_s
-        text += f" The bound N / Z there is {number(bound)}/s."
+        text += f" The bound N / Z at {counted(plan.users[-1], 'user')} is {number(bound)}/s."
         bent = knees(steps, plan.models, plan.mean_think_s)
         bends = [
             f"{model} at {counted(users, 'user')}" for model, users in zip(bent["model"], bent["users"], strict=True)
         ]
-        text += f" Knees: {', '.join(bends)}." if bends else " No model bends away from it."
+        text += f" Knees (R1 + Z) Xmax: {', '.join(bends)}." if bends else ""
+        text += _on_the_line(steps, plan)
     return (
         "Requests per second against users",
         text,
@@ -62,126 +70,190 @@ def _rps(steps: pd.DataFrame, plan: Plan) -> Caption:
     )
 
 
+def _on_the_line(steps: pd.DataFrame, plan: Plan) -> str:
+    """Whether every model follows N / Z up to the largest step, which is said only where each is valid there.
+
+    A valid step is at most 5 % under N / (R1 + Z); one at which the target was full may be the next to bend.
+    """
+    ladder = Steps(steps).ladder
+    tops = {model: ladder.of_model(model).measured.at(plan.users[-1]) for model in plan.models}
+    there = [model for model, rows in tops.items() if rows.most_have("valid") and not rows.mostly_full()]
+    if len(there) == len(plan.models):
+        return f" No model bends away from it up to {counted(plan.users[-1], 'user')}."
+    return ""
+
+
 def _response(steps: pd.DataFrame, plan: Plan) -> Caption:
-    text = _at_the_top(steps, "p99_ms", plan.models, "ms (p99)")
+    text = _at_the_top(steps, "p99_ms", plan.models, "ms (p99)", VALID)
     tables = tuple(_by_users(steps, column, plan, f"{name} in ms") for column, name in PERCENTILES.items())
     return "Response time against users", text, tables
 
 
 def _hockey(steps: pd.DataFrame, plan: Plan) -> Caption:
-    text = "The mean stays flat until a model is full, and then rises while its throughput does not."
-    rises = []
-    for model, means in matrix(steps, "mean_ms", plan.models).items():
+    parts = []
+    for model, means in _trusted(matrix(steps, "mean_ms", plan.models), SERVED).items():
         if len(means) > 1:
-            first, last = means[min(means)], means[max(means)]
-            rises.append((last / first, f"{model} from {number(first)} to {number(last)} ms"))
-    if rises:
-        text = f"From the lowest to the highest step the mean rises most for {max(rises)[1]}."
-        text += f" It changes least for {min(rises)[1]}." if len(rises) > 1 else ""
+            first, last = min(means), max(means)
+            parts.append(f"{model} {_shown(means[first])} ms at {first:,} and {_shown(means[last])} ms at {last:,}")
+    text = f"Mean response time observed at the lowest and the highest step: {'; '.join(parts)}."
+    text += " In an overload it counts the answered requests only."
     table = _by_users(steps, "mean_ms", plan, "Mean response time in ms")
-    return "Mean response time against requests per second", text, (table,)
+    return (
+        "Mean response time against requests per second",
+        text if parts else "No model has two steps that are valid or an overload.",
+        (table,),
+    )
 
 
 def _tails(slower: pd.DataFrame, ranking: Ranking, plan: Plan) -> Caption:
     where = "no common step" if ranking.common_users is None else counted(ranking.common_users, "user")
     title = f"Share of requests that took longer than a time, at {where}"
     rows, tenth = [], {}
+    most = ranking.response.ranked.at_most
     for model in plan.models:
         mine = slower[slower["model"] == model]
         if mine.empty:
             continue
         times = [mine.loc[mine["share"] <= share, "ms"].min() for share in SHARES]
-        tenth[model] = times[1]
-        rows.append((Cell(model), *(Cell(number(float(ms))) for ms in times)))
+        if pd.notna(times[1]):
+            tenth[model] = Point(float(times[1]), "valid", False, model in most)
+        bound = bounded(False, model in most, BOUNDS)
+        rows.append((Cell(model), *(Cell(number(float(ms), bound)) for ms in times)))
     heads = ("model", *(f"{share:.0%} take longer than, ms" for share in SHARES))
-    known = {model: ms for model, ms in tenth.items() if pd.notna(ms)}
-    text = f"One in ten requests takes longer than {_range(known, 'ms')}." if known else "No step is valid for all."
+    text = "No step is valid for all models that have a valid one."
+    if tenth:
+        text = f"One in ten requests took longer than {_range(tenth, 'ms')}, all valid runs together."
     return title, text, (Table("Response times by the share that is slower", heads, tuple(rows)),)
 
 
 def _cost(steps: pd.DataFrame, plan: Plan) -> Caption:
     tables = tuple(_by_users(steps, column, plan, name) for column, name in COSTS.items())
-    text = _at_the_top(steps, "server_cpu_ms", plan.models, "ms of CPU a request")
-    text += " " + _at_the_top(steps, "server_pss_mb", plan.models, "MiB of memory")
+    text = _at_the_top(steps, "server_cpu_ms", plan.models, "ms of CPU a request", SERVED)
+    text += " " + _at_the_top(steps, "server_pss_mb", plan.models, "MiB of memory", SERVED)
     return "CPU and memory that requests cost the server", text, tables
 
 
-def _ratios(ratios: pd.DataFrame) -> Caption:
-    calls = ratios["call"].value_counts()
-    tally = [f"{calls[call]} {_call(call, int(calls[call]))}" for call in CALLS if call in calls]
+CALLS = {
+    "difference": ("more", "less"),
+    "tie": ("tie",),
+    "undetermined": ("undetermined",),
+    "with too few blocks": ("too few blocks",),
+    "of which only a bound is known": ("not comparable",),
+}
+"""What is said of a pair, and the claims of the family that it stands for."""
+
+
+def _ratios(ratios: pd.DataFrame, ranking: Ranking) -> Caption:
+    words = {claim: word for word, claims in CALLS.items() for claim in claims}
+    calls = ratios["call"].map(words).value_counts()
+    tally = [f"{calls[call]} {_plural(call, int(calls[call]))}" for call in CALLS if call in calls]
     text = "There is no pair to compare."
     if tally:
-        text = f"Of {counted(len(ratios), 'ratio')} shown: {', '.join(tally)}."
+        text = f"Of {counted(len(ratios), 'ratio')} shown: {', '.join(tally)};"
+        text += f" {counted(ranking.tests, 'comparison')} tested together." if ranking.tests else " nothing is tested."
     rows = tuple(
         (
             Cell(row["pair"]),
             Cell(row["figure"]),
             Cell(f"{row['value']:.2f}"),
             Cell("" if pd.isna(row["low"]) else f"{row['low']:.2f} to {row['high']:.2f}"),
-            Cell(row["call"]),
+            Cell(str(row["blocks"])),
+            Cell(words[row["call"]]),
         )
         for row in ratios.to_dict("records")
     )
-    table = Table("Ratios of pairs of models", ("pair", "figure", "ratio", "interval", "verdict"), rows)
-    return f"Ratios with their intervals; the band is the ±{T.tie:.0%} of a tie", text, (table,)
+    table = Table("Ratios of pairs of models", ("pair", "figure", "ratio", "interval", "blocks", "verdict"), rows)
+    title = f"Ratios with the 95 % interval of each, of this campaign; the band is the ±{T.tie:.0%} of a tie"
+    return title, text, (table,)
 
 
-CALLS = {"difference": "differ", "tie": "tie", "undetermined": "undetermined"}
-
-
-def _call(call: str, count: int) -> str:
-    """The verb or adjective of a call after its count: one differs, two differ."""
-    word = CALLS[call]
-    return f"{word}s" if count == 1 and call != "undetermined" else word
+def _plural(call: str, count: int) -> str:
+    """The word of a call after its count: one difference, two differences."""
+    return f"{call}s" if count != 1 and call in ("difference", "tie") else call
 
 
 def _failures(steps: pd.DataFrame, plan: Plan) -> Caption:
     worst = failures_at_worst(steps, plan.models)
     rows = tuple(
-        (Cell(row["model"]), Cell(f"{row['users']:,}"), Cell(row["kind"]), Cell(f"{row['percent']:.3g}"))
+        (Cell(row["model"]), Cell(f"{row['users']:,}"), Cell(row["kind"]), Cell(f"{row['percent']:.3g}"),
+         Cell(row["verdict"]))
         for row in worst.to_dict("records")
-    )
-    text = "No request failed."
+    )  # fmt: skip
+    measured = Steps(steps).ladder.measured
+    text = "No step was measured." if measured.empty else "No request failed in the windows that were measured."
     if rows:
-        total = worst.groupby("model")["percent"].sum()
-        text = f"{total.idxmax()} failed most, {number(float(total.max()))} % of its requests at its worst step."
-    heads = ("model", "users", "kind", "% of requests")
+        each = worst.groupby("model", sort=False).agg(
+            percent=("percent", "sum"), users=("users", "first"), verdict=("verdict", "first")
+        )
+        parts = [
+            f"{model} {number(float(row['percent']))} % at {counted(int(row['users']), 'user')} ({row['verdict']})"
+            for model, row in each.iterrows()
+        ]
+        text = f"Failed requests observed, each model at the step with the largest share: {'; '.join(parts)}."
+    heads = ("model", "users", "kind", "% of requests", "verdict")
     return "Failed requests by kind, each model at its worst step", text, (Table("Failures", heads, rows),)
 
 
 def _model(steps: pd.DataFrame, model: str, plan: Plan) -> Caption:
     """The model's section has the table next to the figure."""
-    rows = points(steps, "rps", [model])
-    if rows.empty:
-        return f"{model}: requests per second and response times against users", "No step was measured.", ()
-    last = rows.iloc[-1]
-    text = f"{model} answers {number(float(last['value']))} requests/s at {counted(int(last['users']), 'user')}"
-    hollow = [f"{int(users):,}" for users in rows.loc[~rows["valid"].astype(bool), "users"]]
-    text += f"; not valid at {series(hollow)} users." if hollow else "; every step is valid."
-    return f"{model}: requests per second and response times against users", text, ()
+    rates = matrix(steps, "rps", [model])[model]
+    title = f"{model}: requests per second and response times against users"
+    if not rates:
+        return title, "No step was measured.", ()
+    top = max(rates)
+    text = f"{model}: {_shown(rates[top])} requests/s at {counted(top, 'user')}"
+    hollow = [f"{users:,} ({point.verdict})" for users, point in rates.items() if point.verdict != "valid"]
+    absent = [f"{users:,}" for users in plan.users if users not in rates]
+    text += f"; not valid at {series(hollow)}" if hollow else "; every measured step is valid"
+    text += f"; not measured at {series(absent)}" if absent else ""
+    return title, f"{text}.", ()
 
 
 def _by_users(steps: pd.DataFrame, column: str, plan: Plan, caption: str) -> Table:
-    """Models down, users across."""
+    """Models down, users across; the verdict stands below a figure whose step isn't valid."""
     ladder = Steps(steps).ladder.users
     medians = matrix(steps, column, plan.models)
-    rows = tuple((Cell(model), *(Cell(number(medians[model].get(users))) for users in ladder)) for model in plan.models)
+
+    def cell(point: Point | None) -> Cell:
+        if point is None:
+            return Cell("")
+        text = number(point.value, bounded(point.at_least, point.at_most, BOUNDS))
+        return Cell(text, note="" if point.verdict == "valid" else point.verdict)
+
+    rows = tuple((Cell(model), *(cell(medians[model].get(users)) for users in ladder)) for model in plan.models)
     return Table(f"{caption}, by users", ("model", *(f"{users:,}" for users in ladder)), rows)
 
 
-def _at_the_top(steps: pd.DataFrame, column: str, models: Sequence[str], unit: str) -> str:
-    """Who has least and who most at the largest step at which the figure is known."""
-    medians = matrix(steps, column, models)
+def _trusted(medians: Mapping[str, Mapping[int, Point]], verdicts: Sequence[str]) -> dict[str, dict[int, Point]]:
+    """The figures of steps that have one of these verdicts in most runs."""
+    return {
+        model: {users: point for users, point in row.items() if point.verdict in verdicts}
+        for model, row in medians.items()
+    }
+
+
+def _at_the_top(steps: pd.DataFrame, column: str, models: Sequence[str], unit: str, verdicts: Sequence[str]) -> str:
+    """The least and the most observed at the largest step at which a figure with such a verdict is known."""
+    medians = _trusted(matrix(steps, column, models), verdicts)
     users = max((max(row) for row in medians.values() if row), default=None)
     if users is None:
-        return "Nothing was recorded."
+        return f"No figure in {unit} is known of a step that is {' or '.join(verdicts)}."
     here = {model: row[users] for model, row in medians.items() if users in row}
-    return f"At {counted(users, 'user')} {_range(here, unit, 'from ')}."
+    without = [model for model in models if model not in here]
+    rest = f"; none of {series(without)} there" if without else ""
+    return f"Observed at {counted(users, 'user')}: {_range(here, unit)}{rest}."
 
 
-def _range(values: dict[str, float], unit: str, start: str = "") -> str:
-    """Who has the least and who the most; `start` stands before a range of two."""
-    least, most = min(values, key=values.__getitem__), max(values, key=values.__getitem__)
+def _range(values: Mapping[str, Point], unit: str) -> str:
+    """The least and the most observed, with bounds and overloads named."""
+    least = min(values, key=lambda model: values[model].value)
+    most = max(values, key=lambda model: values[model].value)
     if least == most:
-        return f"{number(values[least])} {unit} ({least})"
-    return f"{start}{number(values[least])} {unit} ({least}) to {number(values[most])} ({most})"
+        return f"{_shown(values[least])} {unit} ({least})"
+    return f"{_shown(values[least])} {unit} ({least}) to {_shown(values[most])} ({most})"
+
+
+def _shown(point: Point) -> str:
+    """The figure, with its verdict where the step isn't valid."""
+    text = f"{bounded(point.at_least, point.at_most)}{number(point.value)}"
+    return text if point.verdict == "valid" else f"{text} [{point.verdict}]"

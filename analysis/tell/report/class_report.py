@@ -67,6 +67,7 @@ def _figures(row: Reported, think_s: float) -> tuple[Cell, ...]:
 def _ours(mine: pd.DataFrame, plan: Plan) -> tuple[Cell, ...]:
     if mine.empty or mine["mean_ms"].isna().all():
         return (*(Cell("") for _ in range(4)), Cell("not-measured"))
-    requests, rps, mean = (float(mine[name].median()) for name in ("requests", "rps", "mean_ms"))
     verdict = str(mine["verdict"].mode().iloc[0])
+    mine = mine[mine["verdict"] == verdict]
+    requests, rps, mean = (float(mine[name].median()) for name in ("requests", "rps", "mean_ms"))
     return (*_figures(Reported(round(requests), rps, mean), plan.mean_think_s), Cell(verdict))

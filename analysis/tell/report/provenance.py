@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import pandas as pd
-
 from analysis.judge.thresholds import THRESHOLDS as T
-from analysis.rank.ranking import Ranking
+from analysis.rank.outcome import CampaignOutcome
 from analysis.tell.phrases import BACKGROUND_CLIENTS
 from analysis.tell.report.page import Cell, Table, cells
 from analysis.tell.words import counted, series, shortened
@@ -50,20 +48,25 @@ def origin(manifest: Manifest | None) -> str:
     return ", ".join(parts) + "."
 
 
-def not_shown(plan: Plan, manifest: Manifest | None, steps: pd.DataFrame, ranking: Ranking) -> list[str]:
+def not_shown(outcome: CampaignOutcome) -> list[str]:
     """What the study can't show, from its plan, its hosts and its results."""
-    return [*_of_the_result(plan, steps, ranking), *_of_the_set_up(plan, manifest)]
+    return [*_of_the_result(outcome), *_of_the_set_up(outcome.campaign.plan, outcome.campaign.manifest)]
 
 
-def _of_the_result(plan: Plan, steps: pd.DataFrame, ranking: Ranking) -> Iterator[str]:
+def _of_the_result(outcome: CampaignOutcome) -> Iterator[str]:
+    plan, steps, ranking = outcome.campaign.plan, outcome.steps, outcome.ranking
     if ranking.blocks < T.least_blocks:
         blocks = {0: "no block was", 1: "one block was"}.get(ranking.blocks, f"{ranking.blocks} blocks were")
         yield f"How much the figures vary from run to run: {blocks} measured, and a ranking needs {T.least_blocks}."
-    unreached = [model for model in ranking.goodput.medians if model not in ranking.reached]
-    if unreached:
-        most = counted(plan.users[-1], "user")
-        they = "it was" if len(unreached) == 1 else "they were"
-        yield f"The limit of {shortened(unreached)}: {they} not full at {most}."
+    if ranking.blocks > 1:
+        yield "What another day gives: intervals and ranks are of this campaign, and days differ."
+    idle = [limit.model for limit in outcome.limits if limit.kind == "none reached"]
+    unknown = [limit.model for limit in outcome.limits if limit.kind == "not known"]
+    if idle:
+        they = "it was" if len(idle) == 1 else "they were"
+        yield f"The limit of {shortened(idle)}: {they} valid and not full at {counted(plan.users[-1], 'user')}."
+    if unknown:
+        yield f"The limit of {shortened(unknown)}: what was measured doesn't show it."
     ladder = steps[steps["kind"] == "ladder"]
     bad = ladder[~ladder["verdict"].isin(["valid", "overload"])]
     if len(bad):
@@ -72,6 +75,7 @@ def _of_the_result(plan: Plan, steps: pd.DataFrame, ranking: Ranking) -> Iterato
         yield f"What the server did at {steps_bad}, whose figures are not trusted: {kinds}."
     if not isinstance(plan.measure, str):
         yield f"What happens less often than once in {plan.measure:g} s: so long is each window of measurement."
+    yield "Threads and processes that live for less than a second: samples are taken once a second."
 
 
 def _of_the_set_up(plan: Plan, manifest: Manifest | None) -> Iterator[str]:

@@ -63,7 +63,7 @@ def report_html(outcome: CampaignOutcome, slower: pd.DataFrame, ratios: pd.DataF
         plan=plan,
         done=sum(result.data.state == "done" for result in results),
         runs=len(results),
-        answer=answer_sentences(ranking, plan.models),
+        answer=answer_sentences(outcome),
         summary=tables.summary_table(campaign, outcome.summary, ranking, outcome.limits),
         first=[drawn[name] for name in FIRST if name in drawn],
         details=[drawn[name] for name in DETAILS if name in drawn],
@@ -76,12 +76,12 @@ def report_html(outcome: CampaignOutcome, slower: pd.DataFrame, ratios: pd.DataF
         ratios=ratio_lines(ranking),
         control=control_lines(ranking, plan),
         control_runs={x: tables.runs_table(campaign, steps, x) for x in campaign.labels if x not in plan.models},
-        generator=calibration_lines(campaign),
+        generator=calibration_lines(campaign, outcome.rows),
         generator_table=tables.generator_table(steps),
         reconciled=reconcile_lines(results),
         origin=origin(manifest),
         where=where_table(manifest),
-        not_shown=not_shown(plan, manifest, steps, ranking),
+        not_shown=not_shown(outcome),
         gaps=gap_lines(results, outcome.missing),
     )
 

@@ -14,11 +14,13 @@ import pandas as pd
 from analysis.draw.frames import points
 from analysis.rank.limits import Limit
 from analysis.rank.ranking import Ranking
-from analysis.rank.steps import MOST_BLOCKS, Steps
+from analysis.rank.steps import Steps
 from analysis.read.results import Campaign
+from analysis.tell.markdown_sections import coverage_text
 from analysis.tell.report.page import Cell, Table
 from analysis.tell.sentences import NAMES
-from analysis.tell.words import counted, number, shortened
+from analysis.tell.summary import verdict_text
+from analysis.tell.words import BOUNDS, bounded, counted, number, shortened
 from study.plan import Run
 
 OUTCOMES = ("pass", "flag", "fail", "not available")
@@ -38,15 +40,15 @@ COST_COLUMNS = {
     "server_kernel_share": "kernel's share",
     "server_ended_share": "ended children's share",
     "server_pss_mb": "PSS MiB",
-    "server_processes": "processes",
-    "server_threads": "threads",
+    "server_processes": "processes, at least",
+    "server_threads": "threads, at least",
     "server_fds": "descriptors",
     "server_switches": "switches a request",
     "accept_queue": "accept queue",
     "listen_overflows": "overflows",
     "retransmits": "retransmits",
 }
-"""Heads of the two tables of a model, by the columns of steps.csv."""
+"""Heads of the two tables of a model, by the columns of steps.csv. Processes and threads are counted once a second."""
 
 
 def run_link(run: Run) -> str:
@@ -69,13 +71,13 @@ def summary_table(campaign: Campaign, summary: pd.DataFrame, ranking: Ranking, w
         to = link(campaign, model)
 
         def cell(name: str, rank: str = "", row: Any = row, bounds: frozenset[str] = bounds, to: str = to) -> Cell:
-            text = number(_number(row[name]), "≥ " if name in bounds else "")
-            place = number(_number(row[rank])) if rank else ""
-            notes = (interval(row.get(f"{name}_low"), row.get(f"{name}_high")), f"rank {place}" if place else "")
+            text = number(_number(row[name]), bounded(name in bounds, name in row["at_most"], BOUNDS))
+            place = _rank(ranking, rank, str(row["model"])) if text else ""
+            notes = (interval(row.get(f"{name}_low"), row.get(f"{name}_high")), place)
             return Cell(text, to if text else "", "; ".join(filter(None, notes)))
 
         limit = kinds[model]
-        where = f"from {counted(limit.users, 'user')} on" if limit.users is not None else ""
+        where = f"first at {counted(limit.users, 'user')}" if limit.users is not None else ""
         rows.append(
             (
                 Cell(model, f"#model-{model}"),
@@ -88,7 +90,7 @@ def summary_table(campaign: Campaign, summary: pd.DataFrame, ranking: Ranking, w
                 cell("peak_users"),
                 cell("sustained_users"),
                 Cell(limit.kind, f"#model-{model}", where),
-                Cell(str(row["verdict"])),
+                Cell(verdict_text(row)),
             )
         )
     users = "no common step" if ranking.common_users is None else counted(ranking.common_users, "user")
@@ -97,8 +99,26 @@ def summary_table(campaign: Campaign, summary: pd.DataFrame, ranking: Ranking, w
         "peak at users", "sustained users", "limit", "verdict",
     )  # fmt: skip
     return Table(
-        f"Requests to p99 at {users}; medians over blocks, below them their interval and rank", heads, tuple(rows)
+        f"Requests to p99 at {users}; medians over blocks, below them their interval ({_coverage(summary)}) and the"
+        " ranks that tests allow",
+        heads,
+        tuple(rows),
     )
+
+
+def _rank(ranking: Ranking, rank: str, model: str) -> str:
+    """As `rank 2`, or `rank 1 to 3` where no test tells more."""
+    figure = {"rank_rps": ranking.goodput, "rank_mean_ms": ranking.response}.get(rank)
+    place = figure.places.get(model) if figure is not None else None
+    if place is None:
+        return ""
+    return f"rank {place.first}" if place.first == place.last else f"rank {place.first} to {place.last}"
+
+
+def _coverage(summary: pd.DataFrame) -> str:
+    """What the intervals cover: that of the fewest blocks."""
+    blocks = [int(count) for count in summary["blocks"] if count]
+    return coverage_text(min(blocks, default=0))
 
 
 def interval(low: Any, high: Any) -> str:
@@ -144,17 +164,15 @@ def verdict_table(campaign: Campaign, steps: pd.DataFrame) -> Table:
 
 def step_table(campaign: Campaign, steps: pd.DataFrame, model: str) -> Table:
     """One model's ladder: what its users got."""
-    return _by_step(campaign, steps, model, STEP_COLUMNS, f"{model}: what its users got", verdicts=True)
+    return _by_step(campaign, steps, model, STEP_COLUMNS, f"{model}: what its users got")
 
 
 def cost_table(campaign: Campaign, steps: pd.DataFrame, model: str) -> Table:
     """One model's ladder: what it used of the target."""
-    return _by_step(campaign, steps, model, COST_COLUMNS, f"{model}: what it used of the target", verdicts=False)
+    return _by_step(campaign, steps, model, COST_COLUMNS, f"{model}: what it used of the target")
 
 
-def _by_step(
-    campaign: Campaign, steps: pd.DataFrame, model: str, columns: dict[str, str], caption: str, verdicts: bool
-) -> Table:
+def _by_step(campaign: Campaign, steps: pd.DataFrame, model: str, columns: dict[str, str], caption: str) -> Table:
     mine = Steps(steps).of_model(model).ladder
     to = link(campaign, model)
     present = {name: head for name, head in columns.items() if mine.known(name)}
@@ -169,14 +187,17 @@ def _by_step(
             if point is None:
                 cells.append(Cell(""))
             else:
-                text = number(point["value"], "≥ " if point["at_least"] else "")
+                text = number(point["value"], bounded(point["at_least"], point["at_most"], BOUNDS))
                 cells.append(Cell(text, to, interval(point["low"], point["high"])))
-        if verdicts:
-            tally = group.frame["verdict"].value_counts()
-            saturated = "saturated" if group.frame["saturated"].mean() > MOST_BLOCKS else ""
-            cells.append(Cell(str(tally.index[0]), note=saturated))
+        tally = group.frame["verdict"].value_counts()
+        full = int(group.frame["saturated"].sum())
+        notes = (
+            f"in {tally.iloc[0]} of {tally.sum()}" if len(tally) > 1 else "",
+            "saturated" if full == tally.sum() else f"saturated in {full} of {tally.sum()}" if full else "",
+        )
+        cells.append(Cell(str(tally.index[0]), note="; ".join(filter(None, notes))))
         rows.append(tuple(cells))
-    return Table(caption, ("users", *present.values(), *(["verdict"] if verdicts else [])), tuple(rows))
+    return Table(caption, ("users", *present.values(), "verdict"), tuple(rows))
 
 
 def runs_table(campaign: Campaign, steps: pd.DataFrame, label: str) -> Table:

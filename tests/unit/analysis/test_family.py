@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analysis.rank.family import Ranked, cap, compare_family, order, turned
-from analysis.rank.ratios import median_interval
+from analysis.rank.medians import median_interval
 from tests.unit import simulate_blocks
 
 ALIKE = (1.0, 1.0, 1.0, 1.0)

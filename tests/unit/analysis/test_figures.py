@@ -55,6 +55,7 @@ def frame(labels: Sequence[str] = LABELS, users: Sequence[int] = (100, 200, 400)
             "server_pss_mb": 20.0 + at * step,
             "verdict": "overload" if count == users[-1] and model == labels[-1] else "valid",
             "saturated": False,
+            "times_bound": False,
             "at_least": frozenset({"p99_ms"} if count == users[-1] and model == labels[-1] else ()),
         }
         for block in range(1, blocks + 1)
@@ -80,7 +81,8 @@ def ratios(labels: Sequence[str]) -> pd.DataFrame:
             "value": 1 + at / 4,
             "low": 0.95 + at / 4,
             "high": 1.1 + at / 4,
-            "call": "difference" if at else "undetermined",
+            "call": "more" if at else "undetermined",
+            "blocks": 6,
         }
         for name in ("peak goodput", "mean response time")
         for at, other in enumerate(labels[1:])
@@ -196,8 +198,8 @@ def test_the_forest_has_an_interval_and_hollow_points_for_what_is_undetermined()
 def test_failures_by_kind_are_in_percent_of_all_requests() -> None:
     worst = failures_at_worst(frame(blocks=3), LABELS).to_dict("records")
     assert worst == [
-        {"model": "thread", "users": 400, "kind": "reset", "percent": 6.0},
-        {"model": "thread", "users": 400, "kind": "timed-out", "percent": 4.0},
+        {"model": "thread", "users": 400, "kind": "reset", "percent": 6.0, "verdict": "overload"},
+        {"model": "thread", "users": 400, "kind": "timed-out", "percent": 4.0, "verdict": "overload"},
     ]
     bars = failures_by_kind(frame(blocks=3), LABELS).axes[0].patches
     assert [round(bar.get_width(), 6) for bar in bars] == [6.0, 4.0]  # type: ignore[attr-defined]

@@ -176,7 +176,7 @@ def test_with_every_sentence_replaced_by_its_code_all_figures_stay(
     ]
     compared = compare(campaigns[0].directory, campaigns[1].directory)
     kinds = {limit.kind for limit in before[0].limits}  # type: ignore[attr-defined]
-    assert kinds >= {"CPU", "processes", "waiting", "descriptors", "generator"}
+    assert kinds >= {"CPU", "processes", "descriptors", "generator"}
     reports = [files.report.read_text(encoding="utf-8") for files in campaigns]
     for code in CODES:
         monkeypatch.setitem(SENTENCES, code, lambda finding: finding.code)

@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 
 from analysis import analyze
+from analysis.judge.codes import CODES
 from analysis.judge.findings import Finding
-from analysis.rank.limits import Declared, Limit, limit_of
+from analysis.rank.limits import POOL, Declared, Limit, limit_of
 from analysis.rank.steps import Steps
 from analysis.tell.limit_sentence import limit_text
 from study.plan import Run, Step
@@ -52,9 +53,9 @@ def test_cpu_of_the_one_thread_that_serves(tmp_path: Path) -> None:
     full = {"server_cpu": 0.98, "kernel_share": 0.62, "ended_share": 0.0, "busiest_thread": 0.97, "server_cores": 4.0}
     limit = found(tmp_path, {400: over(90.0, 400, **full), 800: over(90.0, 800, **full, overflows=50)})
     assert (limit.kind, limit.users) == ("CPU", 400)
-    holds(limit, "CPU, from 400 users on", "used 0.98 of 1 core;", "11 ms of CPU a request at 9")
+    holds(limit, "CPU, first at 400 users", "used 0.98 of 1 core;", "11 ms of CPU a request at 9")
     holds(limit, "62% of its cores' busy time was the kernel's")
-    holds(limit, "the accept queue overflowed from 800 users on (the kernel counted 3,000 listen overflows")
+    holds(limit, "connections were first dropped at 800 users (the kernel counted 3,000 listen overflows")
 
 
 def test_cpu_of_all_cores_that_it_was_given(tmp_path: Path) -> None:
@@ -79,24 +80,28 @@ def test_starting_a_process_for_each_client(tmp_path: Path) -> None:
     limit = found(tmp_path, {400: over(90.0, 400, **full), 800: over(90.0, 800, **full)})
     assert (limit.kind, limit.users) == ("processes", 400)
     holds(limit, "used 1.00 of 1 core", "11 ms of CPU a request", "81% of its cores' busy time")
-    holds(limit, "70% of its CPU time was that of children that had ended, and 1.0 processes")
+    holds(limit, "70% of its CPU time was that of children that had ended; its machine started 1.0 processes")
     holds(limit, "60 connections waited in its accept queue (backlog 1024)")
 
 
-def test_all_workers_waiting_where_the_plan_says_how_long(tmp_path: Path) -> None:
-    full = {"server_cpu": 0.05, "accept_queue": 90.0, "threads": 4}
-    limit = found(tmp_path, {400: over(50.0, 400, **full)}, Declared(wait_ms=80.0))
-    assert (limit.kind, limit.users) == ("waiting", 400)
+@pytest.mark.parametrize("code", [code for code in POOL if code in CODES])
+def test_all_of_a_pool_waiting_where_the_plan_says_how_long(tmp_path: Path, code: str) -> None:
+    """What was full is what the checks report; the plan's wait gives how many requests wait at a time."""
+    rows = steps(tmp_path, {800: over(50.0, 800, server_cpu=0.05)}).frame
+    pool = Finding(code, **dict.fromkeys(CODES[code].figures, 4.0))
+    full = rows["users"].map(lambda users: users == 800)
+    why = pd.Series([(Finding("target.saturated", full=(pool,)),)] * len(rows), index=rows.index)
+    taken = Steps(rows.assign(verdict="valid", saturated=full, reasons=why))
+    limit = limit_of(taken, "single", Declared(wait_ms=80.0))
+    assert (limit.kind, limit.users) == ("waiting", 800)
     holds(limit, "wait of 80 ms in each gives k = 4.0 requests waiting at a time", "0.05 of 1 core busy")
-    holds(limit, "90 connections waited in its accept queue")
 
 
-def test_all_workers_waiting_for_something_that_nobody_declared(tmp_path: Path) -> None:
-    limit = found(tmp_path, {400: over(50.0, 400, server_cpu=0.05, accept_queue=90.0, threads=1)})
-    assert limit.kind == "waiting"
-    found_ms = re.search(r"its 1 thread was taken for up to ([\d.]+) ms a request", limit_text(limit))
-    assert found_ms, limit_text(limit)
-    assert float(found_ms[1]) == pytest.approx(20, rel=0.05)
+def test_a_queue_in_front_of_an_idle_server_names_no_thread_that_a_sampler_counted(tmp_path: Path) -> None:
+    queued = {users: over(50.0, users, server_cpu=0.05, accept_queue=90.0, threads=1) for users in (400, 800)}
+    limit = found(tmp_path, queued)
+    assert (limit.kind, limit.users) == ("accept queue", 400)
+    assert "thread" not in limit_text(limit)
 
 
 def test_an_accept_queue_that_overflows_while_the_server_idles(tmp_path: Path) -> None:
@@ -122,7 +127,7 @@ def test_descriptors_that_the_design_can_watch(tmp_path: Path) -> None:
 def test_the_generator(tmp_path: Path) -> None:
     limit = found(tmp_path, {800: Load(lag_ms=60.0, late=0.03, cpu=0.95, server_cpu=0.31)})
     assert (limit.kind, limit.users) == ("generator", 800)
-    holds(limit, "The generator and not the server, from 800 users on", "used 0.95 of a core")
+    holds(limit, "The generator and not the server, first at 800 users", "used 0.95 of a core")
     holds(limit, "meanwhile on the target 0.31 of 1 core busy")
 
 
@@ -136,6 +141,23 @@ def test_none_reached(tmp_path: Path) -> None:
     assert (limit.kind, limit.users) == ("none reached", None)
     holds(limit, "None reached up to 800 users: 0.40 of 1 core busy, 1.5 ms of CPU a request")
     holds(limit, "0 in the accept queue; 50 of 65,536 descriptors open")
+
+
+def test_below_a_step_that_is_not_valid_none_was_reached_and_no_more_is_known(tmp_path: Path) -> None:
+    limit = found(tmp_path, {800: Load(drift=0.8)})
+    assert (limit.kind, limit.users) == ("not known", None)
+    holds(limit, "none was reached at 400 users, the largest valid step, and nothing is known of 800")
+    holds(limit, "At 800 users unsteady")
+
+
+def test_a_limit_that_a_larger_valid_step_contradicts_is_withdrawn(tmp_path: Path) -> None:
+    """Saturated at 400 users by a queue that was there for a moment; twice the rate, valid and idle, at 800."""
+    limit = found(tmp_path, {400: Load(server_cpu=0.4, accept_queue=40.0)})
+    assert (limit.kind, limit.users) == ("none reached", None)
+    more = found(tmp_path / "more", {400: Load(server_cpu=0.95), 800: Load(server_cpu=0.97)})
+    assert (more.kind, more.users) == ("CPU", 800)  # twice the rate: at 400 users it was not used up
+    late = found(tmp_path / "late", {400: Load(lag_ms=60.0, late=0.03)})
+    assert late.kind == "none reached"
 
 
 def test_without_samples_nothing_is_claimed(tmp_path: Path) -> None:

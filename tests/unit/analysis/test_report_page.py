@@ -107,10 +107,10 @@ def test_the_answer_comes_first_and_says_how_sure_it_is(made: tuple[Analysis, Re
     peak = found.summary.set_index("model")["peak_rps"]
     first = page.words[page.words.index("At their peak") :]
     assert first.startswith(
-        f"At their peak, single answered most requests a second, at least {number(peak['single'])}/s"
+        f"At their peak, observed: single at least {number(peak['single'])}/s at 400 users, process "
     )
-    assert "an order seen in 2 blocks and no ranking, which needs 5" in first
-    assert "At 100 users, the largest step that is valid for all models" in first
+    assert "no order is claimed: 2 blocks were measured, and a ranking needs 5." in first
+    assert "At 100 users, the largest step that is valid for all models, observed: single " in first
 
 
 def test_each_model_has_its_limit_its_docstring_and_its_runs(made: tuple[Analysis, ReportParser]) -> None:
@@ -130,7 +130,7 @@ def test_texts_from_files_are_text(made: tuple[Analysis, ReportParser]) -> None:
 def test_what_it_does_not_show_is_said(made: tuple[Analysis, ReportParser]) -> None:
     rest = made[1].words[made[1].words.rindex("What this does not show") :]
     assert "2 blocks were measured" in rest
-    assert "The limit of single: it was not full at 400 users" in rest
+    assert "The limit of single: it was valid and not full at 400 users" in rest
     assert "TLS" in rest
 
 

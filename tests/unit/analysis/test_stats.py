@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from analysis.rank.ratios import (
-    Ratio,
-    blocks_for_flips,
-    compare_all,
-    median_interval,
-    paired_ratio,
-    sign_flip,
-    tied,
-    tiers,
-)
-from analysis.tell.markdown_sections import ratio_text
+from analysis.rank.family import Family, Pair, Ranked, compare_family
+from analysis.rank.medians import interval_coverage, median_interval
+from analysis.tell.markdown_sections import coverage_text, ratio_text
 
 
 def blocks(values: list[float]) -> dict[int, float]:
@@ -27,6 +20,16 @@ def blocks(values: list[float]) -> dict[int, float]:
 
 def noisy(draw: np.random.Generator, base: float, count: int, sigma: float = 0.01) -> list[float]:
     return [float(value) for value in base * np.exp(sigma * draw.standard_normal(count))]
+
+
+def family_of(**values: list[float] | dict[int, float]) -> Family:
+    by_label = {label: blocks(each) if isinstance(each, list) else each for label, each in values.items()}
+    return compare_family([Ranked("rps", by_label, more_is_better=True)])
+
+
+def only(**values: list[float] | dict[int, float]) -> Pair:
+    (pair,) = family_of(**values).pairs
+    return pair
 
 
 def test_six_runs_have_their_least_and_most_as_interval_of_the_median() -> None:
@@ -45,132 +48,105 @@ def test_the_interval_of_a_median_is_the_narrowest_that_holds(runs: int, rank: i
         assert median.coverage >= 0.95
 
 
+@pytest.mark.parametrize(
+    ("runs", "text"),
+    [(1, "no interval"), (2, "with 50%"), (4, "with 88%"), (5, "least to greatest"), (6, "an order-statistic")],
+)
+def test_what_an_interval_covers_is_said(runs: int, text: str) -> None:
+    assert text in coverage_text(runs)
+    assert runs < 2 or "of this campaign" in coverage_text(runs)
+    assert interval_coverage(runs) == pytest.approx(1 - 2 * 0.5**runs)
+
+
 def test_the_intervals_of_an_a_a_study_hold_one_as_often_as_they_say() -> None:
     draw = np.random.default_rng(11)
     held = 0
     for _ in range(400):
-        ratio = paired_ratio("a", "b", {"a": blocks(noisy(draw, 100, 6)), "b": blocks(noisy(draw, 100, 6))})
-        assert ratio is not None
-        assert ratio.low is not None
-        assert ratio.high is not None
-        held += ratio.low <= 1 <= ratio.high
+        pair = only(a=noisy(draw, 100, 6), b=noisy(draw, 100, 6))
+        assert pair.low is not None
+        assert pair.high is not None
+        held += pair.low <= 1 <= pair.high
     assert 0.92 <= held / 400 <= 0.98
 
 
 def test_ten_percent_are_found_with_six_blocks() -> None:
     draw = np.random.default_rng(5)
-    found = [
-        compare_all(["a", "b"], {"a": blocks(noisy(draw, 110, 6)), "b": blocks(noisy(draw, 100, 6))})[0].call
-        for _ in range(50)
-    ]
-    assert found.count("difference") == 50
+    found = [only(a=noisy(draw, 110, 6), b=noisy(draw, 100, 6)).claim for _ in range(50)]
+    assert found.count("more") == 50
 
 
 def test_pairing_within_blocks_takes_the_blocks_own_level_out() -> None:
     level = [100.0, 150.0, 80.0, 120.0, 60.0, 200.0]
     draw = np.random.default_rng(2)
     first = [1.05 * at * float(np.exp(0.005 * draw.standard_normal())) for at in level]
-    (ratio,) = compare_all(["a", "b"], {"a": blocks(first), "b": blocks(level)})
-    assert ratio.call == "difference"
-    assert ratio.value == pytest.approx(1.05, abs=0.01)
+    pair = only(a=first, b=level)
+    assert pair.claim == "more"
+    assert pair.ratio == pytest.approx(1.05, abs=0.01)
 
 
 def test_the_interval_and_p_are_those_of_a_paired_t_test_on_logs() -> None:
     first, second = [110.0, 112.0, 108.0, 115.0, 111.0], [100.0, 101.0, 99.0, 104.0, 98.0]
-    ratio = paired_ratio("a", "b", {"a": blocks(first), "b": blocks(second)})
-    assert ratio is not None
+    pair = only(a=first, b=second)
     known = scipy_stats.ttest_rel(np.log(first), np.log(second))
     low, high = known.confidence_interval(0.95)
-    assert ratio.p == pytest.approx(known.pvalue)
-    assert ratio.low == pytest.approx(math.exp(low))
-    assert ratio.high == pytest.approx(math.exp(high))
+    assert pair.p == pytest.approx(known.pvalue)
+    assert pair.low == pytest.approx(math.exp(low))
+    assert pair.high == pytest.approx(math.exp(high))
 
 
 def test_only_shared_blocks_are_compared() -> None:
-    ratio = paired_ratio("a", "b", {"a": {1: 100.0, 2: 100.0, 3: 100.0}, "b": {2: 50.0, 3: 50.0, 4: 1.0}})
-    assert ratio is not None
-    assert ratio.blocks == 2
-    assert ratio.value == pytest.approx(2.0)
-    assert paired_ratio("a", "b", {"a": {1: 1.0}, "b": {2: 1.0}}) is None
+    pair = only(a={1: 100.0, 2: 100.0, 3: 100.0}, b={2: 50.0, 3: 50.0, 4: 1.0})
+    assert pair.blocks == 2
+    assert pair.ratio == pytest.approx(2.0)
+    assert family_of(a={1: 1.0}, b={2: 1.0}).pairs == ()
+
+
+FIGURE = Ranked("rps", {}, more_is_better=True)
+PAIR = Pair("rps", "thread", "single", 1.12, 1.08, 1.16, 0.001, 0.001, 6, "more")
 
 
 def test_one_block_gives_a_ratio_without_interval() -> None:
-    ratio = paired_ratio("thread", "single", {"thread": {1: 112.0}, "single": {1: 100.0}})
-    assert ratio is not None
-    assert ratio_text(ratio) == "thread = 1.12 x single"
-    assert ratio.call == "undetermined"
-
-
-def test_a_ratio_prints_with_its_interval() -> None:
-    assert ratio_text(Ratio("thread", "single", 1.12, 1.08, 1.16, 0.001, 0.001, 0.03, 6)) == (
-        "thread = 1.12 x single [1.08, 1.16]"
-    )
+    pair = only(thread={1: 112.0}, single={1: 100.0})
+    assert ratio_text(pair, FIGURE) == "thread = 1.12 x single"
+    assert pair.claim == "too few blocks"
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "p", "call"),
+    ("changes", "text"),
     [
-        (0.98, 1.02, 0.8, "tie"),
-        (1.005, 1.02, 0.001, "tie"),
-        (0.95, 1.08, 0.6, "undetermined"),
-        (1.01, 1.08, 0.20, "undetermined"),
-        (1.04, 1.08, 0.001, "difference"),
-        (0.80, 0.90, 0.001, "difference"),
+        ({}, "thread = 1.12 x single [1.08, 1.16]"),
+        ({"bounds": frozenset({"thread"})}, "thread >= 1.12 x single"),
+        ({"bounds": frozenset({"single"})}, "thread <= 1.12 x single"),
+        ({"at_most": frozenset({"single"})}, "thread >= 1.12 x single"),
+        ({"bounds": frozenset({"thread", "single"})}, "thread against single: only bounds are known"),
     ],
 )
-def test_calls(low: float, high: float, p: float, call: str) -> None:
-    assert Ratio("a", "b", math.sqrt(low * high), low, high, p, p, p, 6).call == call
+def test_a_ratio_prints_with_its_interval_and_that_of_a_bound_with_its_sign(
+    changes: dict[str, frozenset[str]], text: str
+) -> None:
+    assert ratio_text(PAIR, replace(FIGURE, **changes)) == text  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("smaller", "larger", "claim"), [("a", "b", "more"), ("b", "a", "not comparable"), ("ab", "", "not comparable")]
+)
+def test_an_upper_bound_is_on_the_smaller_side_of_a_claim_or_of_none(smaller: str, larger: str, claim: str) -> None:
+    """The larger of two response times may be the bound: then the other could be larger still."""
+    values = {"a": blocks([5.0, 5.1, 4.9, 5.0, 5.05, 4.95]), "b": blocks([8.0, 8.1, 7.9, 8.0, 8.1, 7.9])}
+    figure = Ranked("mean_ms", values, more_is_better=False, at_most=frozenset(smaller))
+    assert compare_family([figure]).claim("mean_ms", "b", "a") == claim
+
+
+def test_equal_runs_are_a_tie_and_need_no_variance() -> None:
+    pair = only(a=[7.0] * 6, b=[7.0] * 6)
+    assert (pair.claim, pair.p) == ("tie", 1.0)
+    assert only(a=[8.0] * 6, b=[7.0] * 6).claim == "more"
 
 
 def test_holm_over_the_comparisons_made() -> None:
     draw = np.random.default_rng(4)
-    figures = {name: blocks(noisy(draw, 100, 6)) for name in "abcd"}
-    ratios = compare_all(list("abcd"), figures)
-    assert len(ratios) == 6
-    ordered = sorted(ratios, key=lambda ratio: ratio.p or 0)
+    pairs = family_of(**{name: noisy(draw, 100, 6) for name in "abcd"}).pairs
+    assert len(pairs) == 6
+    ordered = sorted(pairs, key=lambda pair: pair.p or 0)
     assert ordered[0].p_holm == pytest.approx(min(1.0, 6 * (ordered[0].p or 0)))
-    assert all((ratio.p_holm or 0) >= (ratio.p or 0) for ratio in ratios)
-
-
-def test_equal_runs_are_a_tie_and_need_no_variance() -> None:
-    (ratio,) = compare_all(["a", "b"], {"a": blocks([7.0] * 6), "b": blocks([7.0] * 6)})
-    assert (ratio.call, ratio.p) == ("tie", 1.0)
-    (apart,) = compare_all(["a", "b"], {"a": blocks([8.0] * 6), "b": blocks([7.0] * 6)})
-    assert apart.call == "difference"
-
-
-def test_tiers_count_the_models_that_are_reliably_better() -> None:
-    draw = np.random.default_rng(9)
-    figures = {
-        "fast": blocks(noisy(draw, 120, 6)),
-        "alike": blocks(noisy(draw, 120, 6)),
-        "slow": blocks(noisy(draw, 100, 6)),
-    }
-    ratios = compare_all(list(figures), figures)
-    assert tiers(list(figures), ratios, more_is_better=True) == {"fast": 1, "alike": 1, "slow": 3}
-    assert tiers(list(figures), ratios, more_is_better=False) == {"fast": 2, "alike": 2, "slow": 1}
-
-
-def test_sign_flips_are_exact_for_few_blocks() -> None:
-    assert sign_flip([0.1, 0.2, 0.1, 0.3, 0.2, 0.1]) == pytest.approx(2 / 64)
-    assert sign_flip([0.1, -0.1]) == 1.0
-    assert sign_flip([0.0, 0.0, 0.0]) == 1.0
-
-
-def test_sign_flips_of_many_blocks_are_sampled_and_repeatable() -> None:
-    draw = np.random.default_rng(1)
-    logs = [float(value) for value in draw.standard_normal(30) * 0.01]
-    assert sign_flip(logs) == sign_flip(logs)
-    assert sign_flip(logs) == pytest.approx(scipy_stats.ttest_1samp(logs, 0).pvalue, abs=0.05)
-
-
-@pytest.mark.parametrize(("comparisons", "needed"), [(1, 6), (6, 8), (105, 13)])
-def test_blocks_that_the_permutation_test_needs(comparisons: int, needed: int) -> None:
-    assert blocks_for_flips(comparisons) == needed
-    assert comparisons * 2 / 2**needed <= 0.05 < comparisons * 2 / 2 ** (needed - 1)
-
-
-def test_without_a_test_figures_tie_within_three_percent() -> None:
-    assert tied(100, 103)
-    assert tied(103, 100)
-    assert not tied(100, 104)
+    assert all((pair.p_holm or 0) >= (pair.p or 0) for pair in pairs)

@@ -1,0 +1,57 @@
+"""An order of models in words: with the signs that tests allow, or side by side and why no order is claimed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+
+from analysis.judge.thresholds import THRESHOLDS as T
+from analysis.rank.family import Order, Pair
+from analysis.rank.ranking import FigureRanking, Ranking
+from analysis.tell.words import counted, series
+
+
+def signs_text(order: Order, named: Callable[[str], str] = str) -> str:
+    """As `a > b ~ c`, each model as `named` gives it."""
+    text = "".join(f"{named(model)} {sign} " for model, sign in zip(order.models, order.signs, strict=False))
+    return text + (named(order.models[-1]) if order.models else "")
+
+
+def beyond_text(figure: FigureRanking) -> str:
+    """The tested differences that the signs don't show, as `; also a > c`; empty without any."""
+    better = ">" if figure.ranked.more_is_better else "<"
+    wins = "more" if figure.ranked.more_is_better else "less"
+    pairs = [
+        f"{pair.first} {better} {pair.second}" if pair.claim == wins else f"{pair.second} {better} {pair.first}"
+        for pair in figure.order.beyond
+    ]
+    return f"; also {series(pairs)}" if pairs else ""
+
+
+def blocks_text(pairs: Collection[Pair]) -> str:
+    """Over how many blocks these pairs are compared, as `6 blocks` or `5 to 6 blocks`."""
+    numbers = sorted({pair.blocks for pair in pairs})
+    if len(numbers) < 2:
+        return counted(numbers[0] if numbers else 0, "block")
+    return f"{numbers[0]} to {numbers[-1]} blocks"
+
+
+def tested(figure: FigureRanking) -> list[Pair]:
+    """The pairs that a test was made of."""
+    return [pair for pair in figure.pairs if pair.p_holm is not None]
+
+
+def why_no_order(ranking: Ranking, figure: FigureRanking) -> str:
+    """Why nothing is claimed of any two models in this figure."""
+    if ranking.blocks < T.least_blocks:
+        blocks = {0: "no block was", 1: "one block was"}.get(ranking.blocks, f"{ranking.blocks} blocks were")
+        return f"{blocks} measured, and a ranking needs {T.least_blocks}"
+    if pairs := tested(figure):
+        return f"no test tells two of them apart over {blocks_text(pairs)}"
+    if figure.pairs and all(pair.claim == "not comparable" for pair in figure.pairs):
+        return "only bounds of them are known"
+    return f"no two of them have {T.least_blocks} blocks that can be compared"
+
+
+def side_by_side(models: Sequence[str], named: Callable[[str], str]) -> str:
+    """The models in the plan's order, which says nothing of which is better."""
+    return ", ".join(named(model) for model in models)

@@ -1,0 +1,252 @@
+"""Of campaigns whose truth is known no sentence, caption, cell or claim contradicts it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.draw.frames import ratios_frame
+from analysis.judge.thresholds import THRESHOLDS as T
+from analysis.rank.ranking import FigureRanking
+from analysis.tell.answer import answer_sentences
+from analysis.tell.limit_sentence import limit_text
+from analysis.tell.report.captions import figure_captions
+from analysis.tell.report.page import Table
+from analysis.tell.report.provenance import not_shown
+from analysis.tell.report.report_tables import step_table, summary_table
+from analysis.tell.summary import summary_text
+from analysis.tell.words import number
+from tests.unit import drawn_campaigns
+from tests.unit.drawn_campaigns import TAINTED, Drawn
+
+SIGNS = re.compile(r"([\w-]+)(?: \([^)]*\))? ([<>=~]) (?=([\w-]+))")
+"""As in `a (120/s at 400 users) > b`: name, sign, name."""
+SUPERLATIVE = re.compile(r"([\w-]+) (?:answered )?(most|fewest|fastest|slowest)\b")
+SLOWER = pd.DataFrame(columns=["model", "ms", "share"])
+
+
+@pytest.fixture(scope="module")
+def alike() -> list[Drawn]:
+    draw = np.random.default_rng(15)
+    return [drawn_campaigns.alike(draw) for _ in range(60)]
+
+
+@pytest.fixture(scope="module")
+def mixed() -> list[Drawn]:
+    draw = np.random.default_rng(16)
+    return [drawn_campaigns.mixed(draw) for _ in range(60)]
+
+
+def sentences(drawn: Drawn) -> list[str]:
+    """Every sentence about the result that summary and report have, without tables; made once for each campaign."""
+    if id(drawn) not in TEXTS:
+        TEXTS[id(drawn)] = _sentences(drawn)
+    return TEXTS[id(drawn)]
+
+
+TEXTS: dict[int, list[str]] = {}
+
+
+def _sentences(drawn: Drawn) -> list[str]:
+    outcome = drawn.outcome
+    captions = figure_captions(outcome.steps, SLOWER, ratios_frame(outcome.ranking), outcome.ranking, drawn.plan)
+    prose = [line for line in summary_text(outcome).splitlines() if line and line[0] not in "|#"]
+    words = [*answer_sentences(outcome), *prose, *(limit_text(limit) for limit in outcome.limits)]
+    return [*words, *(text for _, text, _ in captions.values()), *not_shown(outcome)]
+
+
+def tables(drawn: Drawn) -> Iterator[Table]:
+    outcome = drawn.outcome
+    captions = figure_captions(outcome.steps, SLOWER, ratios_frame(outcome.ranking), outcome.ranking, drawn.plan)
+    for _, _, each in captions.values():
+        yield from each
+    yield summary_table(outcome.campaign, outcome.summary, outcome.ranking, outcome.limits)
+    for model in drawn.plan.models:
+        yield step_table(outcome.campaign, outcome.steps, model)
+
+
+def goodness(drawn: Drawn, figure: FigureRanking) -> dict[str, float]:
+    """The true figure of each model, larger where better."""
+    top = drawn.plan.users[-1]
+    if figure.ranked.more_is_better:
+        return {model: truth.peak(top) for model, truth in drawn.truth.items()}
+    return {model: 1 / truth.response for model, truth in drawn.truth.items()}
+
+
+def false_claims(drawn: Drawn) -> list[str]:
+    """The claims of the ranking, its places and its signs that the truth contradicts."""
+    wrong: list[str] = []
+    ranking = drawn.outcome.ranking
+    for figure in (ranking.goodput, ranking.response):
+        true, wins = goodness(drawn, figure), "more" if figure.ranked.more_is_better else "less"
+        for pair in figure.claims:
+            better, worse = (pair.first, pair.second) if pair.claim == wins else (pair.second, pair.first)
+            ratio = true[pair.first] / true[pair.second]
+            if pair.claim == "tie" and not 1 / (1.0001 + T.tie) <= ratio <= 1.0001 + T.tie:
+                wrong.append(f"tie {pair}")
+            elif pair.claim != "tie" and true[better] <= true[worse]:
+                wrong.append(f"{better} better than {worse}")
+        for model, place in figure.places.items():
+            better_ones = sum(value > (1 + T.tie) * true[model] for value in true.values())
+            if not 1 <= place.first <= better_ones + 1 or place.last > len(true):
+                wrong.append(f"{model} {place}, {better_ones} are better")
+    return wrong
+
+
+def false_words(drawn: Drawn) -> list[str]:
+    """The signs and superlatives in the texts that the truth contradicts."""
+    wrong: list[str] = []
+    ranking = drawn.outcome.ranking
+    for text in sentences(drawn):
+        rates = goodness(drawn, ranking.goodput)
+        times = goodness(drawn, ranking.response)
+        for first, sign, second in SIGNS.findall(text):
+            if not {first, second} <= set(drawn.truth):
+                continue
+            true = times if sign == "<" or "response" in text or "average" in text or "valid for" in text else rates
+            if sign in "<>" and true[first] <= true[second]:
+                wrong.append(text)
+            if sign == "=" and not 0.96 <= true[first] / true[second] <= 1.04:
+                wrong.append(text)
+        for model, word in SUPERLATIVE.findall(text):
+            if model in drawn.truth:
+                true = times if word in ("fastest", "slowest") else rates
+                extreme = max(true.values()) if word in ("most", "fastest") else min(true.values())
+                if true[model] != extreme or list(true.values()).count(extreme) > 1:
+                    wrong.append(text)
+    return wrong
+
+
+def test_of_models_that_are_alike_at_most_5_percent_of_campaigns_say_anything_false(alike: list[Drawn]) -> None:
+    claimed = [
+        drawn for drawn in alike if drawn.outcome.ranking.goodput.claims or drawn.outcome.ranking.response.claims
+    ]
+    wrong = sum(bool(false_claims(drawn) or false_words(drawn)) for drawn in claimed)
+    assert wrong / len(alike) <= 0.05 + 2 * (0.05 * 0.95 / len(alike)) ** 0.5
+
+
+def test_of_models_that_differ_at_most_5_percent_of_campaigns_say_anything_false(mixed: list[Drawn]) -> None:
+    wrong = sum(bool(false_claims(drawn) or false_words(drawn)) for drawn in mixed)
+    assert wrong / len(mixed) <= 0.05 + 2 * (0.05 * 0.95 / len(mixed)) ** 0.5
+    assert sum(bool(figure.claims) for drawn in mixed for figure in (drawn.outcome.ranking.goodput,)) > 10
+
+
+def test_where_nothing_is_tested_there_is_no_sign_and_no_superlative(mixed: list[Drawn]) -> None:
+    few = [drawn for drawn in mixed if drawn.plan.blocks < T.least_blocks]
+    assert len(few) > 10
+    for drawn in few:
+        for text in sentences(drawn):
+            said = [signs for signs in SIGNS.findall(text) if {signs[0], signs[2]} <= set(drawn.truth)]
+            assert not said, text
+            assert not SUPERLATIVE.search(text), text
+
+
+def test_every_model_that_was_measured_has_a_row_and_a_word_in_the_answer(mixed: list[Drawn]) -> None:
+    for drawn in mixed:
+        answer = " ".join(answer_sentences(drawn.outcome))
+        for model in drawn.outcome.ranking.measured:
+            assert re.search(rf"\b{model}\b", answer), answer
+        assert list(drawn.outcome.summary["model"]) == list(drawn.plan.models)
+
+
+def test_a_figure_of_a_step_that_is_not_trusted_stands_with_its_verdict(mixed: list[Drawn]) -> None:
+    marks = [number(value) for value in TAINTED.values()] + [f"{value:.0f}" for value in TAINTED.values()]
+    seen = 0
+    for drawn in mixed:
+        for text in sentences(drawn):
+            if any(mark in text for mark in marks):
+                seen += 1
+                assert re.search(r"disturbed|generator-limited", text), text
+        for table in tables(drawn):
+            by_verdict = "verdict" in table.heads
+            for row in table.rows:
+                for cell in row:
+                    if any(cell.text.removeprefix("≥ ") == mark for mark in marks):
+                        seen += 1
+                        around = f"{cell.note} {row[-1].text}" if by_verdict else cell.note
+                        assert re.search(r"disturbed|generator-limited", around), (table.caption, row)
+    assert seen > 20
+    summaries = pd.concat([drawn.outcome.summary for drawn in mixed])
+    assert not summaries[["rps", "mean_ms", "p99_ms", "peak_rps"]].isin(list(TAINTED.values())).to_numpy().any()
+
+
+def test_no_limit_is_denied_or_named_where_the_truth_is_otherwise(mixed: list[Drawn]) -> None:
+    kinds: set[str] = set()
+    for drawn in mixed:
+        top = drawn.plan.users[-1]
+        for limit in drawn.outcome.limits:
+            truth = drawn.truth[limit.model]
+            kinds.add(limit.kind)
+            if limit.kind == "none reached":
+                assert truth.watched
+                assert truth.late_from > top
+                assert truth.capacity > 0.85 * truth.asked(top), limit
+            if limit.kind == "CPU":
+                assert limit.users is not None
+                assert truth.asked(limit.users) > 0.6 * truth.capacity, limit
+        for text in sentences(drawn):
+            if named := re.match(r"(?:None of )?(.+?) was (?:not )?at its limit", text):
+                for model in re.findall(r"[\w-]+", named[1]):
+                    if model in drawn.truth:
+                        assert drawn.truth[model].capacity > 0.85 * drawn.truth[model].asked(top), text
+            if "No model bends away" in text:
+                assert all(truth.capacity > 0.85 * truth.asked(top) for truth in drawn.truth.values()), text
+                assert all(truth.late_from > top for truth in drawn.truth.values()), text
+    assert kinds >= {"none reached", "CPU", "generator", "not known"}
+
+
+def test_bounds_stand_with_their_sign(mixed: list[Drawn]) -> None:
+    seen = 0
+    for drawn in mixed:
+        ranking = drawn.outcome.ranking
+        for model in set(ranking.goodput.medians) - ranking.reached:
+            row = drawn.outcome.summary.set_index("model").loc[model]
+            assert "peak_rps" in row["at_least"]
+            figure = f"{number(ranking.goodput.medians[model])}/s at {ranking.peak_users[model]:,} user"
+            for text in sentences(drawn):
+                for place in re.finditer(rf"\b{model} \(?(.{{0,9}}){re.escape(figure)}", text):
+                    seen += 1
+                    assert place[1] == "at least ", text
+        for model in ranking.response.ranked.at_most & set(ranking.response.medians):
+            figure = f"{number(ranking.response.medians[model])} ms"
+            for text in answer_sentences(drawn.outcome):
+                for place in re.finditer(rf"\b{model} \(?(.{{0,8}}){re.escape(figure)}", text):
+                    seen += 1
+                    assert place[1] == "at most ", text
+    assert seen > 50
+
+
+def test_sustained_users_without_a_sign_are_where_it_ends(mixed: list[Drawn]) -> None:
+    for drawn in mixed:
+        for row in drawn.outcome.summary.to_dict("records"):
+            if pd.isna(row["sustained_users"]) or "sustained_users" in row["at_least"]:
+                continue
+            larger = [users for users in drawn.plan.users if users > row["sustained_users"]]
+            truth = drawn.truth[row["model"]]
+            assert any(truth.asked(users) > 0.8 * truth.capacity for users in larger), row
+
+
+def test_the_blocks_that_are_named_are_those_of_the_very_comparisons(mixed: list[Drawn]) -> None:
+    for drawn in mixed:
+        ranking = drawn.outcome.ranking
+        pairs = [pair for figure in (ranking.goodput, ranking.response) for pair in figure.pairs]
+        counts = {pair.blocks for pair in pairs}
+        for text in answer_sentences(drawn.outcome):
+            for first, last in re.findall(r"over (\d+)(?: to (\d+))? blocks?", text):
+                assert {int(first), int(last or first)} <= counts, text
+
+
+def test_signs_in_the_answer_are_those_of_the_order(mixed: list[Drawn]) -> None:
+    allowed: Mapping[str, str] = {">": "<>", "<": "<>", "=": "=", "~": "~"}
+    for drawn in mixed:
+        for figure in (drawn.outcome.ranking.goodput, drawn.outcome.ranking.response):
+            order = figure.order
+            for (first, second), sign in zip(pairwise(order.models), order.signs, strict=True):
+                pair = next(each for each in figure.pairs if {each.first, each.second} == {first, second})
+                assert (sign == "~") or (sign in allowed[sign] and pair.claim in ("more", "less", "tie"))
+                assert sign != "=" or pair.claim == "tie"
