@@ -171,7 +171,7 @@ def _row(
 
 def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     text = ("model", "kind", "verdict", "reasons", "at_least", "failure_kinds", "target", "full")
-    numbers = [name for name in frame if name not in (*text, *WHOLE, "saturated", "times_bound")]
+    numbers = [str(name) for name in frame if name not in (*text, *WHOLE, "saturated", "times_bound")]
     types: dict[str, Any] = dict.fromkeys(numbers, "float64")
     types |= {**dict.fromkeys(WHOLE, "Int64"), "saturated": bool, "times_bound": bool}
     return frame.astype(types)
