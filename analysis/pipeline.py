@@ -7,7 +7,7 @@ from pathlib import Path
 
 from analysis.judge.judging import judge_run
 from analysis.rank.comparison import CampaignComparison, common_models, compare_outcomes
-from analysis.rank.day_history import day_history
+from analysis.rank.day_history import past_days
 from analysis.rank.differences import of_the_load, plan_differences
 from analysis.rank.outcome import CampaignOutcome, outcome_of
 from analysis.read.results import load, read_run
@@ -89,7 +89,7 @@ def compare(first: Path | str, second: Path | str) -> Comparison:
         )
     if not common_models(one, other):
         raise UsageError(f"{first} and {second} have no model in common")
-    compared = compare_outcomes(one, other, day_history(one, other))
+    compared = compare_outcomes(one, other, past_days(one, other))
     return Comparison(**vars(compared), text=comparison_text(compared), unjudged=unjudged(compared))
 
 

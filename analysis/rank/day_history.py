@@ -16,7 +16,7 @@ MOST_CAMPAIGNS = 30
 """The newest so many are read: each takes seconds, and no more days are needed to know their spread."""
 
 
-def day_history(first: CampaignOutcome, second: CampaignOutcome) -> tuple[CampaignOutcome, ...]:
+def past_days(first: CampaignOutcome, second: CampaignOutcome) -> tuple[CampaignOutcome, ...]:
     """The campaigns in the first one's results directory that are of its plan, code and hosts, on other days.
 
     Campaigns of the days of the two compared are left out: they share a day's effect with one of them.
