@@ -100,6 +100,8 @@ class Outcome:
     step: dict[str, Any]
     checks: pd.DataFrame
     ledger: str = field(repr=False)
+    live: tuple[LiveFigures, ...] = field(repr=False)
+    """The running figures, as a person sees them."""
 
     @property
     def verdict(self) -> str:
@@ -113,14 +115,18 @@ class Outcome:
         return f"{self.verdict}: {self.reasons}"
 
 
-class Quiet:
-    """Nobody watches."""
+class Watching:
+    """Keeps the live figures; shows nothing."""
+
+    def __init__(self) -> None:
+        self.figures: list[LiveFigures] = []
 
     def message(self, text: str) -> None: ...
 
     def run_started(self, plan: Plan, run: Run, number: int, total: int) -> None: ...
 
-    def progress(self, figures: LiveFigures) -> None: ...
+    def progress(self, figures: LiveFigures) -> None:
+        self.figures.append(figures)
 
     def run_ended(self, run: Run, state: str, outcomes: Sequence[StepOutcome]) -> None: ...
 
@@ -133,18 +139,22 @@ def run(directory: Path, shape: Shape, fault: Fault) -> Outcome:
     with exclusive(), mock.patch.multiple(commands, **replaced(directory, shape, fault)):
         ready = replace(make_setup(Choice(INVENTORY, plan_file)), results=directory / "results")
         cleanup.end_leftovers(ready.hosts)
-        files = resume.open_campaign(ready, Quiet(), fresh=True)
+        watching = Watching()
+        files = resume.open_campaign(ready, watching, fresh=True)
         (one,) = ready.plan.runs()
         with ThreadPoolExecutor(max_workers=1) as beside:
             done = beside.submit(while_measuring, Running(ready, files.run(one.directory)), fault.measuring)
-            state = campaign.execute(ready, files, one, Quiet())
+            state = campaign.execute(ready, files, one, watching)
             done.result()
     assert state == "done", files.run(one.directory).state.read_text(encoding="utf-8")
     found = analyze(files.directory, figures=False)
     (step,) = found.steps[found.steps["kind"] == "ladder"].to_dict("records")
     ledger = files.run(one.directory).ledger.read_text(encoding="utf-8")
     return Outcome(
-        {str(name): value for name, value in step.items()}, found.checks[found.checks["step"] == step["step"]], ledger
+        {str(name): value for name, value in step.items()},
+        found.checks[found.checks["step"] == step["step"]],
+        ledger,
+        tuple(watching.figures),
     )
 
 

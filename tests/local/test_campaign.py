@@ -60,6 +60,36 @@ def test_steps_csv_has_a_row_for_every_model_and_step(campaign: Path) -> None:
         assert float(row["rps"]) <= 1.15 * int(row["users"]) / 0.1
 
 
+@pytest.mark.parametrize(("client", "kind"), [("lean", "idle"), ("fast", "idle"), ("fast", "ladder")])
+def test_without_think_time_response_times_and_turnarounds_account_for_the_users(
+    client: str, kind: str, request: pytest.FixtureRequest
+) -> None:
+    """N = X (R + G), where G is the client's own time between an answer and the next request."""
+    directory = request.getfixturevalue("campaign" if client == "lean" else "campaign_of_commands")
+    measured = [r for r in records(directory, "thread") if (r["kind"], r["phase"]) == (kind, "measure")]
+    assert sum(r["turnarounds"] for r in measured) > 0
+    assert sum(r["think_count"] for r in measured) == 0
+    accounted = sum((r["ticks"]["response_s"][-1] + r["turnaround_s"]) / r["seconds"] for r in measured)
+    assert accounted == pytest.approx(measured[0]["users"], rel=0.03)
+
+
+def test_the_samples_have_the_cores_groups_the_queues_mean_and_the_trees_memory(campaign: Path) -> None:
+    for host, role in (("target", "server"), ("load1", "host")):
+        with (campaign / "runs" / "1-thread" / f"samples-{host}.csv").open(encoding="utf-8", newline="") as stream:
+            every = list(csv.DictReader(stream))
+        rows = [row for row in every if row["role"] == role]
+        assert {row["role"] for row in every if row["group_busy_s"]} == {role}
+        own = sum(float(row["group_own_s"]) for row in rows)
+        cpu = sum(float(row["cpu_cores"]) * float(row["seconds"]) for row in every if row["role"] == "server")
+        cpu += sum(float(row["cpu_cores"]) * float(row["seconds"]) for row in every if row["role"] == "worker")
+        assert own >= 0.9 * cpu - 0.1 * len(rows)  # the workers', and Locust's master's and fab's
+        if role == "server":
+            assert sum(int(row["accept_queue_looks"]) for row in rows) >= 4 * len(rows)
+            assert all(float(row["accept_queue_mean"]) >= 0 for row in rows)
+            assert any(float(row["memory_mb"] or 0) > 1 for row in rows)
+            assert {row["listen_socket_drops"] for row in rows} <= {"0", ""}
+
+
 @pytest.mark.parametrize("label", ["single", "thread"])
 def test_workers_server_and_locust_count_the_same_requests(campaign: Path, label: str) -> None:
     agree(campaign, label)

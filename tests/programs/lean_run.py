@@ -37,8 +37,10 @@ def main() -> None:
     Recorded.status, Recorded.body = 200, asked["body"].encode()
     LeanUser.prepare(asked["host"])
     ended: list[dict[str, Any]] = []
+    ended_at: list[float] = []
 
     def note(request_type: str, name: str, **said: Any) -> None:
+        ended_at.append(now())
         exception = said["exception"]
         ended.append(
             {
@@ -77,7 +79,12 @@ def main() -> None:
     record = recorder.close(now())
     print(
         json.dumps(
-            {"record": record and asdict(record), "ended": ended, "locust": [total.num_requests, total.num_failures]}
+            {
+                "record": record and asdict(record),
+                "ended": ended,
+                "seconds": ended_at[-1] - ended_at[0] if ended_at else 0.0,
+                "locust": [total.num_requests, total.num_failures],
+            }
         )
     )
 

@@ -180,6 +180,25 @@ def test_one_connection_for_each_user() -> None:
     assert server.accepted == 3
 
 
+@pytest.mark.parametrize("keep_alive", [False, True])
+def test_without_think_time_response_times_and_turnarounds_are_the_whole_time(keep_alive: bool) -> None:
+    """One user, N = X (R + G): from the first answer to the last there is nothing else."""
+
+    def script(talk: Talk) -> None:
+        while talk.request() >= 0:
+            talk.send(good() if keep_alive else good(LAST))
+            if not keep_alive:
+                return
+
+    with serving(script) as server:
+        result = run(server.port, requests=600, keep_alive=keep_alive)
+    record = result["record"]
+    responses_s = sum(request["ms"] for request in result["ended"][1:]) / 1000
+    assert (record["turnarounds"], record["think_count"], record["think_passed_s"]) == (599, 0, 0)
+    assert 0 < record["turnaround_s"] < responses_s
+    assert responses_s + record["turnaround_s"] == pytest.approx(result["seconds"], rel=0.02)
+
+
 def test_a_connection_closed_while_idle_is_opened_anew() -> None:
     """Nothing was sent on it yet, so that nothing is repeated."""
 
