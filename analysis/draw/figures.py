@@ -40,7 +40,7 @@ from analysis.judge.thresholds import THRESHOLDS as T
 from analysis.rank.steps import Steps
 
 PERCENTILES = {"p50_ms": "p50 (median)", "p95_ms": "p95", "p99_ms": "p99"}
-COSTS = {"server_cpu_ms": "CPU a request in ms", "server_pss_mb": "memory (PSS) in MiB"}
+COSTS = {"server_cpu_ms": "CPU a request in ms", "server_pss_mb": "memory in MiB"}
 TIMES: Mapping[str, Dash] = {"p50_ms": (0, ()), "p99_ms": (0, (2, 1.5))}
 BOUNDS = {"at_least": (r"$\uparrow$", 1.15), "at_most": (r"$\downarrow$", 1 / 1.15)}
 """Bounds: the sign, and where it is drawn, as a factor of the value."""

@@ -82,7 +82,7 @@ def workers(target: Target, in_flight: float, waited_for: float) -> Finding | No
 
 
 def who_was_the_limit(window: Window, unloaded_s: float | None, used_up: Sequence[Finding]) -> Check:
-    """8: R well above R1, the mean response time in s at the lowest ladder step, needs evidence on the target.
+    """8: R well above R1, the mean response time in s of the idle server, needs evidence on the target.
 
     `used_up` is what `full` gives for this window.
     """

@@ -76,7 +76,8 @@ def _population(f: Finding) -> str:
 def _slow(f: Finding) -> str:
     full = joined(f["full"])
     if f["value"] is None:
-        why = "no request ended" if f["response_ms"] is None else "the lowest step gave no response time"
+        unknown = "neither the idle step nor the lowest one gave a response time"
+        why = "no request ended" if f["response_ms"] is None else unknown
         return f"{why}. {full}" if full else why
     ratio = f"R = {f['response_ms']:.1f} ms is {f['value']:.1f} times R1 = {f['unloaded_ms']:.1f} ms"
     if full:

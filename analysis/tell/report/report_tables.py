@@ -39,7 +39,7 @@ COST_COLUMNS = {
     "server_cpu_ms": "CPU ms a request",
     "server_kernel_share": "kernel's share",
     "server_ended_share": "ended children's share",
-    "server_pss_mb": "PSS MiB",
+    "server_pss_mb": "memory MiB",
     "server_processes": "processes, at least",
     "server_threads": "threads, at least",
     "server_fds": "descriptors",
