@@ -62,7 +62,7 @@ def points(steps: pd.DataFrame, column: str, models: Collection[str]) -> pd.Data
     ).sort_values(["model", "users", "value"])
     groups = rows.groupby(["model", "users"], as_index=False)
     medians = groups.agg(
-        value=("value", "median"), verdict=("verdict", _commonest), at_least=("at_least", "max"),
+        value=("value", "median"), verdict=("verdict", commonest), at_least=("at_least", "max"),
         at_most=("at_most", "max"),
     )  # fmt: skip
     size = groups["value"].transform("size") if len(rows) else pd.Series(dtype=int)
@@ -74,7 +74,7 @@ def points(steps: pd.DataFrame, column: str, models: Collection[str]) -> pd.Data
     )[["model", "users", "value", "low", "high", "valid", "at_least", "at_most", "verdict"]]
 
 
-def _commonest(verdicts: pd.Series[str]) -> str:
+def commonest(verdicts: pd.Series[str]) -> str:
     """The verdict of most runs; of as many, one that isn't valid."""
     counts = Counter(str(verdict) for verdict in verdicts)
     return min(counts, key=lambda verdict: (-counts[verdict], verdict == "valid", verdict))
@@ -125,7 +125,7 @@ def failures_at_worst(steps: pd.DataFrame, models: Collection[str]) -> pd.DataFr
             continue
         users = int(str((sums["failures"] / sums["requests"]).astype(float).idxmax()))
         requests, here = int(sums["requests"][users]), mine.at(users)
-        verdict = _commonest(here.frame["verdict"])
+        verdict = commonest(here.frame["verdict"])
         rows += [
             {"model": model, "users": users, "kind": kind, "percent": 100 * number / requests, "verdict": verdict}
             for kind, number in here.failure_kinds().items()

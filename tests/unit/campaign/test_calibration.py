@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis import Capacity, capacity, capacity_sentence
+from analysis import Capacity, analyze, capacity, capacity_sentence
+from analysis.rank.generator_rate import raised
 from cluster.campaign import calibration
 from study.plan import Plan, Run, Step, parse_plan
 from tests.unit.synthetic import Load, write_campaign
@@ -65,3 +66,28 @@ def test_the_sentence_counts_the_cores_that_are_missing() -> None:
     assert "3 cores for the load, 1000 requests/s each, would make it half, and there is 1" in capacity_sentence(
         held, 1400.0, 1
     )
+
+
+def test_a_busy_worker_does_not_hold_a_rate(tmp_path: Path) -> None:
+    def load_of(_run: Run, step: Step) -> Load:
+        return Load(response=0.0005, cpu=0.97 if step.number == 3 else 0.3)
+
+    write_campaign(tmp_path, calibration_plan(), load_of)
+    found = capacity(tmp_path)
+    assert found is not None
+    assert found.rate == pytest.approx(1000.0, rel=0.05)
+
+
+def test_a_larger_valid_step_of_the_campaign_raises_what_the_generator_holds(tmp_path: Path) -> None:
+    plan = ASKED.model_copy(update={"models": ("single",), "users": (100, 3000), "aa": False})
+    write_campaign(tmp_path, plan, lambda _run, _step: Load(seconds=20.0))
+    rows = analyze(tmp_path, write=False).rows
+    held = raised(Capacity(rate=500.0, at_least=False, lag_ms=3.0, cpu=0.6), rows)
+    assert held is not None
+    assert (held.at_least, held.in_campaign) == (True, True)
+    assert held.rate == pytest.approx(1000.0, rel=0.05)
+    said = capacity_sentence(held, 1000.0, 1)
+    assert "at least 99" in said or "at least 100" in said
+    assert "would" not in said
+    more = Capacity(rate=5000.0, at_least=False, lag_ms=3.0, cpu=0.6)
+    assert raised(more, rows) == more
