@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fabric import task
+from fabric.main import program
 from invoke.collection import Collection
 
 from cluster.campaign import interrupts
 from cluster.lab import tasks as lab
+from cluster.show.command_line import choices, leave, parse_tasks, printable
 from study.errors import StudyError, UsageError
 from study.exit_status import ExitStatus
 
@@ -35,7 +37,7 @@ def session(inventory: str | None = None, plan: str | None = None) -> Iterator[S
         opened.choose(inventory, plan)
         yield opened
     except StudyError as error:
-        print(f"fab: {error}", file=sys.stderr)
+        print(f"fab: {printable(str(error))}", file=sys.stderr)
         sys.exit(error.exit_status)
     except OSError as error:
         if error.filename is None:  # not about a file that the person named: a bug
@@ -51,7 +53,10 @@ def session(inventory: str | None = None, plan: str | None = None) -> Iterator[S
 def _session() -> Session:
     from cluster.show.session import Session
 
-    return Session()
+    opened = Session()
+    for inventory, plan in choices(_given):
+        opened.choose(inventory, plan)
+    return opened
 
 
 @task(name="plan", help={**INVENTORY, **PLAN})
@@ -171,3 +176,7 @@ def summarise(directory: Path) -> bool:
 
 namespace = Collection.from_module(sys.modules[__name__])
 namespace.add_collection(Collection.from_module(lab, "lab"))
+try:
+    _given = parse_tasks(program, namespace)
+except UsageError as error:
+    leave(error)

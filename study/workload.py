@@ -22,8 +22,11 @@ PLACEHOLDERS = {
     "python": "the target's Python",
     "scratch": "the run's own directory on the target; its files are copied into the run's logs/",
 }
-_PLACEHOLDER = re.compile(r"\{(\w+)\}")
-COMMAND_KEYS = ("ready", "path", "method", "expect", "requires")
+_PLACEHOLDER = re.compile(r"\{\{|\}\}|\{(\w+)\}")  # a brace is written twice
+# Outside of quotation marks, what a shell would read as more than a word.
+_OPERATOR = re.compile(r"[0-9]?[<>].*|[|&;].*|.*;")
+_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*")
+COMMAND_KEYS = ("ready", "ready_s", "path", "method", "expect", "requires")
 MODEL_KEYS = ("work", "options")
 
 
@@ -63,6 +66,8 @@ class Server(Frozen):
     """POST sends an empty body."""
     expect: Status | str | None = None
     """Expected status, or expected body of an answer with status 200; without it any body with status 200 is good."""
+    ready_s: float | None = Field(default=None, gt=0, le=3600)
+    """Seconds within which it must be ready; None means 15."""
     requires: tuple[Requirement, ...] = ()
     """Programs, or modules of the target's Python. Where one is missing, the run is skipped and the report says so."""
 
@@ -96,7 +101,15 @@ class Server(Frozen):
         assert self.command is not None
         bracketed = "[{host}]:" if ":" in values["host"] else "{host}:"
         words = [word.replace("{host}:", bracketed) for word in shlex.split(self.command)]
-        return tuple(_PLACEHOLDER.sub(lambda match: values[match[1]], word) for word in words)
+        return tuple(
+            _PLACEHOLDER.sub(lambda match: values[match[1]] if match[1] else match[0][0], word) for word in words
+        )
+
+    @property
+    def program(self) -> str:
+        """The first word of the command, empty where that is the target's Python or follows from the target."""
+        first = shlex.split(self.command)[0] if self.command else ""
+        return "" if "{" in first else first
 
 
 def mistakes(entry: Mapping[str, Any], key: str) -> list[str]:
@@ -120,7 +133,29 @@ def _command_mistakes(command: str) -> list[str]:
         return [f"can't be split into words: {str(error).lower()}"]
     if not words:
         return ["is empty"]
-    used = {name for word in words for name in _PLACEHOLDER.findall(word)}
+    if shell := _shell_mistake(command, words):
+        return [shell]
+    used = {name for word in words for name in _PLACEHOLDER.findall(word) if name}
     known = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
-    wrong = [f"{{{name}}} stands for nothing (known: {known})" for name in sorted(used - set(PLACEHOLDERS))]
+    wrong = [
+        f"{{{name}}} stands for nothing (known: {known}; a brace is written twice, {{{{)"
+        for name in sorted(used - set(PLACEHOLDERS))
+    ]
     return wrong if "port" in used else [*wrong, "must hold {port}: the server listens where the plan says"]
+
+
+def _shell_mistake(command: str, words: list[str]) -> str:
+    """What of a command only a shell understands, since none reads it; empty where there is nothing."""
+    quoted = shlex.shlex(command, posix=False, punctuation_chars=False)
+    quoted.whitespace_split, quoted.commenters = True, ""
+    raw = list(quoted)
+    what = ""
+    if operators := [word for word in raw if _OPERATOR.fullmatch(word)]:
+        what = operators[0]
+    elif _ASSIGNMENT.fullmatch(words[0]):
+        return f"no shell reads it: for {words[0]}, begin it with `env {words[0]}`"
+    elif words[0].startswith("~"):
+        return f"no shell reads it: {words[0]} is no path; write the whole one"
+    elif words[0].startswith("$") or words[0] in ("cd", "export", "source", ".", "exec", "ulimit"):
+        what = words[0]
+    return f"no shell reads it, and {what} is for one: write sh -c '... exec the-server ...'" if what else ""

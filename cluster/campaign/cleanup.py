@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 from cluster.campaign.launch import BACKGROUND, SERVER
 from cluster.hosts.host import Host, at_once
+from cluster.hosts.inventory import REMOTE_DIR
 from study.errors import HostError
 from study.layout import RunFiles
 
@@ -35,16 +36,21 @@ def end_processes(host: Host) -> list[str]:
 def clean(hosts: Sequence[Host]) -> list[str]:
     """End what runs and remove the study's directory from every host; returns `host: directory` of each.
 
-    Raises HostError with all hosts where that fails, after it was done on the others.
+    A directory without the study's mark is left as it is. Raises HostError with all hosts where that fails, after it
+    was done on the others.
     """
 
     def remove(host: Host) -> str:
+        if host.run(["test", "-d", str(host.directory)]).status:
+            return ""
+        host.claim()
         end_processes(host)
         host.run(["rm", "-rf", "--", str(host.directory)])
-        host.run(["rmdir", "--ignore-fail-on-non-empty", "--", str(host.directory.parent)])
+        if host.directory.parent.name == Path(REMOTE_DIR).name:
+            host.run(["rmdir", "--", str(host.directory.parent)])  # fails where another host's is there
         return f"{host.entry.name}: {host.directory}"
 
-    return list(at_once(hosts, remove).values())
+    return [removed for removed in at_once(hosts, remove).values() if removed]
 
 
 def stop_and_collect(

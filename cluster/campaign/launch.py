@@ -11,15 +11,16 @@ from pathlib import Path
 from cluster.campaign import commands
 from cluster.campaign.prepare import Setup
 from cluster.hosts import tunnel
-from cluster.hosts.host import LEASE_S, Host, ProcessHandle, Spawn
+from cluster.hosts.host import LEASE_S, Ended, Host, ProcessHandle, Spawn
 from cluster.hosts.inventory import CONTROL, DIRECT, LOOPBACK
 from cluster.remote.probe import NOT_READY
-from study.errors import RunError
+from study.errors import HostError, RunError
 from study.layout import CampaignFiles, RunFiles
 from study.plan import Run
 from study.workload import Server
 
-SERVER_READY_S = 15.0
+SERVER_READY_S = 15.0  # unless the plan's table of the server says otherwise
+LAST_LINES, LAST_LENGTH = 5, 300  # of the server's log that a message shows, and characters of each
 PROBE_S = 1.0  # how long one readiness probe of a command waits before its process is checked again
 SLOW_RAMP_S = 140.0  # how long the ladder waits for a step's users beyond the plan, before it gives up
 SLACK_S = 120.0
@@ -64,7 +65,8 @@ class Attempt:
     def lifetime_s(self) -> float:
         """The longest that the run may take."""
         plan = self.setup.plan
-        return plan.run_seconds()[1] + len(plan.steps()) * SLOW_RAMP_S + plan.timeout + SLACK_S
+        ready_s = self.server.ready_s or SERVER_READY_S
+        return ready_s + plan.run_seconds()[1] + len(plan.steps()) * SLOW_RAMP_S + plan.timeout + SLACK_S
 
     def spawn(
         self, host: Host, name: str, argv: tuple[str, ...], ready_s: float = 0.0, cpus: tuple[int, ...] = ()
@@ -118,17 +120,39 @@ def _probe(attempt: Attempt) -> None:
     """Repeat the readiness probe of a command for as long as its process lives; a model is probed once."""
     label, target, first = attempt.run.label, attempt.setup.target, attempt.setup.load[0]
     argv = commands.probe(first.python, attempt.setup.plan, attempt.server, target.entry, PROBE_S)
-    until = time.monotonic() + SERVER_READY_S
+    ready_s = attempt.server.ready_s or SERVER_READY_S
+    until = time.monotonic() + ready_s
     while (probe := first.run(argv, PROBE_S + attempt.setup.plan.timeout + 10)).status:
         answer = probe.err.strip() or probe.out.strip()
         if ended := target.listed().get(SERVER):
-            raise RunError(
-                f"the server {label} ended before it was ready ({ended.how}, status {ended.status}); see logs/"
-            )
+            raise RunError(f"the server {label} ended before it was ready{server_end(attempt, ended)}")
         if probe.status != NOT_READY:
             raise RunError(f"{label} doesn't answer as the plan says: {answer}")
         if time.monotonic() > until:
-            raise RunError(f"{label} was not ready within {SERVER_READY_S:g} s: {answer}")
+            longer = "" if attempt.server.command is None else ". A larger ready_s in its table waits longer"
+            raise RunError(f"{label} was not ready within {ready_s:g} s: {answer}{longer}{last_lines(attempt)}")
+
+
+def server_end(attempt: Attempt, ended: Ended) -> str:
+    """How the server ended, what follows from it, and the last lines of its log, as the end of a sentence."""
+    daemon = ""
+    if ended.left:
+        daemon = (
+            f". It left {ended.left} process(es) in the background, which were ended: its command must stay in the "
+            "foreground (no --daemon)"
+        )
+    return f" ({ended.how}, status {ended.status}){daemon}; see logs/{last_lines(attempt)}"
+
+
+def last_lines(attempt: Attempt) -> str:
+    """The last lines of the server's log, each indented on a line of its own; empty where there are none."""
+    target = attempt.setup.target
+    log = target.directory / attempt.scratch / f"{SERVER}.log"
+    try:
+        printed = target.run(["tail", "-n", str(LAST_LINES), "--", str(log)]).out
+    except HostError:
+        return ""
+    return "".join(f"\n    {line[:LAST_LENGTH]}" for line in printed.splitlines()[-LAST_LINES:])
 
 
 def start_background(attempt: Attempt) -> None:

@@ -78,6 +78,18 @@ def _unknown(name: str, error: HostError) -> HostCheck:
     return HostCheck(name, "stop", what, wrong, f"\n{remedy}" if remedy else f"see what `ssh {name}` says")
 
 
+def programs(name: str, wanted: Mapping[str, Sequence[str]], missing: Sequence[str]) -> list[HostCheck]:
+    """A check of each server that is a command: what it needs on the target, by the server's name."""
+    checks = []
+    for server, needed in wanted.items():
+        absent = [program for program in needed if program in missing]
+        value = f"{', '.join(absent)}: not there" if absent else f"{', '.join(needed)}: there"
+        remedy = "install it, or `fab deploy` if it is of the study's environment; no shell reads a command"
+        if needed:
+            checks.append(_good_or(not absent, "warn", name, f"command of {server}", value, remedy))
+    return checks
+
+
 def _any_host(entry: HostEntry, facts: Facts) -> Iterator[HostCheck]:
     """The checks of a target and of a load host alike."""
     name, remote = entry.name, entry.machine != CONTROL

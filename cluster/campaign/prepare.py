@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import fcntl
+import getpass
 import math
 import os
 import re
+import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +17,7 @@ from pathlib import Path
 from cluster.campaign import preflight
 from cluster.campaign.placement import Placement
 from cluster.deploy.release import this_release
-from cluster.hosts.host import PROJECT, STATE, Host, json_value, try_all
+from cluster.hosts.host import PROJECT, STATE, Host, at_once, json_value, try_all
 from cluster.hosts.inventory import CONTROL, SSH, HostEntry, Inventory, load_inventory
 from cluster.hosts.local import LocalHost
 from cluster.hosts.ssh import SshHost
@@ -23,6 +25,7 @@ from study import models
 from study.errors import HostError, StudyError, UsageError
 from study.formats.facts_json import Facts
 from study.plan import Plan, PlanFile, load_plan
+from study.workload import Server
 
 DEFAULT_PLAN = PROJECT / "campaigns" / "quick.toml"
 DEFAULT_INVENTORY = PROJECT / "inventory.ini"
@@ -117,6 +120,28 @@ class Survey:
         """The preflight's checks of every host."""
         return preflight.examine(self.inventory, self.asked.plan, self.facts, self.failures)
 
+    def program_checks(self) -> list[preflight.HostCheck]:
+        """Whether the target has the programs that the plan's commands start with, and what they require."""
+        name, plan = self.inventory.target.name, self.asked.plan
+        wanted = {server.name: _programs(server) for server in map(plan.server, plan.models)}
+        if name in self.failures or not any(wanted.values()):
+            return []
+        target = self.hosts[0]
+        names = sorted({program for programs in wanted.values() for program in programs})
+        try:
+            answer = target.module("exec", "--missing", *names).out
+            missing = target.parsed(list[str], json_value(answer), "exec")
+        except (HostError, ValueError) as error:
+            return [preflight.HostCheck(name, "warn", "programs", str(error), "see what it says")]
+        return preflight.programs(name, wanted, missing)
+
+
+def _programs(server: Server) -> tuple[str, ...]:
+    """Programs and modules that a server of a command needs on the target."""
+    if server.command is None:
+        return ()
+    return tuple(dict.fromkeys(filter(None, (server.program, *server.requires))))
+
 
 def survey(choice: Choice) -> Survey:
     """Read plan and inventory, and the facts of every host, all at the same time. Changes nothing on them."""
@@ -184,6 +209,24 @@ def read_facts(host: Host, port: int | None) -> Facts:
         keys = ", ".join(key for key, is_wrong in wrong.items() if is_wrong)
         raise HostError(f"{host.entry.name}: facts answered wrongly: {keys}")
     return replace(known, clock_s=(known.clock - answered, known.clock - asked))
+
+
+@contextmanager
+def held(hosts: Sequence[Host]) -> Iterator[None]:
+    """Hold the hosts for this checkout: another one would end its campaign. Raises HostError, which names the other."""
+    holder = f"{_user()}@{socket.gethostname()}:{PROJECT}"
+    at_once(hosts, lambda host: host.hold(holder))
+    try:
+        yield
+    finally:
+        try_all(hosts, lambda host: host.release(holder))
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user without a name
+        return str(os.getuid())
 
 
 @contextmanager

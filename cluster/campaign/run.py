@@ -22,6 +22,7 @@ from cluster.campaign.launch import (
     SERVER,
     Attempt,
     processes_of,
+    server_end,
     start_background,
     start_locust,
     start_samplers,
@@ -181,7 +182,7 @@ def _has_ended(attempt: Attempt, processes: Processes) -> bool:
     server = processes[target, SERVER]
     if server is not None:
         label = attempt.run.label
-        raise RunError(f"the server {label} ended during the run ({server.how}, status {server.status}); see logs/")
+        raise RunError(f"the server {label} ended during the run{server_end(attempt, server)}")
     if processes.get((setup.load[0].entry.name, BACKGROUND)) is not None:
         raise RunError(f"the background clients ended during the run; see logs/{BACKGROUND}.log")
     for each in setup.load:

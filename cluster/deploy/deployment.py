@@ -21,6 +21,9 @@ from study.errors import HostError, StudyError
 OLDEST_PYTHON = (3, 11)
 ENV_MB = 300  # disk space for an environment and for pip while it installs
 INSTALL_S = 600.0
+IMPORT_S = 60.0
+IMPORTED = ("locust", "psutil")
+NOEXEC_WORDS = ("failed to map segment", "Operation not permitted", "Permission denied")
 NOT_FOUND = (126, 127)  # the shell's exit statuses for a program that is absent or not executable
 UNREACHABLE_WORDS = ("NewConnectionError", "ConnectTimeoutError", "ConnectionError", "ProxyError", "name resolution")
 NO_WHEEL_WORDS = ("No matching distribution", "is not a supported wheel", "Could not find a version")
@@ -61,6 +64,7 @@ def deploy(hosts: Sequence[Host], offline: bool, report: Callable[[str], None]) 
         name, place = host.entry.name, host.installation
         if place is None:
             return
+        host.claim()
         began = time.monotonic()
         parts = _install(host, place, states[name], wheels.get(name))
         if parts:
@@ -142,6 +146,7 @@ def _install(host: Host, place: Installation, state: Installed, wheels: Path | N
     if state.env != "whole":
         _make_environment(host, place, state, wheels)
         parts.append("environment")
+    _try_environment(host, place)
     if parts:
         after = inspect(host)
         if after is not None and (lack := lacking(after)):
@@ -190,6 +195,16 @@ def _make_environment(host: Host, place: Installation, state: Installed, wheels:
     sealed = host.module("installed", "--seal", "--code", str(place.code), "--env", env)
     if sealed.status:
         raise HostError(f"{host.entry.name}: the environment can't be sealed: {_last_lines(sealed)}")
+
+
+def _try_environment(host: Host, place: Installation) -> None:
+    """Import what a run needs, once. Raises HostError: a file system may refuse to map its libraries."""
+    done = host.run([host.python, "-c", f"import {', '.join(IMPORTED)}"], IMPORT_S)
+    if done.status:
+        last = (done.err.strip() or done.out.strip() or f"exit status {done.status}").splitlines()[-1]
+        noexec = any(word in done.err for word in NOEXEC_WORDS) or done.status in NOT_FOUND
+        hint = f": is {place.env} on a file system mounted noexec? Set remote_dir= elsewhere" if noexec else ""
+        raise HostError(f"{host.entry.name}: its environment can't be used: {last}{hint}")
 
 
 def explain_pip(output: str, machine: str, offline: bool) -> str:

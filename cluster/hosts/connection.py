@@ -24,7 +24,7 @@ from typing import IO, BinaryIO, cast
 from cluster.hosts.ssh_config import CONNECT_S, explained, write_config
 from study.errors import HostError
 
-IDLE_S = 60
+IDLE_S = 20
 OPEN_S = 4.0 * CONNECT_S  # through gateways, each of which has CONNECT_S to answer
 PIECE = 2**16
 SPOOL = 2**20  # bytes of an answer kept in memory; a longer one goes to a temporary file

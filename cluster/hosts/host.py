@@ -88,6 +88,8 @@ class Ended:
     name: str
     how: str
     status: int | None
+    left: int = 0
+    """Processes that had left its session, such as a daemon, and were ended with it."""
 
 
 @dataclass(frozen=True)
@@ -107,14 +109,8 @@ class Keeper:
         self._unread = b""
         self._socket, theirs = socket.socketpair()
         with theirs:
-            self._process = subprocess.Popen(
-                argv,
-                cwd=directory,
-                stdin=theirs.fileno(),
-                stdout=theirs.fileno(),
-                stderr=subprocess.DEVNULL,
-                process_group=0,
-            )
+            end, null = theirs.fileno(), subprocess.DEVNULL
+            self._process = subprocess.Popen(argv, cwd=directory, stdin=end, stdout=end, stderr=null, process_group=0)
 
     def send(self, data: bytes, until: float) -> None:
         """Write all of the data. Raises OSError, TimeoutError at the time `until` (monotonic)."""
@@ -229,8 +225,7 @@ class Host(ABC):
     def stop(self, name: str, timeout: float = COMMAND_S) -> Ended:
         """End the process of that name and all of its session; harmless where it has ended already."""
         answer = self._supervise("stop", "--name", name, timeout=timeout)
-        process = self.parsed(_Known, answer, "supervise stop")
-        return Ended(name, process.ended, process.status)
+        return self.parsed(_Known, answer, "supervise stop").ending
 
     def listed(self) -> dict[str, Ended | None]:
         """Every process that supervise knows on the host, by name; None while it runs. Renews nothing."""
@@ -257,6 +252,18 @@ class Host(ABC):
         keeper, self._keeper = self._keeper, None
         if keeper is not None:
             keeper.close()
+
+    def claim(self) -> None:
+        """Make and mark the study's directory. Raises HostError where it holds something else."""
+        self._supervise("claim")
+
+    def hold(self, holder: str) -> None:
+        """Take the host for a checkout. Raises HostError where another one measures on it, which it names."""
+        self._supervise("hold", "--holder", holder)
+
+    def release(self, holder: str) -> None:
+        """The end of `hold`."""
+        self._supervise("release", "--holder", holder)
 
     def _ask_keeper(self) -> Any:
         """One renewal: a line sent, a line of JSON received. Raises OSError, EOFError or ValueError."""
@@ -291,7 +298,7 @@ class Host(ABC):
 
     def _by_name(self, answer: Any) -> dict[str, Ended | None]:
         processes = self.parsed(tuple[_Known, ...], answer, "supervise")
-        return {each.name: Ended(each.name, each.ended, each.status) if each.ended else None for each in processes}
+        return {each.name: each.ending if each.ended else None for each in processes}
 
 
 @dataclass(frozen=True)
@@ -301,6 +308,11 @@ class _Known:
     name: str
     ended: str
     status: int | None
+    left: int = 0
+
+    @property
+    def ending(self) -> Ended:
+        return Ended(self.name, self.ended, self.status, self.left)
 
 
 def json_value(text: str | bytes) -> Any:

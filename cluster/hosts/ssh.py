@@ -46,6 +46,23 @@ TIMED_OUT = (124, 137, 143)  # exit statuses of timeout(1); 143 is BusyBox's
 MOST_NOISE = 2**16  # bytes that a login shell may print before the command
 MOST_ARCHIVE = MOST_BYTES + 32 * MIB  # with what tar itself adds to the files
 SSH_FAILED = 255
+# Prints the directories that others can write to: remote_dir and the host's own must be the user's and writable by
+# nobody else (a group of the user's own aside); above them, only directories with the sticky bit may be open to all.
+OTHERS_MAY_WRITE = """
+u=$(id -u); g=$(id -g); p=$0
+for d in "$0" "$1"; do
+  test ! -d "$d" || find "$d/." -prune \\( ! -user "$u" -o -perm -0002 -o -perm -0020 ! -group "$g" \\) \\
+    -exec ls -ld {} \\;
+done
+while test ! -d "$p"; do p=$(dirname "$p"); done
+p=$(cd "$p" && pwd -P)
+test "$p" = "$0" && p=$(dirname "$p")
+while :; do
+  find "$p/." -prune -perm -0002 ! -perm -1000 -exec ls -ld {} \\;
+  test "$p" = / && exit 0
+  p=$(dirname "$p")
+done
+"""
 # Runs with the environment's Python, or before a deploy with the one that the host came with.
 ANY_PYTHON = 'p=$0; test -x "$p" || p=$1; shift; exec "$p" -I "$@"'
 READ_MODULE = "import sys; exec(compile(sys.stdin.read(int(sys.argv.pop(1))), sys.argv[1], 'exec'))"
@@ -93,8 +110,20 @@ class SshHost(Host):
 
     @cached_property
     def root(self) -> Path:
-        """The inventory's remote_dir, as an absolute path; each host of the inventory has a directory below it."""
-        return self._absolute(self.entry.remote_dir or REMOTE_DIR)
+        """The inventory's remote_dir, as an absolute path; each host of the inventory has a directory below it.
+
+        Raises HostError where others could exchange what is in it: it would run as the user who connects.
+        """
+        root = self._absolute(self.entry.remote_dir or REMOTE_DIR)
+        script = command(["sh", "-c", OTHERS_MAY_WRITE, str(root), str(root / self.entry.name)], CONNECT_S)
+        status, out, err = self._execute(script, b"", CONNECT_S)
+        if status or out.strip():
+            listed = _last(out) or _last(err) or f"exit status {status}"
+            raise HostError(
+                f"{self.entry.name}: others can change what is in {root}, and it would run as this user ({listed}): "
+                "set remote_dir= to a directory of its own"
+            )
+        return root
 
     @cached_property
     def _home(self) -> Path:

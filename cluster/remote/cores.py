@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
+MONITOR = b"cluster.remote.monitor"
 PRESSURE = Path("/proc/pressure/cpu")
 
 
@@ -44,12 +45,34 @@ def processes() -> dict[int, Member]:
     return members
 
 
-def by_session(members: Mapping[int, Member]) -> dict[int, list[Member]]:
-    """The processes of each session."""
+def by_session(members: Mapping[int, Member], supervised: Collection[int] = ()) -> dict[int, list[Member]]:
+    """The processes of each session.
+
+    Those that left a `supervised` leader's session (setsid, a daemon) count there too: they are descendants of its
+    monitor, which adopts orphans.
+    """
     sessions: dict[int, list[Member]] = {}
+    children: dict[int, list[Member]] = {}
     for member in members.values():
         sessions.setdefault(member.session, []).append(member)
+        children.setdefault(member.parent, []).append(member)
+    for leader in supervised:
+        if leader not in members or not _is_monitor(members[leader].parent):
+            continue
+        pending = [members[leader].parent]
+        while pending:
+            for child in children.get(pending.pop(), ()):
+                pending.append(child.pid)
+                if child.session != leader:
+                    sessions[leader].append(child)
     return sessions
+
+
+def _is_monitor(pid: int) -> bool:
+    try:
+        return MONITOR in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 def tree_cpu_s(members: Iterable[Member]) -> float:
@@ -157,7 +180,7 @@ class CoreGroup:
 
     def _own_s(self, members: Mapping[int, Member]) -> dict[int, float]:
         """CPU time (s) of each of the study's processes that may use the group's cores, by PID."""
-        sessions = by_session(members)
+        sessions = by_session(members, self.own)
         spent: dict[int, float] = {}
         for pid in self.own:
             member = members.get(pid)

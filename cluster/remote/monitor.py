@@ -1,7 +1,8 @@
 """Start a process under a monitor of its own: `python -m cluster.remote.monitor`, on every host.
 
-The process leads a session of its own, so that the monitor can end all of its descendants and nothing else, and is
-killed by the kernel if its monitor dies. The monitor ends it when
+The process leads a session of its own, and is killed by the kernel if its monitor dies. Descendants that leave the
+session (setsid, a daemon) become the monitor's children when their parents end, since it is a subreaper: so all of them
+are ended, and nothing else. The monitor ends the process when
 
 - it is told to (`supervise stop`),
 - the lease is not renewed in time, which means that the control machine is gone,
@@ -26,12 +27,25 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cluster.remote.supervise import LEASE, Process, end_session, read, start_time, stop, write
+from cluster.remote.supervise import (
+    LEASE,
+    Process,
+    claim,
+    descendants,
+    end_descendants,
+    end_session,
+    read,
+    start_time,
+    stop,
+    write,
+)
 
 POLL_S = 0.25
 PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
 LAST_LINES = 5
 
+_child = 0
 _child_status: int | None = None
 
 
@@ -88,8 +102,10 @@ def _monitor(state: Path, name: str, argv: list[str], out: Path, err: Path, limi
     signal.signal(signal.SIGTERM, lambda number, frame: stopping.append(number))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+    global _child
     try:
-        child = _spawn(argv, out, err, limits)
+        child = _child = _spawn(argv, out, err, limits)
         process = Process(
             name=name,
             pid=child,
@@ -109,8 +125,11 @@ def _monitor(state: Path, name: str, argv: list[str], out: Path, err: Path, limi
     os.close(answer)
     try:
         why = _watch(state, limits, stopping)
-        end_session(child, 0.0 if why == "memory" else limits.grace_s, _reap)
-        write(state, replace(process, ended=why, status=_child_status))
+        grace_s = 0.0 if why == "memory" else limits.grace_s
+        end_session(child, grace_s, _reap)
+        left = descendants(os.getpid())
+        end_descendants(os.getpid(), grace_s, _reap)
+        write(state, replace(process, ended=why, status=_child_status, left=len(left)))
     finally:
         os._exit(0)
 
@@ -210,14 +229,17 @@ def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _reap() -> None:
-    """Wait for a child that has ended, without blocking, and keep its exit status in _child_status."""
+    """Wait for the children that have ended, without blocking; the process's exit status goes to _child_status."""
     global _child_status
     try:
-        pid, status = os.waitpid(-1, os.WNOHANG)
+        while True:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if not pid:
+                return
+            if pid == _child:
+                _child_status = os.waitstatus_to_exitcode(status)
     except ChildProcessError:
         return
-    if pid:
-        _child_status = os.waitstatus_to_exitcode(status)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -236,6 +258,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.epilog = "After -- follows the program to start, with its arguments."
     own, argv = _split(sys.argv[1:] if arguments is None else arguments)
     options = parser.parse_args(own)
+    if wrong := claim(options.state.parent):
+        print(json.dumps({"error": wrong}))
+        return 1
     options.state.mkdir(parents=True, exist_ok=True)
     (options.state / LEASE).touch()
     limits = Limits(

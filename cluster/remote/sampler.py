@@ -60,7 +60,7 @@ class Tree:
     last_threads: dict[int, float] = field(default_factory=dict)
 
     def row(self, members: list[Member], stat: KernelStat, seconds: float, with_memory: bool) -> SampleRow | None:
-        """The row for the last `seconds`, given the session's members; None once the process has ended."""
+        """The row for the last `seconds`, given its processes; None once the process has ended."""
         if not any(member.pid == self.process.pid for member in members):
             return None
         cpu, reaped = tree_cpu_s(members), sum(member.reaped_s for member in members)
@@ -220,7 +220,7 @@ class Watched:
         """The rows of one turn, `seconds` after the one before."""
         members, stat = processes(), kernel_stat()
         group: dict[str, Any] = self.group.figures(members, stat)
-        sessions = by_session(members)
+        sessions = by_session(members, [tree.process.pid for tree in self.trees])
         for tree in self.trees:
             row = tree.row(sessions.get(tree.process.pid, []), stat, seconds, with_memory=turn % MEMORY_EVERY == 0)
             if row is not None:

@@ -1,11 +1,12 @@
-"""List, renew and end the supervised processes of a host: `python -m cluster.remote.supervise stop|renew|list|keep`.
+"""List, renew and end the supervised processes of a host: `python -m cluster.remote.supervise ACTION`.
 
 Piped to a host with each call, so that processes can be ended on a host whose code is missing or damaged: standard
 library only. monitor.py starts processes and gives each one a monitor.
 
 STATE/NAME.json has what is known about a process, written whole: its PID and start time (a PID alone may belong to
 another process later) and, once it has ended, how. A process leads a session of its own, so that all of its descendants
-can be ended, and nothing else.
+can be ended, and nothing else; those that left the session are children of its monitor. The directory above STATE is
+the study's own, and carries a mark by which `fab clean` knows it. While a checkout measures, STATE/holder names it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ from typing import Any
 
 KILL_WAIT_S = 5.0
 LEASE = "lease"
+HOLDER = "holder"
+HELD_S = 60.0  # without a renewal for so long, another checkout may take the host
+MARK = ".load-study"
+UNMARKED = {"code", "env", "processes", "work", "wheels", "code.tar", "plan.toml", "logs"}  # before there was a mark
 ENDINGS = ("exited", "stopped", "lease", "memory", "lifetime", "vanished")
 
 
@@ -43,6 +48,7 @@ class Process:
     ended: str = ""
     status: int | None = None  # exit status, or minus the signal's number
     ready: str = ""  # first line on its standard output, where it was waited for
+    left: int = 0  # processes outside its session that had to be ended with it
 
 
 def start_time(pid: int) -> int | None:
@@ -62,6 +68,23 @@ def session_members(session: int) -> list[int]:
     return members
 
 
+def descendants(root: int) -> list[int]:
+    """PIDs of the living children of a process, their children, and so on."""
+    children: dict[int, list[int]] = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            fields = _stat(int(entry))
+            if fields and fields[0] not in "ZX":
+                children.setdefault(int(fields[1]), []).append(int(entry))
+    found: list[int] = []
+    pending = [root]
+    while pending:
+        own = children.get(pending.pop(), [])
+        found += own
+        pending += own
+    return found
+
+
 def _stat(pid: int) -> list[str] | None:
     """Fields of /proc/PID/stat from the third, the state, on: the second, the name, may contain blanks and brackets."""
     try:
@@ -77,12 +100,24 @@ def end_session(session: int, grace: float, reap: Callable[[], None] = lambda: N
     """
     with contextlib.suppress(ProcessLookupError):
         os.killpg(session, signal.SIGTERM)
+    _end_all(lambda: session_members(session), grace, reap)
+
+
+def end_descendants(root: int, grace: float, reap: Callable[[], None] = lambda: None) -> None:
+    """SIGTERM to all descendants of a process, whatever their session, and after `grace` seconds SIGKILL."""
+    for pid in descendants(root):
+        _signal(pid, signal.SIGTERM)
+    _end_all(lambda: descendants(root), grace, reap)
+
+
+def _end_all(living: Callable[[], list[int]], grace: float, reap: Callable[[], None]) -> None:
+    """Wait until none is left, after `grace` seconds with SIGKILL, for at most KILL_WAIT_S more."""
     until = time.monotonic() + grace
-    while session_members(session) and time.monotonic() < until:
+    while living() and time.monotonic() < until:
         reap()
         time.sleep(0.05)
     until = time.monotonic() + KILL_WAIT_S
-    while (left := session_members(session)) and time.monotonic() < until:
+    while (left := living()) and time.monotonic() < until:
         for pid in left:
             _signal(pid, signal.SIGKILL)
         reap()
@@ -90,7 +125,7 @@ def end_session(session: int, grace: float, reap: Callable[[], None] = lambda: N
 
 
 def _signal(pid: int, number: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # one that sudo started isn't ours to end
         os.kill(pid, number)
 
 
@@ -172,18 +207,61 @@ def keep(state: Path, lease_s: float) -> None:
         print(json.dumps(renew(state)), flush=True)
 
 
+# -- whose the directory and the host are ------------------------------------------------------------------------------
+
+
+def claim(directory: Path) -> str:
+    """Make and mark the study's directory on a host; returns why it can't be the study's, empty where it is."""
+    if (directory / MARK).is_file():
+        return ""
+    names = set(os.listdir(directory)) if directory.is_dir() else set()
+    if names and not (names <= UNMARKED and names & {"env", "processes"}):
+        return f"{directory} holds files that aren't the study's (it has no {MARK}): set remote_dir= elsewhere"
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / MARK).touch()
+    return ""
+
+
+def hold(state: Path, holder: str) -> str:
+    """Take the host for a checkout; returns why it can't be, empty where it was free, abandoned or the checkout's."""
+    current = _holder(state)
+    if current not in ("", holder):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - (state / LEASE).stat().st_mtime < HELD_S:
+                return f"{current} measures on this host: wait until it has ended"
+    state.mkdir(parents=True, exist_ok=True)
+    (state / HOLDER).write_text(holder, encoding="utf-8")
+    (state / LEASE).touch()
+    return ""
+
+
+def release(state: Path, holder: str) -> None:
+    """Leave the host to others, where the checkout holds it."""
+    if _holder(state) == holder:
+        (state / HOLDER).unlink(missing_ok=True)
+
+
+def _holder(state: Path) -> str:
+    try:
+        return (state / HOLDER).read_text(encoding="utf-8", errors="replace").strip()[:300]
+    except OSError:
+        return ""
+
+
 # -- command line -----------------------------------------------------------------------------------------------------
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Do what the command line says and print the answer as JSON; returns 1 where that is an error."""
     parser = argparse.ArgumentParser(prog="python -m cluster.remote.supervise", description="List and end processes.")
-    parser.add_argument("action", choices=("stop", "renew", "list", "keep"))
+    parser.add_argument("action", choices=("stop", "renew", "list", "keep", "claim", "hold", "release"))
     parser.add_argument("--state", type=Path, required=True, help="directory of the state files and of the lease")
     parser.add_argument("--name", default="", help="which process `stop` ends")
     parser.add_argument("--lease", type=float, default=0.0, help="seconds without a line after which `keep` exits")
+    parser.add_argument("--holder", default="", help="the checkout that `hold` and `release` are about")
     options = parser.parse_args(arguments)
-    options.state.mkdir(parents=True, exist_ok=True)
+    if options.action in ("keep", "renew"):
+        options.state.mkdir(parents=True, exist_ok=True)
     if options.action == "keep":
         keep(options.state, options.lease)
         return 0
@@ -192,6 +270,13 @@ def main(arguments: list[str] | None = None) -> int:
         answer = stop(options.state, options.name)
     elif options.action == "renew":
         answer = renew(options.state)
+    elif options.action in ("claim", "hold"):
+        own = options.state.parent
+        wrong = claim(own) if options.action == "claim" else hold(options.state, options.holder)
+        answer = {"error": wrong} if wrong else {}
+    elif options.action == "release":
+        release(options.state, options.holder)
+        answer = {}
     else:
         answer = [asdict(process) for process in listed(options.state)]
     print(json.dumps(answer))

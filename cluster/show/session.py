@@ -12,7 +12,7 @@ from cluster.campaign import cleanup, preflight
 from cluster.campaign.calibration import calibrate
 from cluster.campaign.loop import run_campaign
 from cluster.campaign.observer import DescribeCapacity, Judge
-from cluster.campaign.prepare import Choice, Setup, exclusive, hosts_of, make_setup, survey
+from cluster.campaign.prepare import Choice, Setup, exclusive, held, hosts_of, make_setup, survey
 from cluster.campaign.resume import open_campaign, sealed_runs
 from cluster.deploy import deployment
 from cluster.hosts.host import Host
@@ -40,7 +40,8 @@ class Session:
 
     def check(self) -> None:
         """Print the preflight's checks. Raises StudyError where one of them makes the plan impossible."""
-        checks = survey(self._choice).checks()
+        known = survey(self._choice)
+        checks = [*known.checks(), *known.program_checks()]
         tables.show_checks(self._console, checks)
         preflight.stop_if_impossible(checks)
 
@@ -58,7 +59,7 @@ class Session:
 
         `summarise` writes figures and tables, and returns whether any step is valid.
         """
-        with exclusive():
+        with exclusive(), held(self._hosts()):
             setup = self._ready()
             progress = Progress(self._console)
             progress.message(f"on {setup.inventory.source}")
@@ -74,7 +75,7 @@ class Session:
 
     def calibrate(self, capacity: DescribeCapacity) -> None:
         """Calibrate the load generator for the plan, and keep nothing of it."""
-        with exclusive(), tempfile.TemporaryDirectory(prefix="calibration-") as directory:
+        with exclusive(), held(self._hosts()), tempfile.TemporaryDirectory(prefix="calibration-") as directory:
             setup = self._ready()
             progress = Progress(self._console)
             with progress.displayed():

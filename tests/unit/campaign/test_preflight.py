@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from cluster.campaign import preflight
 from cluster.campaign.preflight import HostCheck, examine, stop_if_impossible
 from cluster.hosts.inventory import CONTROL, this_machine
 from cluster.remote.facts import collect_facts
@@ -121,3 +122,17 @@ def test_a_host_that_cannot_be_looked_at_is_a_row_with_its_remedy_beside_the_oth
     (row,) = [row for row in rows if row.host == "load1"]
     assert row == HostCheck("load1", "stop", "reachable", "its key is not known", "\n  ssh-keyscan load1")
     assert {row.host for row in rows} == {"target", "load1", CONTROL}
+
+
+def test_what_a_command_needs_is_looked_up_on_the_target() -> None:
+    wanted = {"mine": ("serve", "a_module"), "other": ("python3",), "model": ()}
+    assert preflight.programs("target", wanted, ["serve"]) == [
+        HostCheck(
+            "target",
+            "warn",
+            "command of mine",
+            "serve: not there",
+            "install it, or `fab deploy` if it is of the study's environment; no shell reads a command",
+        ),
+        HostCheck("target", "ok", "command of other", "python3: there"),
+    ]

@@ -42,6 +42,7 @@ def small_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
     for module in (release, wheels, deploy):
         monkeypatch.setattr(module, "LOCK", lock)
     monkeypatch.setattr(wheels, "STATE", tmp_path)
+    monkeypatch.setattr(deploy, "IMPORTED", ("psutil",))
     release.this_release.cache_clear()
     yield lock
     release.this_release.cache_clear()

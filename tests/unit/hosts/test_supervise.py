@@ -16,6 +16,7 @@ from cluster.hosts.host import PROJECT, ProcessHandle, Spawn
 from cluster.hosts.inventory import HostEntry
 from cluster.hosts.local import LocalHost
 from cluster.remote import supervise
+from cluster.remote.cores import by_session, processes
 from study.errors import HostError
 
 FOREVER = "import time; time.sleep(60)"
@@ -148,3 +149,68 @@ def test_a_name_is_used_once_at_a_time(host: LocalHost) -> None:
     spawn(host, FOREVER)
     with pytest.raises(HostError, match="runs already"):
         spawn(host, FOREVER)
+
+
+# Leaves its session in one of the ways that servers have, and tells its PID; "daemon" ends the first process.
+LEAVING = """
+import os, sys, time
+way, told = sys.argv[1:]
+reading, writing = os.pipe()
+if os.fork():
+    os.read(reading, 1)
+    if way == "setsid":
+        time.sleep(60)
+    sys.exit(0)
+os.setsid()
+if way == "daemon" and os.fork():
+    os._exit(0)
+with open(told + ".new", "w") as file:
+    file.write(str(os.getpid()))
+os.rename(told + ".new", told)
+os.write(writing, b"x")
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("way", ["daemon", "fork", "setsid"])
+def test_what_leaves_its_session_is_ended_too(host: LocalHost, tmp_path: Path, way: str) -> None:
+    """As gunicorn --daemon, or a command with setsid, which outlived the campaign and kept the port."""
+    told = tmp_path / "told"
+    argv = (sys.executable, "-c", LEAVING, way, str(told))
+    handle = host.start(Spawn("leaver", argv, host.directory / "logs", grace_s=1))
+    until(told.exists)
+    left = int(told.read_text(encoding="utf-8"))
+    assert os.getsid(left) != handle.pid
+    if way == "setsid":
+        assert left in supervise.descendants(handle.pid)
+        ended = host.stop("leaver")
+        assert (ended.how, ended.left) == ("stopped", 1)
+    else:
+        until(lambda: how(host, "leaver") == "exited")
+        ended = host.stop("leaver")
+        assert (ended.how, ended.status, ended.left) == ("exited", 0, 1)
+    assert supervise.start_time(left) is None
+
+
+def test_the_status_is_the_processs_own_and_not_an_adopted_childs(host: LocalHost) -> None:
+    """The monitor waits for orphans as well, whose statuses are nobody's."""
+    code = (
+        "import os, sys, time\n"
+        "if os.fork() == 0:\n"
+        "    if os.fork() == 0:\n"
+        "        time.sleep(0.3); os._exit(9)\n"
+        "    os._exit(0)\n"
+        "os.wait(); time.sleep(1.5); sys.exit(7)"
+    )
+    spawn(host, code)
+    until(lambda: how(host) == "exited")
+    assert host.stop("worker").status == 7
+
+
+def test_processes_in_sessions_of_their_own_are_sampled(host: LocalHost, tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    argv = (sys.executable, "-c", LEAVING, "setsid", str(told))
+    handle = host.start(Spawn("leaver", argv, host.directory / "logs"))
+    until(told.exists)
+    pids = {member.pid for member in by_session(processes(), [handle.pid])[handle.pid]}
+    assert pids == {handle.pid, int(told.read_text(encoding="utf-8"))}

@@ -67,7 +67,7 @@ def test_every_mistake_in_a_server_is_in_one_message_with_its_key() -> None:
         + "work.cpu_ms = 1\ncolour = 1\n"
     )
     for part in (
-        "{prot} stands for nothing (known: {host}, {port}, {cores}, {python}, {scratch})",
+        "{prot} stands for nothing (known: {host}, {port}, {cores}, {python}, {scratch}; a brace is written twice, {{)",
         "servers.mine.command: must hold {port}",
         "servers.mine.work: belongs to a model",
         "servers.mine.ready:",
@@ -84,6 +84,17 @@ def test_every_mistake_in_a_server_is_in_one_message_with_its_key() -> None:
 @pytest.mark.parametrize(
     ("text", "part"),
     [
+        ('command = "PORT={port} node server.js"', "begin it with `env PORT={port}`"),
+        ('command = "cd /srv && serve {port}"', "no shell reads it, and && is for one: write sh -c"),
+        ('command = "serve {port} > log"', "no shell reads it, and > is for one"),
+        ('command = "serve {port} 2>&1"', "2>&1 is for one"),
+        ('command = "serve {port}; true"', "; is for one"),
+        ('command = "~/venv/bin/serve {port}"', "~/venv/bin/serve is no path"),
+        ('command = "$HOME/serve {port}"', "$HOME/serve is for one"),
+        ('command = "serve {port} {d}"', "{d} stands for nothing"),
+        (COMMAND + "ready_s = 0", "servers.mine.ready_s"),
+        (COMMAND + "ready_s = 1e9", "servers.mine.ready_s"),
+        ('model = "single"\nready_s = 5', "servers.mine.ready_s: belongs to a server with a command"),
         ("", "servers.mine: needs either a model or a command"),
         ('model = "single"\n' + COMMAND, "needs either a model or a command, not both"),
         ('command = "serve \'half {port}"', "servers.mine.command: can't be split into words: no closing quotation"),
@@ -132,3 +143,29 @@ def test_the_server_keeps_connections_for_idle_ones_even_if_the_users_do_not() -
     assert said[said.index("--connection") + 1] == "keep-alive"
     probed = commands.probe("py", plan, Server(name="s", model="single"), HostEntry("target"), 1.0)
     assert probed[probed.index("--connection") + 1] == "close"
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("sh -c 'cd /srv && exec serve {port} > log'", ("sh", "-c", "cd /srv && exec serve 8070 > log")),
+        ("serve --url 'http://a/?b=1&c=2' {port}", ("serve", "--url", "http://a/?b=1&c=2", "8070")),
+        ("serve '>' '|' {port}", ("serve", ">", "|", "8070")),
+        ("env PORT={port} serve", ("env", "PORT=8070", "serve")),
+        ("""serve '{{"port": {port}}}' ${{HOME}}""", ("serve", '{"port": 8070}', "${HOME}")),
+    ],
+)
+def test_what_a_shell_would_read_stays_possible(command: str, words: tuple[str, ...]) -> None:
+    quoted = command.replace("\\", "\\\\").replace('"', '\\"')
+    assert argv(f'command = "{quoted}"')[3:] == words
+
+
+def test_a_server_may_take_its_time() -> None:
+    assert read(COMMAND + "ready_s = 60").server("mine").ready_s == 60
+    assert read(COMMAND).server("mine").ready_s is None
+
+
+def test_the_program_of_a_command_is_its_first_word() -> None:
+    assert read(COMMAND).server("mine").program == "serve"
+    assert read('command = "{python} -m it {port}"').server("mine").program == ""
+    assert read(COMMAND).server("single").program == ""

@@ -1,0 +1,99 @@
+"""The command line as a whole, looked at before Fabric runs its first task.
+
+`--inventory` and `--plan` hold for all tasks, wherever they stand. A wrong name of a task or an option is answered with
+the nearest right one, a plan may be named without its option, and `fab` alone lists the tasks.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from invoke.collection import Collection
+from invoke.exceptions import ParseError
+from invoke.parser import Parser
+
+from study.errors import UsageError
+
+HELD = ("inventory", "plan")  # options that hold for the whole command line
+POSITIONS = {"plan": "--plan", "analyze": "--campaign"}  # the option of a task's one argument without its option
+_UNKNOWN = re.compile(r"No idea what '(.+)' is!")
+
+
+def parse_tasks(program: Any, tasks: Collection) -> dict[str, list[str]]:
+    """The values given for each option of HELD, by Fabric's program, which has parsed its own options alone so far.
+
+    Raises UsageError for what can't be parsed.
+    """
+    core = getattr(program, "core", None)
+    if core is None:  # imported by something else than fab
+        return {}
+    contexts = tasks.to_contexts()
+    core.unparsed[:] = with_options(core.unparsed, {name for context in contexts for name in _names(context)})
+    options = core[0].args
+    asked_otherwise = any(options[name].value for name in ("list", "help", "complete"))
+    if not core.unparsed and not core.remainder and not asked_otherwise:
+        options["list"]._value = True  # `.value` would make a text of it
+    if asked_otherwise:
+        return {}
+    try:
+        parsed = Parser(initial=program.initial_context, contexts=contexts).parse_argv(core.unparsed)
+    except ParseError as error:
+        raise UsageError(explain(str(error), error.context, contexts)) from None
+    return {
+        option: [str(task.args[option].value) for task in parsed if option in task.args and task.args[option].value]
+        for option in HELD
+    }
+
+
+def with_options(words: Sequence[str], tasks: Iterable[str]) -> list[str]:
+    """The words after `fab`, with the option before a task's argument that has none."""
+    known, changed = set(tasks), []
+    before = ""
+    for word in words:
+        if before in POSITIONS and not word.startswith("-") and word not in known:
+            changed.append(POSITIONS[before])
+        changed.append(word)
+        before = word
+    return changed
+
+
+def explain(message: str, context: Any, contexts: Sequence[Any]) -> str:
+    """Invoke's message for words that it can't parse, with the nearest name that is known."""
+    unknown = _UNKNOWN.search(message)
+    if missing := re.search(r"Flag <Argument: (\S+).*> needed value", message):
+        return f"--{missing[1]} needs a value"
+    if unknown is None:
+        return message
+    word = unknown[1]
+    if word.startswith("-"):
+        known, what = list(context.flags if context is not None else ()), "option"
+    else:
+        known, what = [name for each in contexts for name in _names(each)], "task"
+    near = difflib.get_close_matches(word, known, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    of = f" of {context.name}" if what == "option" and context is not None and context.name else ""
+    return f"no {what}{of} is called {word!r}: {hint}`fab -l` lists the tasks, `fab --help TASK` their options"
+
+
+def _names(context: Any) -> list[str]:
+    return [context.name, *context.aliases]
+
+
+def leave(error: UsageError) -> None:
+    """End the program with the message, before any task has run."""
+    print(f"fab: {printable(str(error))}", file=sys.stderr)
+    sys.exit(error.exit_status)
+
+
+def printable(text: str) -> str:
+    """A text without escape sequences: part of it may come from a host, or from a file."""
+    return "".join(char if char.isprintable() or char in "\n\t" else ascii(char)[1:-1] for char in text)
+
+
+def choices(given: Mapping[str, Sequence[str]]) -> list[tuple[str | None, str | None]]:
+    """The given values as (inventory, plan), one after the other."""
+    return [(value, None) for value in given.get("inventory", ())] + [(None, value) for value in given.get("plan", ())]
