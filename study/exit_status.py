@@ -24,5 +24,9 @@ class ExitStatus(IntEnum):
         "a mistake in the plan, in the inventory, on the command line, or in a file's format: nothing was started",
     )
     NO_VALID_STEP = 3, "the campaign ended, but no step of it has a verdict that counts as a measurement"
-    WORSE = 4, "`fab compare --fail-on worse`: a figure of the second campaign is worse"
+    WORSE = (
+        4,
+        "`fab compare --fail-on worse`: a figure of the second campaign is worse by more than days differ; 0 with a"
+        " message where nothing shows how large a day is",
+    )
     INTERRUPTED = 130, "Ctrl-C, SIGTERM or SIGHUP: everything was stopped in order, and finished runs are kept"

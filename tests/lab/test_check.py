@@ -76,7 +76,7 @@ def test_a_changed_key_is_refused_and_the_lines_that_settle_it_do(control: Contr
         said = refused(control, LOAD[1])
         assert "another than known_hosts has" in said
         assert fingerprint(lab, LOAD[1]) in said
-        assert f"ssh-keygen -R '{address}'" in said
+        assert f"ssh-keygen -R {address} " in said
         settle(lab, said)
         assert control.fab("check").returncode == 0
     finally:

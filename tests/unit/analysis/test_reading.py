@@ -133,7 +133,7 @@ def test_nothing_on_disk_but_the_plan_is_a_campaign_of_empty_rows(tmp_path: Path
     analysis = analyze(files.directory)
     assert analysis.steps["verdict"].eq("not-measured").all()
     assert not analysis.any_valid
-    assert "order seen in no block, not a ranking" in analysis.text
+    assert "No ranking, and no order is claimed: no block was measured" in analysis.text
     assert files.summary_csv.read_text().count("\n") == 3
 
 
