@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from analysis.judge.findings import Check, Finding
 from analysis.judge.reconciliation import Reconciled, reconcile
@@ -72,7 +72,7 @@ def judge_run(data: RunData, plan: Plan, unfinished: bool = False) -> RunResult:
             data.run,
             step,
             windows[step.number],
-            judge_step(windows[step.number], plan.during(step), run, unloaded_s, work),
+            _judgement(windows[step.number], plan, run, unloaded_s, work),
         )
         if step.number in windows
         else _unmeasured(data.run, step, Finding("step.damaged", error=damaged[step.number]))
@@ -92,6 +92,15 @@ def judge_run(data: RunData, plan: Plan, unfinished: bool = False) -> RunResult:
         *(Finding("file.note", text=note) for note in notes),
     )
     return RunResult(data, steps, returned(windows.values()), run, gaps)
+
+
+def _judgement(window: Window, plan: Plan, run: Reconciled, unloaded_s: float | None, work: Work) -> Judgement:
+    """Judge one step. The one user of the idle step never waits for others, so nothing of the server can be used up."""
+    judgement = judge_step(window, plan.during(window.step), run, unloaded_s, work)
+    if window.step.kind != "idle":
+        return judgement
+    reasons = tuple(reason for reason in judgement.reasons if reason.code != "target.saturated")
+    return replace(judgement, saturated=False, reasons=reasons)
 
 
 def _without_steps(data: RunData, plan: Plan, why: Finding) -> RunResult:

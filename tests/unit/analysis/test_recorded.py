@@ -138,3 +138,12 @@ def test_an_idle_step_alone_is_no_measurement(tmp_path: Path) -> None:
     analysis = analyze(files.directory, figures=False)
     assert analysis.steps["verdict"].tolist() == ["valid", "generator-limited", "generator-limited"]
     assert not analysis.any_valid
+
+
+def test_a_server_that_is_busy_for_its_one_user_is_not_saturated(tmp_path: Path) -> None:
+    """Without a think time one user keeps a server's thread busy; nobody waits for another."""
+    busy = Load(response=0.002, seconds=2.0, server_cpu=0.98)
+    write_campaign(tmp_path, ASKED, load_of=lambda _run, _step: Load(server_cpu=0.98), idle_of=lambda _run, _step: busy)
+    steps = analyze(tmp_path, write=False).steps
+    assert steps.loc[steps["kind"] == "ladder", "saturated"].any()
+    assert not steps.loc[steps["kind"] == "idle", "saturated"].any()
