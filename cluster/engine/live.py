@@ -10,6 +10,7 @@ from study.formats.ledger_jsonl import PhaseRecord
 from study.reading import parse_as
 
 FRESH_S = 3.0  # age up to which a worker's last second counts: the next one is overdue
+LEAST_S = 0.5  # a shorter end of a phase gives no rate
 ABORTED = "aborted"  # the kind of failure of a request whose user was ended, which only the ladder does
 
 
@@ -29,6 +30,17 @@ class SecondCounts:
     failures_so_far: int
 
 
+def _last_second(record: PhaseRecord) -> SecondCounts | None:
+    """The second with which the phase ended; None of a phase that was shorter than LEAST_S."""
+    at = record.ticks.at
+    if not at or at[-1] - (before := (0.0, *at)[-2]) < LEAST_S:
+        return None
+    so_far = [int(good + bad) for good, bad in zip(record.ticks.successes, record.ticks.failures, strict=True)]
+    requests = so_far[-1] - [0, *so_far][-2]
+    failures = int(record.ticks.failures[-1])
+    return SecondCounts(record.worker, record.step, record.phase, at[-1] - before, requests, so_far[-1], failures)
+
+
 def aborted(failures: Mapping[str, int]) -> int:
     """How many requests failed because the ladder ended their users."""
     return failures.get(ABORTED, 0)
@@ -36,7 +48,10 @@ def aborted(failures: Mapping[str, int]) -> int:
 
 @dataclass
 class RunningFigures:
-    """The master's sums over the workers. A phase that has ended counts by its records, the open one by its seconds."""
+    """The master's sums over the workers. A phase that has ended counts by its records, the open one by its seconds.
+
+    The last second of a phase, which ends with the phase, is in the record and in no message of its own.
+    """
 
     clock: Callable[[], float]
     """A monotonic clock in s."""
@@ -64,6 +79,10 @@ class RunningFigures:
         left_out = aborted(record.failures)
         failures = record.attempts - record.successes - left_out
         self._ended[record.step, record.phase, record.worker] = (record.attempts - left_out, failures)
+        if not left_out and (last := _last_second(record)) is not None:
+            _, known = self._seconds.get(record.worker, (0.0, None))
+            if known is None or (known.step, known.phase) != self._where:
+                self._seconds[record.worker] = (self.clock(), last)
 
     @property
     def rate(self) -> float | None:

@@ -24,13 +24,13 @@ def second(worker: str, requests: int, so_far: int, failures: int = 0, step: int
     return dataclasses.asdict(counts)
 
 
-def record(worker: str, successes: int, failures: dict[str, int]) -> PhaseRecord:
+def record(worker: str, successes: int, failures: dict[str, int], ticks: Ticks | None = None) -> PhaseRecord:
     return PhaseRecord(
         step=1, kind="ladder", users=2, phase="measure", worker=worker, started=0.0, seconds=2.5,
         attempts=successes + sum(failures.values()), successes=successes, failures=failures, bytes=0, response_us="",
         failed_us="", lag_us="", loop_lag_us="", draws=0, draws_s=0.0, think_count=0, think_drawn_s=0.0,
         think_passed_s=0.0, in_flight_s=0.0, in_flight_end=0, in_flight_age_us="", users_wanted=1, users_min=1,
-        users_mean=1.0, users_right=1.0, fds_used=1, fds_limit=1, ticks=Ticks((), (), (), (), (), ()),
+        users_mean=1.0, users_right=1.0, fds_used=1, fds_limit=1, ticks=ticks or Ticks((), (), (), (), (), ()),
     )  # fmt: skip
 
 
@@ -63,6 +63,22 @@ def test_a_phase_that_has_ended_counts_by_its_records_without_users_that_the_lad
     figures.record(record("a", 170, {"aborted": 30, "reset": 2}))
     assert (figures.requests, figures.failures) == (172, 2)
     assert figures.rate == pytest.approx(100)  # until the new phase has a second
+
+
+def test_the_end_of_a_phase_is_its_last_second_until_the_next_phase_has_one() -> None:
+    figures = RunningFigures(lambda: 100.0)
+    figures.entered(1, "measure")
+    figures.second(second("a", 101, 101))
+    figures.entered(2, "ramp")
+    ticks = Ticks((1.01, 1.91), (101, 280), (0, 1), (0.0, 0.0), (0.0, 0.0), (0.0, 0.0))
+    figures.record(record("a", 280, {"reset": 1}, ticks))
+    assert figures.rate == pytest.approx(180 / 0.9)
+    short = Ticks((1.01, 1.31), (101, 281), (0, 0), (0.0, 0.0), (0.0, 0.0), (0.0, 0.0))
+    figures.record(record("a", 281, {}, short))
+    assert figures.rate == pytest.approx(180 / 0.9)
+    figures.second({**second("a", 10, 10, step=2), "phase": "ramp"})
+    figures.record(record("a", 280, {"reset": 1}, ticks))  # late
+    assert figures.rate == pytest.approx(10 / 1.01)
 
 
 def test_another_message_is_refused() -> None:
