@@ -20,6 +20,7 @@ from analysis.judge.reconciliation import Reconciled
 from analysis.judge.verdicts import Judgement, judge_step
 from analysis.judge.watched import QueueLooks
 from analysis.judge.window import Window, window_of
+from analysis.read.histograms import decode, lowest_us
 from analysis.read.ledger import Ledger, read_ledger
 from analysis.read.samples import CoreGroupSeconds, Generator, Samples, Target
 from study.formats.json_files import FORMAT
@@ -39,6 +40,39 @@ Bend = Callable[[dict[str, Any]], dict[str, Any]]
 def sound(record: dict[str, Any]) -> dict[str, Any]:
     """Nothing is."""
     return record
+
+
+def answers(kind: str, asked: Plan) -> Draw:
+    """Response times of a sound server; a heavy tail without an end would be cut by the client's timeout."""
+    heavy = simulate.pareto(0.2, longest=min(5.0, asked.timeout))
+    return heavy if kind.startswith("Pareto") else simulate.SOUND[kind]
+
+
+def fast(by: float) -> Bend:
+    """A worker whose monotonic clock runs fast; its wall clock is right."""
+
+    def bend(record: dict[str, Any]) -> dict[str, Any]:
+        scaled = {name: (1 + by) * record[name] for name in ("seconds", "in_flight_s", "think_passed_s")}
+        at = {**record["ticks"], "at": [(1 + by) * each for each in record["ticks"]["at"]]}
+        return {**record, **scaled, "ticks": at}
+
+    return bend
+
+
+def twice(share: float) -> Bend:
+    """A worker that counts a share of its answers twice."""
+
+    def bend(record: dict[str, Any]) -> dict[str, Any]:
+        answers = decode(record["response_us"])
+        times = np.repeat(lowest_us(answers.index) / 1e6, answers.counts)
+        again = np.concatenate([times, times[: round(share * len(times))]])
+        ticks = {**record["ticks"]}
+        for name in ("successes", "response_s"):
+            ticks[name] = [each * len(again) / len(times) for each in ticks[name]]
+        counts = {"attempts": len(again), "successes": len(again)}
+        return {**record, **counts, "response_us": encode(again), "ticks": ticks}
+
+    return bend
 
 
 @dataclass(frozen=True)

@@ -11,19 +11,11 @@ import numpy as np
 import pytest
 
 from analysis.judge.verdicts import Judgement
-from analysis.read.histograms import decode, lowest_us
-from study.plan import Plan
 from tests.unit import simulate, simulated_run
-from tests.unit.synthetic import encode, plan
+from tests.unit.synthetic import plan
 
 STEPS = simulate.shipped_steps(most_users=400)
 WINDOWS = 3
-
-
-def answers(kind: str, asked: Plan) -> simulate.Draw:
-    """Response times of a sound server; a heavy tail without an end would be cut by the client's timeout."""
-    heavy = simulate.pareto(0.2, longest=min(5.0, asked.timeout))
-    return heavy if kind.startswith("Pareto") else simulate.SOUND[kind]
 
 
 MANY_CYCLES = [(plan, users) for plan, users in STEPS if plan.name != "rehearsal" and users >= 50]
@@ -41,7 +33,9 @@ def test_sound_steps_of_every_plan_that_ships_are_valid_in_98_of_100_heavy_tails
     for shipped, users in STEPS:
         for number in range(WINDOWS):
             draw = np.random.default_rng([number, users, len(kind)])
-            judgement = simulated_run.planned(tmp_path / "ledger.jsonl", shipped, users, answers(kind, shipped), draw)
+            judgement = simulated_run.planned(
+                tmp_path / "ledger.jsonl", shipped, users, simulated_run.answers(kind, shipped), draw
+            )
             counted.update({*failing(judgement), judgement.verdict, "saturated" if judgement.saturated else ""})
             windows += 1
     wrong = {code: number for code, number in counted.items() if code not in ("valid", "")}
@@ -96,36 +90,13 @@ def test_users_who_do_nothing_are_found(share: float, least: float, tmp_path: Pa
     assert found >= least * looked, (found, looked)
 
 
-def fast(by: float) -> simulated_run.Bend:
-    """A worker whose monotonic clock runs fast; its wall clock is right."""
-
-    def bend(record: dict[str, Any]) -> dict[str, Any]:
-        scaled = {name: (1 + by) * record[name] for name in ("seconds", "in_flight_s", "think_passed_s")}
-        at = {**record["ticks"], "at": [(1 + by) * each for each in record["ticks"]["at"]]}
-        return {**record, **scaled, "ticks": at}
-
-    return bend
-
-
-def twice(share: float) -> simulated_run.Bend:
-    """A worker that counts a share of its answers twice."""
-
-    def bend(record: dict[str, Any]) -> dict[str, Any]:
-        answers = decode(record["response_us"])
-        times = np.repeat(lowest_us(answers.index) / 1e6, answers.counts)
-        again = np.concatenate([times, times[: round(share * len(times))]])
-        ticks = {**record["ticks"]}
-        for name in ("successes", "response_s"):
-            ticks[name] = [each * len(again) / len(times) for each in ticks[name]]
-        counts = {"attempts": len(again), "successes": len(again)}
-        return {**record, **counts, "response_us": encode(again), "ticks": ticks}
-
-    return bend
-
-
 @pytest.mark.parametrize(
     ("bend", "code"),
-    [(fast(0.01), "law.clocks"), (fast(0.20), "law.clocks"), (twice(0.006), "law.counts")],
+    [
+        (simulated_run.fast(0.01), "law.clocks"),
+        (simulated_run.fast(0.20), "law.clocks"),
+        (simulated_run.twice(0.006), "law.counts"),
+    ],
     ids=["1 % fast", "20 % fast", "0.6 % twice"],
 )
 def test_a_fast_clock_and_double_counts_are_found_at_every_shipped_step(
