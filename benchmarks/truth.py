@@ -9,9 +9,11 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from rich.console import Console
@@ -21,7 +23,7 @@ from analysis.judge.laws.strangers import judge_strangers
 from analysis.rank.day_effect import DayCall
 from analysis.rank.family import compare_family, order
 from analysis.rank.medians import median_interval
-from tests.unit import simulate, simulate_blocks
+from tests.unit import simulate, simulate_blocks, simulated_run
 from tests.unit.simulate import CHECKED, SOUND
 
 PLANNED_USERS = 2000
@@ -235,6 +237,61 @@ def strangers_found(repeat: int) -> Iterator[Row]:
                     yield Row(f"check 11 fails: {what}", failed, repeat, 0.02 if taken <= 0.005 else None)
 
 
+def judged_runs(repeat: int) -> Iterator[Row]:
+    """Ledgers of simulated runs through the whole judge: sound steps of every shipped plan, and known faults."""
+    steps = simulate.shipped_steps(most_users=400)
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "ledger.jsonl"
+
+        def verdicts(
+            kind: str, users_least: int = 1, lost: float = 0.0, bend: simulated_run.Bend | None = None
+        ) -> list[str]:
+            """Verdicts of every shipped step, so often each."""
+            return [
+                simulated_run.planned(
+                    path,
+                    plan,
+                    users,
+                    simulated_run.answers(kind, plan),
+                    np.random.default_rng([number, users]),
+                    running=users - round(lost * users),
+                    bends={} if bend is None else {1: bend},
+                ).verdict
+                for plan, users in steps
+                if users >= users_least
+                for number in range(repeat)
+            ]
+
+        for kind in SOUND:
+            given = verdicts(kind)
+            yield Row(f"judge, sound steps not valid: {kind}", len(given) - given.count("valid"), len(given), 0.02)
+        faults: tuple[tuple[str, float, simulated_run.Bend | None], ...] = (
+            ("2 % of users lost", 0.02, None),
+            ("3 % of users lost", 0.03, None),
+            ("5 % of users lost", 0.05, None),
+            ("a worker's clock 1 % fast", 0.0, simulated_run.fast(0.01)),
+            ("a worker's clock 20 % fast", 0.0, simulated_run.fast(0.20)),
+            ("0.6 % of a worker's answers counted twice", 0.0, simulated_run.twice(0.006)),
+        )
+        for what, lost, bend in faults:
+            given = verdicts("1 ms", 50, lost, bend)
+            yield Row(f"judge, found: {what}, steps of 50 users and more", given.count("inconsistent"), len(given))
+        for load in (0.3, 0.6, 0.75, 0.85):
+            wrong = runs = 0
+            for number in range(10 * repeat):
+                users, think, seconds = ((60, (0.1, 0.3), 4.0), (200, (0.1, 0.3), 4.0), (100, (0.5, 1.5), 20.0))[
+                    number % 3
+                ]
+                service = (simulate.constant, simulate.exponential)[number // 3 % 2](load * sum(think) / 2 / users)
+                asked = steps[0][0].model_copy(update={"think_time": think, "users": (users,)})
+                draw = np.random.default_rng([number, users])
+                judgement, used = simulated_run.queued(path, asked, users, service, seconds, draw)
+                if used < 0.85:
+                    runs += 1
+                    wrong += judgement.verdict != "valid" or judgement.saturated
+            yield Row(f"judge, a queue at {load:.0%} saturated or not valid", wrong, runs, 0.02)
+
+
 @dataclass(frozen=True)
 class Simulation:
     """One group of simulations, and how often each is repeated."""
@@ -252,6 +309,7 @@ PARTS = {
     "queue": Simulation(queue_errors, 200),
     "drift": Simulation(drift_found, 200),
     "strangers": Simulation(strangers_found, 4000),
+    "judge": Simulation(judged_runs, 25),
 }
 
 

@@ -70,9 +70,13 @@ CODES: Mapping[str, Code] = {
     "load.host-lost": Code(None, "a load host was lost, and its records with it", {"host": TEXT}),
     # 2 interactive law, and the work that each request was to cost
     "law.interactive": _check(
-        2, "users that X (R + Z), or L + X Z, does not account for", SHARE, ("response_s", "in_flight"),
-        users=COUNT, rate=PER_S, think_s=S, accounted=COUNT, response_s=S, in_flight=COUNT,
+        2, "users that are neither in flight nor thinking: N against L + X Z", SHARE,
+        users=COUNT, in_flight=COUNT, thinking=COUNT, turning=COUNT, accounted=COUNT,
     ),
+    "law.clocks": _check(
+        2, "how fast the worst worker's clock ran", SHARE, ("value",), workers=NAMES, fast=SHARE
+    ),
+    "law.clock-step": _check(2, "largest step of a worker's wall clock", MS),
     "work.cpu": _check(
         2, "CPU time that the server used over what the plan asks for", RATIO, ("value", "used"),
         rate=PER_S, cpu_ms=MS, asked=CORES, used=CORES,
@@ -81,12 +85,22 @@ CODES: Mapping[str, Code] = {
         2, "median response time over the wait that the plan asks for", RATIO, median_ms=MS, wait_ms=MS
     ),
     # 3 Little's law
-    "law.little": _check(3, "difference of L and X R", COUNT, in_flight=COUNT, by_law=COUNT),
+    "law.little": _check(
+        3, "difference of L and X R, less what the window's ends cut off", COUNT,
+        in_flight=COUNT, by_law=COUNT, edges=COUNT,
+    ),
+    "law.counts": _check(
+        3, "requests that began and neither ended nor are in flight, or ended twice", SHARE, ("value", "before"),
+        started=COUNT, ended=COUNT, before=COUNT, after=COUNT,
+    ),
     "law.oldest": _check(3, "age of the oldest request in flight", S, in_flight=COUNT, timeout_s=S),
     # 4 generator
     "generator.lag": _check(
         4, "think-time lag, p99 of the worst worker", MS, ("value", "worker", "drawn_s", "passed_s"),
         worker=TEXT, drawn_s=S, passed_s=S,
+    ),
+    "generator.turnaround": _check(
+        4, "mean time from an answer to the next request, without think time", MS, share=SHARE
     ),
     "generator.loop-lag": _check(
         4, "event-loop lag, p99 of the worst worker", MS, ("value", "worker"), worker=TEXT
@@ -105,9 +119,16 @@ CODES: Mapping[str, Code] = {
     "steady.drift": _check(
         5, "drift of goodput over the window", SHARE, ("value", "change", "seconds"), change=SHARE, seconds=S
     ),
+    "steady.drift-response": _check(
+        5, "drift of the mean response time over the window", SHARE, ("value", "change", "seconds"),
+        change=SHARE, seconds=S,
+    ),
+    "steady.warm-up": _check(5, "how much longer answers took in the first quarter than in the last half", SHARE),
     "steady.silent": _check(5, "seconds without answers", COUNT, spans=SPANS, expected=PER_S),
     # 6 samples
-    "samples.cycles": _check(6, "requests of each user", COUNT, requests=COUNT, users=COUNT, seconds=S),
+    "samples.cycles": _check(
+        6, "requests of each user", COUNT, ("rate_error",), requests=COUNT, users=COUNT, seconds=S, rate_error=SHARE
+    ),
     # 7 errors
     "errors.failures": _check(7, "share of failed requests", SHARE, failed=COUNT, requests=COUNT, kinds=COUNTS),
     "errors.unanswered": _check(
@@ -121,19 +142,26 @@ CODES: Mapping[str, Code] = {
     # 8 who was the limit
     "target.slow": _check(
         8, "R over R1", RATIO, ("value", "response_ms", "unloaded_ms"),
-        response_ms=MS, unloaded_ms=MS, watched=YES, full=FINDINGS, room=FINDINGS,
+        response_ms=MS, unloaded_ms=MS, watched=YES, own=YES, full=FINDINGS, room=FINDINGS,
+    ),
+    "target.short": _check(
+        8, "X under N / (R + Z) with R as random arrivals give it", SHARE, rate=PER_S, bound=PER_S, room=FINDINGS
     ),
     "full.cpu": Code(None, "the server's process tree used up its cores", {"cpu": CORES, "usable": CORES}),
     "full.thread": Code(None, "the server's busiest thread used up a core", {"cpu": CORES}),
     "full.accept-queue": Code(
-        None, "connections waited to be accepted, median", {"queue": COUNT, "backlog": COUNT}, ("backlog",)
+        None, "connections waited to be accepted, mean over time, and how many random arrivals give",
+        {"queue": COUNT, "expected": COUNT, "busy": SHARE, "backlog": COUNT}, ("backlog",)
+    ),
+    "full.pool": Code(
+        None, "all of a pool of known size was busy: X x time held", {"slots": COUNT, "rate": PER_S, "held_ms": MS}
+    ),
+    "full.overflows": Code(
+        None, "connections that the server's listening socket dropped", {"drops": COUNT, "requests": COUNT}
     ),
     "full.descriptors": Code(None, "the server's descriptors were used up", {"open": COUNT, "limit": COUNT}),
     "full.watched": Code(
         None, "as many descriptors were open as the server's design can watch", {"open": COUNT, "limit": COUNT}
-    ),
-    "full.workers": Code(
-        None, "all threads and processes of the server waited for a request each", {"waiting": COUNT, "workers": COUNT}
     ),
     "target.saturated": Code(None, "a valid step in which something on the target was full", {"full": FINDINGS}),
     "target.room": Code(
@@ -146,6 +174,10 @@ CODES: Mapping[str, Code] = {
     "target.no-sign": Code(None, "requests failed, and nothing on the target was full", {"room": FINDINGS}),
     "step.shortfall": Code(
         None, "goodput under N / (R1 + Z)", {"rate": PER_S, "under": SHARE, "bound": PER_S}
+    ),
+    "step.divided": Code(
+        None, "the shortfall of X divided between late users and the server",
+        {"under": SHARE, "generator": SHARE, "server": SHARE, "late_ms": MS},
     ),
     # 9 the target's kernel
     "target.kernel": _check(
@@ -177,6 +209,18 @@ CODES: Mapping[str, Code] = {
     "repeat.control-mean": _check(
         10, "mean response time of the A/A control over its model's", RATIO, ("low", "high"),
         control=TEXT, model=TEXT, low=RATIO, high=RATIO,
+    ),
+    # 11 strangers
+    "strangers.share": _check(
+        11, "busy time of others and steal on a group of cores", SHARE, ("value", "host", "cores", "steal"),
+        whose=TEXT, host=TEXT, cores=CORES, steal=SHARE,
+    ),
+    "strangers.second": _check(
+        11, "what others took in one second of a group of cores", SHARE, whose=TEXT, host=TEXT
+    ),
+    "strangers.outside": Code(
+        None, "a disturbed step's figures against those of the undisturbed blocks",
+        {"rate": PER_S, "low": PER_S, "high": PER_S, "mean_ms": MS, "low_ms": MS, "high_ms": MS, "blocks": COUNT},
     ),
     # background clients
     "background.held": Code(

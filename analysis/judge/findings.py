@@ -64,7 +64,7 @@ class Check:
 
     @property
     def number(self) -> int:
-        """The check's number in METHOD.md, 1 to 10."""
+        """The check's number in METHOD.md, 1 to 11."""
         number = CODES[self.code].check
         assert number is not None
         return number

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from analysis.judge.baseline import baseline_of
 from analysis.judge.findings import Check, Finding
 from analysis.judge.reconciliation import Reconciled, reconcile
 from analysis.judge.repeat import returned
@@ -58,21 +59,21 @@ def judge_run(data: RunData, plan: Plan, unfinished: bool = False) -> RunResult:
     asked = plan.steps() if ledger.has(IDLE_STEP) else plan.load_steps()  # older campaigns have no idle step
     for step in asked:
         try:
-            window = window_of(ledger, step, samples, background, work.wait_ms / 1000)
+            window = window_of(
+                ledger, step, samples, background, work.wait_ms / 1000, data.slots, stamps=plan.client == "lean"
+            )
         except FormatError as error:
             damaged[step.number] = str(error)
         else:
             windows |= {step.number: window} if window is not None else {}
     run = reconcile(ledger, data.server, data.probes, each_connects=plan.connection == "close", background=background)
-    idle = windows.get(IDLE_STEP)
-    unloaded = idle if idle is not None and idle.successes else windows.get(1)
-    unloaded_s = unloaded.cycle_response_s if unloaded is not None else None
+    baseline = baseline_of(windows)
     steps = tuple(
         StepResult(
             data.run,
             step,
             windows[step.number],
-            _judgement(windows[step.number], plan, run, unloaded_s, work),
+            judge_step(windows[step.number], plan.during(step), run, baseline, work),
         )
         if step.number in windows
         else _unmeasured(data.run, step, Finding("step.damaged", error=damaged[step.number]))
@@ -92,15 +93,6 @@ def judge_run(data: RunData, plan: Plan, unfinished: bool = False) -> RunResult:
         *(Finding("file.note", text=note) for note in notes),
     )
     return RunResult(data, steps, returned(windows.values()), run, gaps)
-
-
-def _judgement(window: Window, plan: Plan, run: Reconciled, unloaded_s: float | None, work: Work) -> Judgement:
-    """Judge one step. The one user of the idle step never waits for others, so nothing of the server can be used up."""
-    judgement = judge_step(window, plan.during(window.step), run, unloaded_s, work)
-    if window.step.kind != "idle":
-        return judgement
-    reasons = tuple(reason for reason in judgement.reasons if reason.code != "target.saturated")
-    return replace(judgement, saturated=False, reasons=reasons)
 
 
 def _without_steps(data: RunData, plan: Plan, why: Finding) -> RunResult:

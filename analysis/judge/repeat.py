@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from analysis.judge.checks import batch_error
+from analysis.judge.checks.checks_laws import batch_error
 from analysis.judge.findings import Check, check, passed
 from analysis.judge.thresholds import THRESHOLDS as T
 from analysis.judge.window import Window

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from analysis.judge import checks, checks_generator, checks_target
+from analysis.judge.baseline import Baseline
+from analysis.judge.checks import checks_generator, checks_laws, checks_strangers, checks_target, checks_window
 from analysis.judge.findings import Check, Finding, Reason
+from analysis.judge.laws.lateness import Shares, shares_explained
 from analysis.judge.reconciliation import Reconciled
 from analysis.judge.thresholds import THRESHOLDS as T
 from analysis.judge.window import Window
@@ -15,21 +17,26 @@ from study.workload import Work
 
 Verdict = Literal[
     "worker-lost",
+    "disturbed",
     "generator-limited",
     "inconsistent",
     "faulty",
-    "too-few-samples",
     "overload",
+    "too-few-samples",
     "unsteady",
+    "unexplained",
     "valid",
     "not-measured",
 ]
-"""`not-measured` is that of a step that the plan asks for and no ledger holds."""
+"""`unexplained`: slower than an idle server can be, or short of the line, and nothing that was watched says why.
+`not-measured` is that of a step that the plan asks for and no ledger holds."""
 VALID: tuple[Verdict, ...] = ("valid",)
 SERVED: tuple[Verdict, ...] = ("valid", "overload")
 """Verdicts of the steps whose goodput is the server's own: an overload is a finding about the server."""
-FLAGGED_IN_REASONS = (4, 7)
+FLAGGED_IN_REASONS = (2, 4, 7, 9, 11)
 """Checks whose flags a reader of the verdict should know."""
+LATE = ("generator.lag", "generator.turnaround")
+"""Checks of the generator that say by how much it lengthens a cycle, so that a shortfall can be divided."""
 
 
 @dataclass(frozen=True)
@@ -43,41 +50,80 @@ class Judgement:
     """A valid step in which something on the target was full."""
     upper_bounds: bool = False
     """The response times include the generator's own delay, so that they are upper bounds."""
+    full: tuple[Finding, ...] = ()
+    """What on the target was full, whatever the verdict."""
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether check 11 failed: somebody else used the server's or the workers' cores."""
+        return any(check.number == 11 and check.outcome == "fail" for check in self.checks)
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """What the order of verdicts is decided from."""
+
+    every: tuple[Check, ...]
+    full: tuple[Finding, ...]
+    """What on the target was full."""
+    signs: tuple[Finding, ...]
+    """All that points to a limit of the server."""
+    short: Finding | None
+    """X under N / (R1 + Z) with the think time that passed."""
+    shares: Shares | None
+    """The same with the think time as drawn, divided; only where it is short."""
+    room: Finding
+
+    def failed(self, number: int) -> tuple[Check, ...]:
+        """The checks of this number that failed."""
+        return tuple(check for check in self.every if check.number == number and check.outcome == "fail")
+
+    def failed_code(self, code: str) -> tuple[Check, ...]:
+        """The checks of this code that failed."""
+        return tuple(check for check in self.every if check.code == code and check.outcome == "fail")
 
 
 def judge_step(
-    window: Window, plan: Plan, run: Reconciled, unloaded_s: float | None, work: Work | None = None
+    window: Window, plan: Plan, run: Reconciled, baseline: Baseline | None, work: Work | None = None
 ) -> Judgement:
-    """All checks of a step, 1 to 9, and the verdict that follows from them.
+    """All checks of a step, 1 to 9 and 11, and the verdict that follows from them.
 
-    `unloaded_s` is R1, the mean response time in s at the run's idle step, or in campaigns without one at its lowest
-    ladder step; `work` is what the model is told to do for each request.
+    `baseline` is R1 of the run; `work` is what the model is told to do for each request.
     """
-    full = checks_target.full(window.target, window.in_flight, window.waited_for)
-    kernel = checks_target.kernel(window)
+    # The one user of the idle step never waits for others: it keeps a server busy and uses nothing up.
+    idle = window.step.kind == "idle"
+    full = () if idle else checks_target.full(window, baseline.cv if baseline is not None else 1.0)
+    signs = checks_target.evidence(window, full, run.refused_server)
+    short = shortfall(window, plan, baseline)
     every = (
-        checks.population(window),
-        checks.interactive_law(window, plan),
-        checks.little(window),
-        *(checks.work_done(window, work) if work is not None else ()),
-        checks.oldest(window, plan),
+        checks_laws.population(window),
+        checks_laws.clocks(window),
+        *checks_laws.wall_clock(window),
+        checks_laws.interactive_law(window, plan),
+        checks_laws.little(window),
+        checks_laws.requests_counted(window),
+        *(checks_laws.work_done(window, work) if work is not None else ()),
+        checks_laws.oldest(window, plan),
         *checks_generator.generator(window, plan),
-        checks.stationary(window),
-        checks.silent(window, plan, unloaded_s),
-        checks.enough(window),
-        checks.errors(window),
-        checks.unanswered(window, plan),
-        checks.counts(run),
-        checks_target.who_was_the_limit(window, unloaded_s, full),
-        kernel,
+        *checks_window.stationary(window, plan),
+        checks_window.silent(window, plan, baseline),
+        checks_window.enough(window, overloaded=bool(signs) and short is not None),
+        checks_window.errors(window),
+        checks_window.unanswered(window, plan),
+        checks_window.counts(run),
+        checks_target.who_was_the_limit(window, baseline, full),
+        *checks_target.short_of_the_line(window, plan, baseline, full),
+        checks_target.kernel(window),
+        *checks_strangers.strangers(window),
     )
-    signs = checks_target.evidence(window, full, kernel, run.refused_server)
-    verdict, reasons = _first(window, every, signs, full, shortfall(window, plan, unloaded_s))
+    room = checks_target.room(window)
+    verdict, reasons = _first(window, _Evidence(every, full, signs, short, divided(window, plan, baseline), room))
     background = [
         Finding("background.held", kind=each.kind, held=each.held, wanted=each.wanted, turned_away=each.turned_away)
         for each in window.background
     ]
     flags = [check for check in every if check.outcome == "flag" and check.number in FLAGGED_IN_REASONS]
+    flags += [check for check in every if check.outcome == "fail" and check.number == 11 and check not in reasons]
     unknown = [check for check in every if check.outcome == "not available"]
     return Judgement(
         verdict,
@@ -85,59 +131,94 @@ def judge_step(
         every,
         saturated=verdict == "valid" and bool(full),
         upper_bounds=any(
-            check.code == "generator.standstill" or (check.code == "generator.loop-lag" and check.outcome == "flag")
+            (check.code == "generator.standstill" and not window.kernel_stamps)
+            or (check.code == "generator.loop-lag" and check.outcome == "flag")
             for check in every
         ),
+        full=full,
     )
 
 
-def _first(
-    window: Window,
-    every: tuple[Check, ...],
-    signs: tuple[Finding, ...],
-    full: tuple[Finding, ...],
-    short: Finding | None,
-) -> tuple[Verdict, tuple[Reason, ...]]:
-    """The first verdict of METHOD.md's list that applies, and why.
+def _first(window: Window, found: _Evidence) -> tuple[Verdict, tuple[Reason, ...]]:
+    """The first verdict of METHOD.md's list that applies, and why."""
+    short = (found.short,) if found.short is not None else ()
+    if lost := found.failed(1):
+        return "worker-lost", lost
+    if others := found.failed(11):
+        # Where the server was full or short of the line, its rate is that of the cores which the others left it.
+        failed = tuple(check for check in found.every if check.outcome == "fail" and check.number != 11)
+        if failed or short or found.full:
+            return "disturbed", (*others, *failed, *short, *found.full)
+    limited = _generator(window, found)
+    if limited is not None:
+        return limited
+    counts = found.failed_code("errors.counts")
+    if found.failed(2) or found.failed(3) or counts:
+        return "inconsistent", (*found.failed(2), *found.failed(3), *counts)
+    failing, unanswered = found.failed_code("errors.failures"), found.failed_code("errors.unanswered")
+    if (failing or unanswered) and not found.signs:
+        return "faulty", (*failing, *unanswered, Finding("target.no-sign", room=(found.room,)))
+    if found.signs and (failing or short):
+        return "overload", (*failing, *short, *found.signs)
+    for number, verdict in _LAST:
+        if failed := found.failed(number):
+            return verdict, failed
+    if limit := found.failed(8):
+        return "unexplained", (*limit, Finding("generator.suspected"))
+    return "valid", (Finding("target.saturated", full=found.full),) if found.full else ()
 
-    `signs` are all that point to a limit of the server, `full` what on the target was full, `short` the shortfall.
+
+_LAST: tuple[tuple[int, Verdict], ...] = ((6, "too-few-samples"), (5, "unsteady"))
+"""What an overloaded server can't help, and so comes after it."""
+
+
+def _generator(window: Window, found: _Evidence) -> tuple[Verdict, tuple[Reason, ...]] | None:
+    """Check 4, or slow answers while the generator was busy; None where neither says that it was the limit.
+
+    Where nothing but late users failed, and the target was full, the larger part of the shortfall names the verdict.
     """
-    failed = {number: tuple(c for c in every if c.number == number and c.outcome == "fail") for number in range(1, 10)}
-    failing, unanswered, counts = (
-        tuple(check for check in failed[7] if check.code == code)
-        for code in ("errors.failures", "errors.unanswered", "errors.counts")
-    )
-    room = (checks_target.room(window.target),)
-    if failed[1]:
-        return "worker-lost", failed[1]
-    if failed[4]:
-        return "generator-limited", (*failed[4], Finding("target.had-room", room=room))
+    failed, limit = found.failed(4), found.failed(8)
+    room = Finding("target.had-room", room=(found.room,))
+    if failed:
+        shares = found.shares
+        if shares is None or not found.signs or any(check.code not in LATE for check in failed):
+            return "generator-limited", (*failed, room)
+        divided_ = Finding(
+            "step.divided",
+            under=shares.shortfall,
+            generator=shares.generator,
+            server=shares.server,
+            late_ms=1000 * window.late_s,
+        )
+        if shares.verdict == "generator-limited":
+            return "generator-limited", (*failed, divided_, *found.signs)
+        contradicted = found.failed(2) or found.failed(3) or found.failed_code("errors.counts")
+        return None if contradicted else ("overload", (divided_, *found.signs, *failed))
     busy = checks_generator.busy(window)
-    if failed[8] and busy is not None:
-        return "generator-limited", (*failed[8], busy)
-    if failed[2] or failed[3] or counts:
-        return "inconsistent", (*failed[2], *failed[3], *counts)
-    if (failing or unanswered) and not signs:
-        return "faulty", (*failing, *unanswered, Finding("target.no-sign", room=room))
-    if failed[6]:
-        return "too-few-samples", failed[6]
-    if signs and (failing or short is not None):
-        return "overload", (*failing, *((short,) if short is not None else ()), *signs)
-    if failed[5]:
-        return "unsteady", failed[5]
-    saturated = (Finding("target.saturated", full=full),) if full else ()
-    suspected = (Finding("generator.suspected"),) if failed[8] else ()
-    return "valid", (*saturated, *failed[8], *suspected)
+    if limit and busy is not None:
+        return "generator-limited", (*limit, busy)
+    return None
 
 
-def shortfall(window: Window, plan: Plan, unloaded_s: float | None) -> Finding | None:
+def shortfall(window: Window, plan: Plan, baseline: Baseline | None) -> Finding | None:
     """Where X is more than 5 % under N / (R1 + Z), which a server without a limit would give; else None."""
+    if baseline is None:
+        return None
     z = window.think_s if window.think_s is not None else plan.mean_think_s
-    cycle = (unloaded_s or 0.0) + z
-    if unloaded_s is None or cycle <= 0:
+    cycle = baseline.response_s + z
+    if cycle <= 0:
         return None
     bound = window.step.users / cycle
     under = 1 - window.goodput / bound
     if under <= T.shortfall:
         return None
     return Finding("step.shortfall", rate=window.goodput, under=under, bound=bound)
+
+
+def divided(window: Window, plan: Plan, baseline: Baseline | None) -> Shares | None:
+    """The shortfall with the think time as drawn, divided between generator and server; None where X isn't short."""
+    if baseline is None or window.throughput <= 0:
+        return None
+    drawn = window.draws_s / window.draws if window.draws else plan.mean_think_s
+    shares = shares_explained(window.step.users, window.throughput, baseline.response_s, drawn, window.late_s)
+    return shares if shares.shortfall > T.shortfall else None

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from analysis.judge.watched import QueueLooks, queue_looks
 from analysis.read.background_rows import BackgroundClients, BackgroundWindow
 from analysis.read.histograms import Histogram, merge
 from analysis.read.ledger import Ledger, Record
@@ -105,11 +106,39 @@ class Window:
     """Sum of the times from such an answer to the request."""
     ages_start: Histogram | None = None
     """Ages of the requests in flight at the window's beginning; None where a record of the phase before is missing."""
+    slots: int | None = None
+    """How many requests the server says that it serves at once; None where it has no fixed number."""
+    kernel_stamps: bool = False
+    """The response times end at the kernel's receive stamp, so that a late event loop doesn't lengthen them."""
+    queue: QueueLooks | None = None
+    """The accept queue as a mean over time."""
 
     @property
-    def waited_for(self) -> float:
-        """Mean number of requests whose wait, which the plan asks for, is going on."""
-        return self.throughput * self.wait_s
+    def thinking(self) -> float:
+        """Mean number of users who think."""
+        return self.think_passed_s / self.seconds
+
+    @property
+    def turning(self) -> float:
+        """Mean number of users between an answer and the next request where the plan has no think time."""
+        return self.turnaround_s / self.seconds
+
+    @property
+    def started(self) -> int:
+        """Requests that began in the window: each follows a think time, or an answer where there is none."""
+        return self.think_count + self.turnarounds
+
+    @property
+    def late_s(self) -> float:
+        """Mean time by which a user's cycle is longer for the generator: waking late, and turning around."""
+        late = self.think_passed_s - self.think_drawn_s + self.turnaround_s
+        return max(0.0, late) / self.started if self.started else 0.0
+
+    @property
+    def clock_step_s(self) -> float | None:
+        """The largest step of a worker's wall clock; None in older ledgers."""
+        steps = [worker.clock_step_s for worker in self.workers if worker.clock_step_s is not None]
+        return max(steps, default=None)
 
     @property
     def failed(self) -> int:
@@ -145,9 +174,19 @@ class Window:
 
 
 def window_of(
-    ledger: Ledger, step: Step, samples: Samples, background: BackgroundClients | None = None, wait_s: float = 0.0
+    ledger: Ledger,
+    step: Step,
+    samples: Samples,
+    background: BackgroundClients | None = None,
+    wait_s: float = 0.0,
+    slots: int | None = None,
+    stamps: bool = False,
 ) -> Window | None:
-    """The measure window of a step; None where no worker sent a record of it."""
+    """The measure window of a step; None where no worker sent a record of it.
+
+    `stamps`: the plan's client takes the kernel's receive stamps. In older ledgers, which lack the wall clock, it
+    didn't yet.
+    """
     records = ledger.phase(step.number, "measure")
     if not records:
         return None
@@ -188,6 +227,9 @@ def window_of(
         generator=generator_of(rows),
         wait_s=wait_s,
         background=background.window(start, end) if background is not None else (),
+        slots=slots,
+        kernel_stamps=stamps and all(record.wall_s is not None for record in records),
+        queue=queue_looks(rows),
     )
 
 

@@ -13,7 +13,7 @@ from itertools import takewhile
 from statistics import median
 from typing import Any, Literal
 
-from analysis.judge import checks_target
+from analysis.judge.checks import checks_target
 from analysis.judge.findings import Check, Finding, Reason
 from analysis.judge.thresholds import THRESHOLDS as T
 from analysis.rank.steps import MOST_BLOCKS, Steps
@@ -132,7 +132,7 @@ def _server(rows: Steps, declared: Declared) -> tuple[Kind, list[Reason]]:
 
 
 CPU = ("full.cpu", "full.thread")
-POOL = ("full.pool", "full.workers")
+POOL = ("full.pool",)
 QUEUE = ("full.accept-queue", "full.overflows")
 """Codes of check 8 by the kind of limit that they show."""
 DROPPED = "evidence.kernel"

@@ -8,6 +8,7 @@ import pandas as pd
 
 from analysis.judge.findings import Finding
 from analysis.judge.judging import RunResult, judge_all
+from analysis.judge.other_blocks import judged_by_blocks
 from analysis.rank.limits import Limit, declared_by, limits_of
 from analysis.rank.model_summary import summary_frame
 from analysis.rank.ranking import Ranking, rank_models, repeat_checks
@@ -48,7 +49,7 @@ class CampaignOutcome:
 def outcome_of(campaign: Campaign) -> CampaignOutcome:
     """Judge every run of a campaign and compare its models."""
     plan = campaign.plan
-    results = tuple(judge_all(campaign))
+    results = judged_by_blocks(tuple(judge_all(campaign)))
     steps = steps_of((step for result in results for step in result.steps), campaign.labels)
     ranking = rank_models(steps, plan)
     return CampaignOutcome(

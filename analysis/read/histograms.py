@@ -65,6 +65,15 @@ class Histogram:
         """Sum of the times in s, each taken in the middle of its bin: within 0.05 %."""
         return float((lowest_us(self.index) + highest_us(self.index)) @ self.counts) / 2e6
 
+    @property
+    def sd_s(self) -> float:
+        """Standard deviation of the times in s, each taken in the middle of its bin; 0 of fewer than two."""
+        if self.total < 2:
+            return 0.0
+        middle = (lowest_us(self.index) + highest_us(self.index)) / 2e6
+        mean = float(middle @ self.counts) / self.total
+        return math.sqrt(float(((middle - mean) ** 2) @ self.counts) / (self.total - 1))
+
     def quantile_ms(self, q: float) -> float | None:
         """The time in ms that a share `q` of the times doesn't exceed (upper edge of its bin); None if it is empty."""
         if not self.total:

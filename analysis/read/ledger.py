@@ -58,7 +58,7 @@ class Ledger:
 
     def has(self, step: int) -> bool:
         """Whether any record is of this step, a lost one included."""
-        return any(each.step == step for each in self.records) or any(each.step == step for each in self.lost)
+        return any(e.step == step for e in self.records) or any(e.step == step for e in self.lost)
 
     @property
     def measured_until(self) -> float | None:

@@ -48,6 +48,8 @@ class RunData:
     """Requests that the campaign itself sent to the server."""
     gaps: tuple[str, ...] = ()
     lost: LostHost | None = None
+    slots: int | None = None
+    """How many requests its server serves at once, as the server itself says."""
 
     def ledger(self) -> Ledger:
         """What the workers counted. Raises FormatError for a ledger of another version."""
@@ -157,6 +159,7 @@ def read_run(files: CampaignFiles, run: Run) -> RunData:
         state.probes,
         tuple(_notes(run, state)),
         state.lost,
+        state.slots,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
-from analysis.judge.checks import counts
+from analysis.judge.checks.checks_window import counts
 from analysis.judge.findings import Finding
 from analysis.judge.judging import RunResult
 from analysis.judge.thresholds import THRESHOLDS as T

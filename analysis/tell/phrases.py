@@ -20,11 +20,36 @@ UNCERTAIN: Mapping[str, tuple[str, str]] = {
 
 
 def interactive_law(f: Finding) -> str:
-    """Both sides of N = X (R + Z), or of the balance N = L + X Z."""
-    form = f"X (R + Z) = {f['rate']:.2f} x ({f['response_s'] or 0:.4f} + {f['think_s']:.4f})"
-    if f["in_flight"] is not None:
-        form = f"L + X Z = {f['in_flight']:.1f} + {f['rate']:.2f} x {f['think_s']:.3f}"
-    return f"{form} = {f['accounted']:.1f} of {counted(f['users'], 'user', spec='.0f')}, {f['value']:.1%} off"
+    """The users in flight and those who think, against all of them."""
+    parts = f"L + X Z = {f['in_flight']:.1f} in flight + {f['thinking']:.1f} thinking"
+    parts += f" + {f['turning']:.2f} between an answer and the next request" if f["turning"] else ""
+    return f"{parts} = {f['accounted']:.1f} of {counted(f['users'], 'user', spec='.0f')}, {f['value']:.1%} off"
+
+
+def clocks(f: Finding) -> str:
+    """The workers whose clocks run fast or slow."""
+    if f["value"] is None:
+        return "one worker's clock alone has nothing to be compared with"
+    if not f["workers"]:
+        return "all workers' clocks agree"
+    named = f"the clock of {series(f['workers'])} ran {abs(f['fast']):.1%} {'fast' if f['fast'] > 0 else 'slow'}"
+    return f"{named} at most, and which of them is right isn't known" if len(f["workers"]) > 1 else named
+
+
+def little(f: Finding) -> str:
+    """Both sides of Little's law."""
+    edges = f" and {f['edges']:+.2f} that the window's ends cut off" if f["edges"] else ""
+    return f"L = {f['in_flight']:.2f} in flight, X R = {f['by_law']:.2f}{edges}"
+
+
+def requests_counted(f: Finding) -> str:
+    """Requests that began against those that ended."""
+    if f["value"] is None:
+        return "what was in flight as the window began was not recorded"
+    return (
+        f"{f['before']:.0f} in flight + {f['started']:.0f} begun, {f['ended']:.0f} ended +"
+        f" {f['after']:.0f} in flight at the end"
+    )
 
 
 def cpu_work(f: Finding) -> str:
@@ -66,11 +91,15 @@ def think(f: Finding) -> str:
     return f"think times were drawn with a mean of {f['drawn_s']:.3f} s, the plan's is {f['planned_s']:.3f} s"
 
 
-def drift(f: Finding) -> str:
-    """The change of goodput over the window."""
-    if f["value"] is None:
-        return "fewer than three seconds with answers were recorded"
-    return f"goodput drifted by {f['change']:+.1%} over {f['seconds']:.0f} s"
+def drift(what: str) -> Callable[[Finding], str]:
+    """A sentence about the change of this figure over the window."""
+
+    def text(f: Finding) -> str:
+        if f["value"] is None:
+            return "fewer than three seconds with answers were recorded"
+        return f"{what} drifted by {f['change']:+.1%} over {f['seconds']:.0f} s"
+
+    return text
 
 
 def silent(f: Finding) -> str:
@@ -84,7 +113,8 @@ def silent(f: Finding) -> str:
 def cycles(f: Finding) -> str:
     """Requests and users of the window."""
     requests, users = counted(f["requests"], "request", spec=".0f"), counted(f["users"], "user", spec=".0f")
-    return f"{requests} of {users} in {f['seconds']:.0f} s"
+    known = "" if f["rate_error"] is None else f", past the knee: X is known to {f['rate_error']:.1%}"
+    return f"{requests} of {users} in {f['seconds']:.0f} s{known}"
 
 
 def failures(f: Finding) -> str:
@@ -138,16 +168,39 @@ def kernel(f: Finding) -> str:
 
 
 def accept_queue(f: Finding) -> str:
-    """Connections that waited to be accepted."""
-    limit = "" if f["backlog"] is None else f" (backlog {f['backlog']:.0f})"
-    return f"{counted(f['queue'], 'connection', spec='.0f')} waited in its accept queue{limit}"
+    """Connections that waited to be accepted, and how many would by chance."""
+    limit = "" if f["backlog"] is None else f", backlog {f['backlog']:.0f}"
+    return (
+        f"{counted(f['queue'], 'connection', spec='.1f')} waited in its accept queue on average (random arrivals at"
+        f" {f['busy']:.0%} busy give {f['expected']:.1f}{limit})"
+    )
 
 
-def workers(f: Finding) -> str:
-    """Threads and processes that all waited."""
-    if format(f["workers"], ".0f") == "1":
-        return f"{f['waiting']:.1f} of its 1 thread waited for a request, all the time"
-    return f"{f['waiting']:.1f} of its {f['workers']:.0f} threads and processes waited for a request each, all the time"
+def pool(f: Finding) -> str:
+    """A pool of known size that was busy."""
+    busy = f["rate"] * f["held_ms"] / 1000
+    return (
+        f"its pool of {f['slots']:.0f} was busy: X x time held = {f['rate']:,.1f} requests/s x {f['held_ms']:.2f} ms"
+        f" = {busy:.1f}"
+    )
+
+
+def strangers(f: Finding) -> str:
+    """What others took of a group of cores."""
+    whose = "the server's cores" if f["whose"] == "server" else "the workers' cores"
+    if f["value"] is None:
+        return f"who else used {whose} was not recorded"
+    steal = f", {f['steal']:.1%} of it by other machines (steal)" if f["steal"] and f["steal"] >= 0.0005 else ""
+    return f"others took {f['value']:.1%} of {whose} on {f['host']}{steal}"
+
+
+def outside(f: Finding) -> str:
+    """A disturbed step's figures and those of the undisturbed blocks."""
+    others = counted(f["blocks"], "undisturbed block")
+    return (
+        f"{f['rate']:.1f} requests/s, mean {f['mean_ms']:.3g} ms, where {others} gave"
+        f" {f['low']:.1f} to {f['high']:.1f} requests/s, {f['low_ms']:.3g} to {f['high_ms']:.3g} ms"
+    )
 
 
 def refused(f: Finding) -> str:
@@ -164,7 +217,7 @@ def room(f: Finding) -> str:
             f"CPU {f['cpu']:.2f} of {cores(f['cores'])}" if f["cores"] is not None else f"CPU {f['cpu']:.2f} cores"
         )
     if f["queue"] is not None:
-        parts.append(f"accept queue {f['queue']:.0f}")
+        parts.append(f"accept queue {f['queue']:.1f}")
     if f["open"] is not None:
         most = f" of {f['limit']:.0f}" if f["limit"] else ""
         parts.append(f"{f['open']:.0f}{most} descriptors")

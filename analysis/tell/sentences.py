@@ -9,16 +9,20 @@ from collections.abc import Callable, Iterable, Mapping
 
 from analysis.judge.findings import Finding, Reason
 from analysis.tell import phrases
-from analysis.tell.words import counted, counters, was
+from analysis.tell.words import apart, counted, counters, was
 
 NAMES: Mapping[str, str] = {
     "load.population": "population",
     "law.interactive": "interactive law",
+    "law.clocks": "the workers' clocks",
+    "law.clock-step": "step of the wall clock ms",
     "work.cpu": "CPU work",
     "work.wait": "waiting",
     "law.little": "Little's law",
+    "law.counts": "requests begun and ended",
     "law.oldest": "oldest in flight s",
     "generator.lag": "think-time lag p99 ms",
+    "generator.turnaround": "turnaround ms",
     "generator.loop-lag": "event-loop lag p99 ms",
     "generator.standstill": "event-loop lag p99 ms",
     "generator.cpu": "worker CPU p95 cores",
@@ -26,18 +30,23 @@ NAMES: Mapping[str, str] = {
     "generator.ports": "ports used",
     "generator.think": "think times drawn",
     "steady.drift": "drift",
+    "steady.drift-response": "drift of R",
+    "steady.warm-up": "warm-up",
     "steady.silent": "silent seconds",
     "samples.cycles": "cycles of each user",
     "errors.failures": "failures",
     "errors.unanswered": "left without an answer",
     "errors.counts": "counts of the run",
     "target.slow": "R over R1",
+    "target.short": "X under N / (R + Z)",
     "target.kernel": "target's kernel",
     "repeat.blocks": "CoV of X over blocks",
     "repeat.return-rps": "return step X",
     "repeat.return-mean": "return step R",
     "repeat.control-rps": "A/A requests/s",
     "repeat.control-mean": "A/A mean response time",
+    "strangers.share": "others on these cores",
+    "strangers.second": "others' worst second",
 }
 """What a check is called in checks.csv and in the report."""
 
@@ -57,7 +66,7 @@ def reason_sentence(reason: Reason) -> str:
         return f"check {number} ({name}) not available: {text}"
     if reason.outcome == "flag":
         return f"{text} (check {number}: a flag)"
-    against = "" if reason.value is None else f": {reason.value:.3g} against {reason.threshold:.3g}"
+    against = "" if reason.value is None else ": {} against {}".format(*apart(reason.value, reason.threshold))
     return f"{text} (check {number}, {name}{against})"
 
 
@@ -79,12 +88,23 @@ def _slow(f: Finding) -> str:
         unknown = "neither the idle step nor the lowest one gave a response time"
         why = "no request ended" if f["response_ms"] is None else unknown
         return f"{why}. {full}" if full else why
+    if f["own"]:
+        own = f"its R = {f['response_ms']:.1f} ms is the lowest that was measured, and no idle server's"
+        return f"{own}; the target was full: {full}" if full else own
     ratio = f"R = {f['response_ms']:.1f} ms is {f['value']:.1f} times R1 = {f['unloaded_ms']:.1f} ms"
     if full:
         return f"{ratio}; the target was full: {full}"
     if not f["watched"]:
         return f"{ratio}; the target was not watched"
-    return f"{ratio}, and on the target nothing was full: {joined(f['room'])}" if f["room"] else ratio
+    return f"{ratio}, and nothing that was watched on the target was full: {joined(f['room'])}" if f["room"] else ratio
+
+
+def _short(f: Finding) -> str:
+    if f["value"] <= 0:
+        return f"{f['rate']:.1f} requests/s are on the line N / (R + Z) = {f['bound']:.1f}"
+    text = f"{f['rate']:.1f} requests/s are {f['value']:.1%} under N / (R + Z) = {f['bound']:.1f}"
+    text += " with R as random arrivals give it"
+    return f"{text}, and nothing that was watched on the target was full: {joined(f['room'])}" if f["room"] else text
 
 
 Sentence = str | Callable[[Finding], str]
@@ -98,9 +118,15 @@ SENTENCES: dict[str, Sentence] = {
     "law.interactive": phrases.interactive_law,
     "work.cpu": phrases.cpu_work,
     "work.wait": "half of the answers took at least {median_ms:.1f} ms, each waits {wait_ms:g} ms",
-    "law.little": "L = {in_flight:.2f} in flight, X R = {by_law:.2f}",
+    "law.clocks": phrases.clocks,
+    "law.clock-step": "a worker's wall clock was set by up to {value:.3f} ms against its monotonic clock",
+    "law.little": phrases.little,
+    "law.counts": phrases.requests_counted,
     "law.oldest": phrases.oldest,
     "generator.lag": phrases.lag,
+    "generator.turnaround": (
+        "users began their next request {value:.3f} ms after an answer on average, {share:.1%} of their cycle"
+    ),
     "generator.loop-lag": phrases.loop_lag,
     "generator.standstill": "the event loop of {worker} was up to {value:.2f} ms late (p99): it stood still",
     "generator.cpu": lambda f: (
@@ -121,26 +147,36 @@ SENTENCES: dict[str, Sentence] = {
     "generator.think": phrases.think,
     "generator.busy-worker": "while {worker} used {cpu:.2f} of a core (p95)",
     "generator.busy-host": "while the workers of a load host used {cpu:.0%} of the cores that they share",
-    "generator.suspected": "the generator or the network is suspected",
-    "steady.drift": phrases.drift,
+    "generator.suspected": "the generator, the network, or what nobody watched on the target is suspected",
+    "steady.drift": phrases.drift("goodput"),
+    "steady.drift-response": phrases.drift("the mean response time"),
+    "steady.warm-up": "in the first quarter of the window answers took {value:.1%} longer than in its last half",
     "steady.silent": phrases.silent,
     "samples.cycles": phrases.cycles,
     "errors.failures": phrases.failures,
     "errors.unanswered": phrases.unanswered,
     "errors.counts": phrases.counts_of_the_run,
     "target.slow": _slow,
+    "target.short": _short,
     "full.cpu": lambda f: f"its process tree used {f['cpu']:.2f} of {phrases.cores(f['usable'])}",
     "full.thread": "its busiest thread used {cpu:.2f} of a core",
     "full.accept-queue": phrases.accept_queue,
     "full.descriptors": "it had {open:.0f} of {limit:.0f} descriptors open",
     "full.watched": "it had {open:,.0f} descriptors open, and its design can't watch one from {limit:,} on",
-    "full.workers": phrases.workers,
+    "full.pool": phrases.pool,
+    "full.overflows": lambda f: (
+        f"its listening socket dropped {counted(f['drops'], 'connection')} with {counted(f['requests'], 'request')}"
+    ),
     "target.saturated": lambda f: f"saturated: {joined(f['full'])}",
     "target.room": phrases.room,
     "target.not-watched": "the target was not watched",
     "target.had-room": lambda f: f"on the target: {joined(f['room'])}",
     "target.no-sign": lambda f: f"with no sign of a limit on the target: {joined(f['room'])}",
     "step.shortfall": "{rate:.1f} requests/s are {under:.1%} under N / (R1 + Z) = {bound:.1f}",
+    "step.divided": (
+        "{under:.1%} under N / (R1 + Z drawn): users who began late, {late_ms:.2f} ms on average, explain"
+        " {generator:.0%} of it, the server {server:.0%}"
+    ),
     "target.kernel": phrases.kernel,
     "evidence.kernel": lambda f: f"its kernel counted {counters(f['counters'])}",
     "evidence.refused": phrases.refused,
@@ -149,6 +185,12 @@ SENTENCES: dict[str, Sentence] = {
     "repeat.return-mean": phrases.return_step("ms"),
     "repeat.control-rps": phrases.control,
     "repeat.control-mean": phrases.control,
+    "strangers.share": phrases.strangers,
+    "strangers.second": lambda f: (
+        f"others took up to {f['value']:.1%} of the {f['whose']}'{'s' if f['whose'] == 'server' else ''} cores on"
+        f" {f['host']} in one second"
+    ),
+    "strangers.outside": phrases.outside,
     "background.held": phrases.background,
     "run.absent": "the run is not there: {reason}",
     "run.skipped": "skipped: {reason}",

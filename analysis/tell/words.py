@@ -58,3 +58,12 @@ def bounded(at_least: bool, at_most: bool, signs: tuple[str, str, str] = ("at le
 ASCII_BOUNDS = (">= ", "<= ", "~ ")
 BOUNDS = ("\u2265 ", "\u2264 ", "\u2248 ")
 """Signs of bounds in tables: of summary.md, and of the report."""
+
+
+def apart(value: float, threshold: float) -> tuple[str, str]:
+    """A figure and its threshold with three significant digits, or as many as it takes to tell the two apart."""
+    for digits in range(3, 17):
+        texts = format(value, f".{digits}g"), format(threshold, f".{digits}g")
+        if texts[0] != texts[1]:
+            return texts
+    return format(value, ".3g"), format(threshold, ".3g")

@@ -135,6 +135,7 @@ def _record(attempt: Attempt, result: AttemptResult) -> RunState:
         ended=_utc(),
         server=result.counts or _server_counts(files.logs / f"{SERVER}.out"),
         probes=0 if result.counts else PROBES,
+        slots=_slots(files.logs / f"{SERVER}.out"),
     )
 
 
@@ -254,6 +255,16 @@ def _server_counts(out: Path) -> ServerCounts | None:
         return parse_as(ServerCounts, json.loads(out.read_text(encoding="utf-8").splitlines()[-1]), out)
     except (OSError, ValueError, IndexError, FormatError):
         return None
+
+
+def _slots(out: Path) -> int | None:
+    """The size of the server's pool, from its first line of output; None where it has none, or doesn't print it."""
+    try:
+        ready = json.loads(out.read_text(encoding="utf-8").splitlines()[0])
+    except (OSError, ValueError, IndexError):
+        return None
+    slots = ready.get("slots") if isinstance(ready, dict) else None
+    return slots if isinstance(slots, int) else None
 
 
 def _utc() -> str:

@@ -67,3 +67,5 @@ class RunState:
     """None where the server was ended before it could print its counts."""
     probes: int = 0
     """Requests that the campaign itself sent to check the server's answers: in the server's counts, in no ledger."""
+    slots: int | None = None
+    """How many clients the server says that it serves at once; None where it has no fixed number, or doesn't say."""

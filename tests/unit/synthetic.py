@@ -84,6 +84,8 @@ class Load:
     backlog: int = 1024
     overflows: int = 0
     retransmits: int = 0
+    slots: int | None = None
+    """How many clients the server says that it serves at once."""
     ports: tuple[int, int] = (500, 28_000)
     queue_mean: float | None = None
     """Mean of the accept queue over many looks a second; that of the moments where it is None."""
@@ -201,6 +203,7 @@ def write_run(
             "attempt": 1,
             "started": "2027-01-15T08:00:00Z",
             "ended": "2027-01-15T08:02:00Z",
+            "slots": first.slots,
             "server": {"accepted": answered, "answered": answered, "refused": 0, "peak_connections": 9},
         },
     )
@@ -229,23 +232,33 @@ def phase_record(
     asked = asked.during(step)
     users = step.users // 2 + (step.users % 2 if at == 0 else 0)
     think = asked.mean_think_s * load.think_factor
-    rate = load.rate if load.rate is not None else step.users / (load.response + think + load.late)
+    failures = {kind: count // 2 + (count % 2 if at == 0 else 0) for kind, count in load.failures.items()}
+    ages = load.ages[at::2]
+    stuck = (sum(load.failures.values()) * load.failed_after + sum(load.ages)) / load.seconds  # users, on average
+    rate = load.rate if load.rate is not None else (step.users - stuck) / (load.response + think + load.late)
     sd = (asked.think_time[1] - asked.think_time[0]) / np.sqrt(12) * load.think_factor
     cv = sd / (load.response + think + load.late)
     expected = rate * load.seconds * users / step.users
     attempts = max(0, round(expected + draw.normal() * cv * np.sqrt(expected)))
-    failures = {kind: count // 2 + (count % 2 if at == 0 else 0) for kind, count in load.failures.items()}
-    successes = max(0, attempts - sum(failures.values()))
+    attempts = max(attempts, sum(failures.values()))
+    successes = attempts - sum(failures.values())
     times = load.response * np.exp(load.spread * draw.standard_normal(successes) - load.spread**2 / 2)
+    if load.rate is None and not think and successes:  # one who never thinks is in flight all the time
+        times *= users * load.seconds / times.sum()
     response_s = float(times.sum())
     failed_s = sum(failures.values()) * load.failed_after
     share = users / step.users
-    in_flight_s = load.in_flight * share * load.seconds if load.in_flight is not None else response_s + failed_s
-    ages = load.ages[at::2]
-    thinks = attempts if think or load.old else 0
+    in_flight_s = (
+        load.in_flight * share * load.seconds if load.in_flight is not None else response_s + failed_s + sum(ages)
+    )
+    begun = attempts + len(ages)
+    thinks = begun if think or load.old else 0
+    thought = (
+        expected / begun if begun else 0.0
+    )  # users who come round more often by chance have thought less each time
     added = {
-        "turnarounds": attempts - thinks,
-        "turnaround_s": (attempts - thinks) * load.late,
+        "turnarounds": begun - thinks,
+        "turnaround_s": (begun - thinks) * load.late,
         "wall_s": load.seconds * load.wall_factor[at],
         "clock_step_s": load.clock_step,
     }
@@ -266,11 +279,11 @@ def phase_record(
         "failed_us": encode([load.failed_after] * sum(failures.values())),
         "lag_us": encode(draw.uniform(0, load.lag_ms / 1000, 500)),
         "loop_lag_us": encode(draw.uniform(0, load.loop_lag_ms / 1000, 500)),
-        "draws": attempts,
-        "draws_s": attempts * think,
+        "draws": begun,
+        "draws_s": begun * think,
         "think_count": thinks,
-        "think_drawn_s": thinks * think,
-        "think_passed_s": thinks * (think + load.late),
+        "think_drawn_s": thinks * thought * think,
+        "think_passed_s": thinks * thought * (think + load.late),
         "in_flight_s": in_flight_s,
         "in_flight_end": len(ages),
         "in_flight_age_us": encode(ages),

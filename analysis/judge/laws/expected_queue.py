@@ -15,11 +15,7 @@ from dataclasses import dataclass
 
 from scipy import stats as scipy_stats
 
-LEAST = 1.0
-"""One connection seen in a queue is not evidence."""
-FALSE_ALARMS = 0.01
-FULL_POOL = 0.95
-"""Share of a pool of known size from which on all of it counts as busy."""
+from analysis.judge.thresholds import THRESHOLDS as T
 
 
 @dataclass(frozen=True)
@@ -31,7 +27,7 @@ class QueueMean:
     expected: float
     """Lq at the utilisation that was measured."""
     allowed: float
-    """The most that a server which isn't full shows in all but FALSE_ALARMS of such windows."""
+    """The most that a server which isn't full shows in all but `queue_alarms` of such windows."""
 
     @property
     def full(self) -> bool:
@@ -97,9 +93,11 @@ def judge_queue(
     service_s = servers * utilisation / throughput
     error = queue_error(utilisation, seconds, samples, service_s, servers, service_cv)
     if expected <= 0 or error <= 0:
-        return QueueMean(mean, expected, LEAST)
+        return QueueMean(mean, expected, T.queue_least)
     shape, scale = (expected / error) ** 2, error**2 / expected
-    return QueueMean(mean, expected, max(LEAST, float(scipy_stats.gamma.isf(FALSE_ALARMS, shape, scale=scale))))
+    return QueueMean(
+        mean, expected, max(T.queue_least, float(scipy_stats.gamma.isf(T.queue_alarms, shape, scale=scale)))
+    )
 
 
 def pool_busy(throughput: float, held_s: float, pool: int) -> float:
@@ -112,4 +110,4 @@ def pool_busy(throughput: float, held_s: float, pool: int) -> float:
 
 def pool_full(throughput: float, held_s: float, pool: int) -> bool:
     """All of the pool is busy. A closed load that fills it gives exactly X = k / time held."""
-    return pool_busy(throughput, held_s, pool) >= FULL_POOL
+    return pool_busy(throughput, held_s, pool) >= T.full_pool

@@ -22,18 +22,6 @@ from analysis.judge.thresholds import THRESHOLDS as T
 
 Floats = npt.NDArray[np.float64]
 
-LAW = 0.01
-SIGMAS = 3.0
-COUNTS = 0.001
-COUNTS_REQUESTS = 1.0
-DRIFT_QUANTILE = 0.9975
-"""Of Student's t, one-sided: 0.5 % of steady windows drift by more, in either direction."""
-SHORTEST_WARM_UP = 12
-WARM_UP_SIGMAS = 3.0
-CLOCK = 0.005
-MESSAGE_S = 0.02
-"""Start and end of a phase reach two workers at moments that may be so far apart; seen: up to 9 ms."""
-
 
 @dataclass(frozen=True)
 class Deviation:
@@ -41,6 +29,8 @@ class Deviation:
 
     value: float
     allowed: float
+    change: float = 0.0
+    """A drift with its sign."""
 
     @property
     def fails(self) -> bool:
@@ -71,7 +61,7 @@ def by_cycles(
     it until it finds nothing. `balance` is the sharper form.
     """
     value = abs(throughput * (response_mean + think_mean) - users) / users
-    return Deviation(value, max(LAW, SIGMAS * cv / math.sqrt(attempts)) if attempts else LAW)
+    return Deviation(value, max(T.law, T.law_sigmas * cv / math.sqrt(attempts)) if attempts else T.law)
 
 
 def balance(
@@ -93,11 +83,11 @@ def balance(
     """
     value = abs(in_flight + passed_s / seconds - users) / users
     if in_step:
-        return Deviation(value, max(LAW, think[1] / seconds))
+        return Deviation(value, max(T.law, think[1] / seconds))
     cycle = users * seconds / ended if ended else math.inf
     first, second = uniform_moment(*think, 2) / (2 * cycle), uniform_moment(*think, 3) / (3 * cycle)
     sd = math.sqrt(2 * max(0.0, second - first**2) / users) / seconds
-    return Deviation(value, max(LAW, SIGMAS * sd))
+    return Deviation(value, max(T.law, T.law_sigmas * sd))
 
 
 def little_miss(
@@ -116,7 +106,7 @@ def little_miss(
         value = abs(in_flight - (response_sum_s - ages_s[0] + ages_s[1]) / seconds)
         return Deviation(value, max(T.little_requests, T.little_share * in_flight))
     value = abs(in_flight - response_sum_s / seconds)
-    return Deviation(value, max(T.little_requests, T.little_share * in_flight, SIGMAS * error))
+    return Deviation(value, max(T.little_requests, T.little_share * in_flight, T.little_sigmas * error))
 
 
 def dispersion(cycles: float, cv: float) -> float:
@@ -164,13 +154,13 @@ def warm_up(sums_s: Sequence[float], counts: Sequence[float]) -> Deviation | Non
     (Hollander and Wolfe, Nonparametric Statistical Methods, section 4.3). `value` is the shift, `allowed` its error.
     """
     ticks, _ = _tick_means(sums_s, counts)
-    if len(ticks) < SHORTEST_WARM_UP:
+    if len(ticks) < T.warm_up_seconds:
         return None
     first, last = ticks[: len(ticks) // 4], ticks[-(len(ticks) // 2) :]
     shifts = np.sort((first[:, None] - last[None, :]).ravel())
     middle = len(shifts) / 2
     spread = math.sqrt(len(shifts) * (len(first) + len(last) + 1) / 12)
-    lowest = int(max(0, math.floor(middle - WARM_UP_SIGMAS * spread)))
+    lowest = int(max(0, math.floor(middle - T.warm_up_sigmas * spread)))
     usual, shift = float(np.median(last)), float(np.median(shifts))
     return Deviation(max(0.0, shift) / usual, max(T.drift, (shift - float(shifts[lowest])) / usual))
 
@@ -187,7 +177,7 @@ def clocks_apart(phases: Mapping[str, tuple[float, float | None]]) -> dict[str, 
     usual = float(np.median(list(lengths.values()))) if lengths else 0.0
     apart: dict[str, float] = {}
     for worker, (monotonic, wall) in phases.items():
-        allowed = max(CLOCK * monotonic, MESSAGE_S)
+        allowed = max(T.clock * monotonic, T.message_s)
         if wall is not None and abs(monotonic - wall) > allowed:
             apart[worker] = monotonic / wall - 1
         # Of two, the median lies between them: half of the difference is what each shows.
@@ -203,7 +193,7 @@ def counts_miss(started: int, ended: int, in_flight_start: int, in_flight_end: i
     identity: nothing is allowed but what is lost when a sweep and a window's end coincide.
     """
     lost = abs(started + in_flight_start - ended - in_flight_end)
-    return Deviation(lost / max(1, started), max(COUNTS, COUNTS_REQUESTS / max(1, started)))
+    return Deviation(lost / max(1, started), max(T.counts_share, T.counts_requests / max(1, started)))
 
 
 def _tick_means(sums_s: Sequence[float], counts: Sequence[float]) -> tuple[Floats, Floats]:
@@ -225,5 +215,5 @@ def _drift(values: Floats, errors: Floats) -> Deviation:
     theory = math.sqrt(float((errors**2).mean()) / spread)
     left = values - slope * at
     scatter = math.sqrt(float(((left - left.mean()) ** 2).sum()) / (len(values) - 2) / spread)
-    allowed = max(SIGMAS * theory, float(scipy_stats.t.ppf(DRIFT_QUANTILE, len(values) - 2)) * scatter)
-    return Deviation(abs(slope) * len(values), max(T.drift, allowed * len(values)))
+    allowed = max(T.drift_sigmas * theory, float(scipy_stats.t.ppf(T.drift_quantile, len(values) - 2)) * scatter)
+    return Deviation(abs(slope) * len(values), max(T.drift, allowed * len(values)), slope * len(values))

@@ -13,13 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-PASS = 0.01
-ALLOWED = 0.03
-WORST_SECOND = 0.20
-SIGMAS = 3.0
-WORST_SIGMAS = 5.0
-TICKS = 100.0
-"""Timer ticks a second, at the least that a kernel is built with: what more there are make the figure more exact."""
+from analysis.judge.thresholds import THRESHOLDS as T
 
 
 @dataclass(frozen=True)
@@ -42,7 +36,7 @@ class Strangers:
         """`fail` is the verdict `disturbed` where METHOD's other condition holds."""
         if self.share > self.allowed or self.worst > self.worst_allowed:
             return "fail"
-        return "flag" if self.share > max(PASS, self.noise * 2) else "pass"
+        return "flag" if self.share > max(T.strangers_flag, self.noise * 2) else "pass"
 
 
 def judge_strangers(
@@ -63,13 +57,13 @@ def judge_strangers(
     total = float(lasted.sum())
     taken = (used - ours + stolen) / cores
     level = min(1.0, max(0.0, float((used + stolen) @ lasted) / total / cores))
-    noise = math.sqrt(level * (1 - level) / (TICKS * cores * total))
-    second = math.sqrt(level * (1 - level) / (TICKS * cores * float(lasted.min())))
+    noise = math.sqrt(level * (1 - level) / (T.timer_ticks * cores * total))
+    second = math.sqrt(level * (1 - level) / (T.timer_ticks * cores * float(lasted.min())))
     return Strangers(
         share=max(0.0, float(taken @ lasted) / total),
         steal=float(stolen @ lasted) / total / cores,
         worst=max(0.0, float(taken.max())),
         noise=noise,
-        allowed=max(ALLOWED, SIGMAS * noise),
-        worst_allowed=max(WORST_SECOND, WORST_SIGMAS * second),
+        allowed=max(T.strangers, T.strangers_sigmas * noise),
+        worst_allowed=max(T.strangers_second, T.strangers_second_sigmas * second),
     )

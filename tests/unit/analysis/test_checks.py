@@ -7,15 +7,17 @@ from typing import Any
 
 import pytest
 
-from analysis.judge import checks, checks_generator, checks_target
+from analysis.judge.baseline import Baseline
+from analysis.judge.checks import checks_generator, checks_laws, checks_strangers, checks_target, checks_window
 from analysis.judge.findings import Check
 from analysis.judge.reconciliation import Reconciled
 from analysis.judge.repeat import across_blocks, returned
+from analysis.judge.watched import QueueLooks
 from analysis.judge.window import Second, Window, Worker
 from analysis.rank.family import Pair
 from analysis.rank.ranking import control_check
 from analysis.read.histograms import EMPTY, decode
-from analysis.read.samples import Generator, Target
+from analysis.read.samples import CoreGroupSeconds, Generator, Target
 from analysis.tell.sentences import NAMES, sentence
 from study.plan import Step
 from study.workload import Work
@@ -25,6 +27,9 @@ PLAN = plan()  # think time 1-5 s, timeout 10 s
 USERS, SECONDS, RESPONSE = 300, 60.0, 0.010
 RATE = USERS / (3.0 + RESPONSE)
 COUNT = round(RATE * SECONDS)
+
+
+NO_THINK = plan(think_time=(0.0, 0.0))
 
 
 def worker(**changes: Any) -> Worker:
@@ -81,6 +86,23 @@ def window(**changes: Any) -> Window:
     return replace(sound, **changes)
 
 
+def rising(low: float, high: float) -> tuple[Second, ...]:
+    """Seconds in which R goes from one value to the other on a straight line."""
+    means = [low + (high - low) * at / 59 for at in range(60)]
+    return tuple(Second(float(at), 1.0, RATE, RATE * mean, RATE * mean) for at, mean in enumerate(means))
+
+
+def warming() -> tuple[Second, ...]:
+    """Seconds of which the first twelve have answers that take 20 ms, and the others 1 ms."""
+    means = [0.020 if at < 12 else 0.001 for at in range(60)]
+    return tuple(Second(float(at), 1.0, RATE, RATE * mean, RATE * mean) for at, mean in enumerate(means))
+
+
+def watched(share: float) -> Window:
+    """A sound window with others on the server's core."""
+    return window(target=target(group=taken(share)), generator=Generator(0.1, 0.3, (QUIET,)))
+
+
 def target(**changes: Any) -> Target:
     sound = window().target
     assert sound is not None
@@ -91,16 +113,39 @@ def run(**changes: Any) -> Reconciled:
     return replace(Reconciled(10_000, 10_000, 10_000, {"timed-out": 0, "in-flight": 0}), **changes)
 
 
-R1 = RESPONSE
+R1 = Baseline(RESPONSE, requests=100, cv=0.3, step=0, idle=True)
+QUIET = CoreGroupSeconds("target", 1.0, (1.0,) * 60, (0.4,) * 60, (0.4,) * 60, (0.0,) * 60, 0.01)
 
 
 def control_pair(ratio: float, low: float, high: float) -> Pair:
     return Pair("rps", "a-aa", "a", ratio, low, high, 0.01, 0.01, 6, "undetermined")
 
 
-def limit(of: Window, unloaded_s: float | None) -> Check:
+def limit(of: Window, baseline: Baseline | None) -> Check:
     """Check 8, with what on the target was full in this window."""
-    return checks_target.who_was_the_limit(of, unloaded_s, checks_target.full(of.target, of.in_flight, of.waited_for))
+    return checks_target.who_was_the_limit(of, baseline, checks_target.full(of))
+
+
+def short(of: Window) -> Check:
+    """Check 8's second part, at a target where nothing is full."""
+    (found,) = checks_target.short_of_the_line(of, PLAN, R1, ())
+    return found
+
+
+def steady(of: Window, code: str = "steady.drift") -> Check:
+    """One part of check 5."""
+    return next(check for check in checks_window.stationary(of, PLAN) if check.code == code)
+
+
+def looks(mean: float, number: int = 600, most: float | None = None) -> QueueLooks:
+    return QueueLooks(mean, number, mean if most is None else most)
+
+
+def taken(share: float, seconds_: int = 60) -> CoreGroupSeconds:
+    """A core of which others take this share."""
+    return replace(
+        QUIET, seconds=(1.0,) * seconds_, busy=(0.4 + share,) * seconds_, own=(0.4,) * seconds_, steal=(0.0,) * seconds_
+    )
 
 
 def detail(check: Check) -> str:
@@ -108,14 +153,22 @@ def detail(check: Check) -> str:
 
 
 FAILING: list[tuple[str, Check, str]] = [
-    ("users short", checks.population(window(workers=(worker(users_right=0.93, users_min=280),))), "280 of 300 users"),
-    ("record missing", checks.population(window(missing=("load1-2",))), "no record came from load1-2"),
-    ("wrong share", checks.population(window(workers=(worker(users_wanted=200),))), "run 200 users together, not 300"),
-    ("users unaccounted for", checks.interactive_law(window(throughput=60.0), PLAN), "of 300 users"),
-    ("L above X R", checks.little(window(in_flight=20.0)), "L = 20.00 in flight, X R = 1.00"),
+    (
+        "users short",
+        checks_laws.population(window(workers=(worker(users_right=0.93, users_min=280),))),
+        "280 of 300 users",
+    ),
+    ("record missing", checks_laws.population(window(missing=("load1-2",))), "no record came from load1-2"),
+    (
+        "wrong share",
+        checks_laws.population(window(workers=(worker(users_wanted=200),))),
+        "run 200 users together, not 300",
+    ),
+    ("users unaccounted for", checks_laws.interactive_law(window(think_passed_s=2.9 * COUNT), PLAN), "of 300 users"),
+    ("L above X R", checks_laws.little(window(in_flight=20.0)), "L = 20.00 in flight, X R = 1.00"),
     (
         "older than the timeout",
-        checks.oldest(window(ages=decode(encode([25.0])), in_flight_end=1), PLAN),
+        checks_laws.oldest(window(ages=decode(encode([25.0])), in_flight_end=1), PLAN),
         "25.00 s old, timeout 10 s",
     ),
     (
@@ -131,12 +184,24 @@ FAILING: list[tuple[str, Check, str]] = [
         checks_generator.think(window(draws_s=2.0 * COUNT), PLAN),
         "mean of 2.000 s, the plan's is 3.000",
     ),
-    ("drift", checks.stationary(window(ticks=seconds([80.0 + at for at in range(60)]))), "drifted by +60"),
-    ("silence", checks.silent(window(ticks=seconds([*[100.0] * 20, 0, 0, *[110.0] * 38])), PLAN, R1), "seconds 20-22"),
-    ("few cycles", checks.enough(window(attempts=900)), "900 requests of 300 users"),
-    ("failures", checks.errors(window(successes=COUNT - 100, failures={"reset": 100})), "100 reset"),
-    ("server counts less", checks.counts(run(answered_server=9_000)), "the server counts 9000 answered"),
-    ("server counts more", checks.counts(run(answered_server=10_500)), "10000 attempts"),
+    ("drift", steady(window(ticks=seconds([80.0 + at for at in range(60)]))), "goodput drifted by +"),
+    ("drift of R", steady(window(ticks=rising(0.010, 0.020)), "steady.drift-response"), "response time drifted by +6"),
+    ("warm-up", steady(window(ticks=warming()), "steady.warm-up"), "took 1900.0% longer"),
+    ("clocks", checks_laws.clocks(window(workers=(worker(seconds=60.6, wall_s=60.0),))), "load1-1 ran 1.0% fast"),
+    ("counted twice", checks_laws.requests_counted(window(ages_start=EMPTY, think_count=COUNT - 40)), "begun"),
+    ("gap", checks_generator.turnaround(window(turnarounds=100, turnaround_s=2.0), NO_THINK)[0], "20.000 ms after"),
+    ("short", short(window(throughput=RATE * 0.8, response_s=COUNT * 0.75)), "19.8% under"),
+    ("strangers", checks_strangers.strangers(watched(0.2))[0], "others took 20.0% of the server's cores on target"),
+    ("worst second", checks_strangers.strangers(watched(0.5))[1], "others took up to 50.0%"),
+    (
+        "silence",
+        checks_window.silent(window(ticks=seconds([*[100.0] * 20, 0, 0, *[110.0] * 38])), PLAN, R1),
+        "seconds 20-22",
+    ),
+    ("few cycles", checks_window.enough(window(attempts=900), overloaded=False), "900 requests of 300 users"),
+    ("failures", checks_window.errors(window(successes=COUNT - 100, failures={"reset": 100})), "100 reset"),
+    ("server counts less", checks_window.counts(run(answered_server=9_000)), "the server counts 9000 answered"),
+    ("server counts more", checks_window.counts(run(answered_server=10_500)), "10000 attempts"),
     ("slow, target idle", limit(window(response_s=COUNT * 0.5), R1), "CPU 0.40 of 1 core"),
     ("blocks apart", across_blocks([100.0, 120.0]), "100.0 to 120.0"),
     (
@@ -156,16 +221,22 @@ def test_failing(check: Check, said: str) -> None:
 
 
 PASSING = [
-    checks.population(window()),
-    checks.interactive_law(window(), PLAN),
-    checks.little(window()),
-    checks.oldest(window(), PLAN),
+    checks_laws.population(window()),
+    checks_laws.interactive_law(window(), PLAN),
+    checks_laws.little(window()),
+    checks_laws.oldest(window(), PLAN),
     *checks_generator.generator(window(), PLAN),
-    checks.stationary(window()),
-    checks.silent(window(), PLAN, R1),
-    checks.enough(window()),
-    checks.errors(window()),
-    checks.counts(run()),
+    *checks_window.stationary(window(), PLAN),
+    *checks_strangers.strangers(watched(0.0)),
+    checks_laws.clocks(window(workers=(worker(seconds=60.0, wall_s=60.001),))),
+    checks_laws.requests_counted(window(ages_start=EMPTY)),
+    *checks_laws.wall_clock(window(workers=(worker(clock_step_s=0.0001),), kernel_stamps=True)),
+    *checks_generator.turnaround(window(turnarounds=100, turnaround_s=0.002), NO_THINK),
+    short(window()),
+    checks_window.silent(window(), PLAN, R1),
+    checks_window.enough(window(), overloaded=False),
+    checks_window.errors(window()),
+    checks_window.counts(run()),
     limit(window(), R1),
     checks_target.kernel(window(target=target(kernel={"listen_overflows": 0.0}))),
     across_blocks([100.0, 101.0, 99.0]),
@@ -184,10 +255,15 @@ UNKNOWN = [
     checks_generator.ports(window(generator=Generator())),
     checks_generator.lag(window(workers=(worker(lag_p99_ms=None),))),
     checks_generator.think(window(draws=0), PLAN),
-    checks.stationary(window(ticks=())),
-    checks.silent(window(ticks=()), PLAN, R1),
-    checks.counts(run(answered_server=None)),
-    checks.counts(run(missing=("load1-2 step 2 measure",))),
+    steady(window(ticks=())),
+    steady(window(ticks=()), "steady.drift-response"),
+    *checks_strangers.strangers(window()),
+    checks_laws.clocks(window()),
+    checks_laws.requests_counted(window()),
+    limit(window(), Baseline(RESPONSE, 100, 0.3, step=2, idle=False)),
+    checks_window.silent(window(ticks=()), PLAN, R1),
+    checks_window.counts(run(answered_server=None)),
+    checks_window.counts(run(missing=("load1-2 step 2 measure",))),
     limit(window(target=None), R1),
     limit(window(), None),
     checks_target.kernel(window(target=None)),
@@ -201,33 +277,59 @@ def test_what_was_not_recorded_does_not_pass_silently(check: Check) -> None:
     assert detail(check)
 
 
-def test_the_law_allows_for_chance_in_few_requests() -> None:
-    few = window(attempts=200, throughput=RATE * 0.93)
-    assert checks.interactive_law(few, PLAN).outcome == "pass"
-    assert checks.interactive_law(replace(few, attempts=20_000), PLAN).outcome == "fail"
+def test_the_law_allows_for_what_the_ends_of_a_short_window_cut_off() -> None:
+    short_one = window(seconds=5.0, think_passed_s=300 * 5 * 0.97, think_count=500, in_flight=0.0)
+    assert checks_laws.interactive_law(short_one, PLAN).outcome == "pass"
+    long_one = window(seconds=60.0, think_passed_s=300 * 60 * 0.97, think_count=6000, in_flight=0.0)
+    assert checks_laws.interactive_law(long_one, PLAN).outcome == "fail"
 
 
 def test_the_balance_holds_where_requests_outlast_the_window() -> None:
     """Of 300 users 297 wait in the server: R of the few that ended says little, L says it all."""
-    stuck = window(throughput=1.0, attempts=60, successes=60, response_s=60 * 50.0, in_flight=297.0)
-    check = checks.interactive_law(stuck, PLAN)
-    assert check.outcome == "pass"
-    assert "L + X Z" in detail(check)
+    stuck = window(
+        throughput=1.0, attempts=60, successes=60, response_s=60 * 50.0, in_flight=297.0,
+        think_count=60, think_passed_s=180.0,
+    )  # fmt: skip
+    assert checks_laws.interactive_law(stuck, PLAN).outcome == "pass"
+    assert checks_laws.interactive_law(replace(stuck, in_flight=280.0), PLAN).outcome == "fail"
 
 
-def test_hanging_requests_do_not_hide_in_the_balance() -> None:
-    """Twenty of 300 hang for ever while the others go on: neither law accounts for them."""
-    hanging = window(throughput=280 / 3.01, in_flight=20.9)
-    assert checks.interactive_law(hanging, PLAN).outcome == "fail"
-    assert checks.little(hanging).outcome == "fail"
+def test_requests_that_vanish_are_found_by_littles_law_and_by_the_counts() -> None:
+    """Twenty of 300 users' requests are in flight for ever; or their answers were counted and their time lost."""
+    hanging = window(
+        throughput=280 / 3.01, attempts=5580, in_flight=20.93, think_count=5600, think_passed_s=280 / 3.01 * 180,
+        response_s=5580 * RESPONSE, ages=decode(encode([60.0] * 20)), ages_start=EMPTY, in_flight_end=20,
+    )  # fmt: skip
+    assert checks_laws.interactive_law(hanging, PLAN).outcome == "pass"
+    assert checks_laws.little(hanging).outcome == "pass"
+    assert checks_laws.requests_counted(hanging).outcome == "pass"
+    assert checks_laws.oldest(hanging, PLAN).outcome == "fail"
+    assert checks_window.unanswered(hanging, PLAN).outcome == "fail"
+    lost = replace(hanging, ages=EMPTY, in_flight_end=0)
+    assert checks_laws.little(lost).outcome == "fail"
+    assert checks_laws.requests_counted(lost).outcome == "fail"
+
+
+def test_a_wall_clock_that_was_set_is_a_flag_and_no_fast_clock() -> None:
+    stepped = window(workers=(worker(seconds=60.0, wall_s=63.0, clock_step_s=3.0),), kernel_stamps=True)
+    assert [check.outcome for check in checks_laws.wall_clock(stepped)] == ["flag"]
+    assert checks_laws.clocks(stepped).outcome == "not available"
+    assert checks_laws.wall_clock(replace(stepped, kernel_stamps=False)) == ()
 
 
 def test_event_loop_lag_marks_the_times_and_fails_nothing() -> None:
-    check = checks_generator.loop_lag(window(workers=(worker(loop_lag_p99_ms=5.0),)))
+    (check,) = checks_generator.loop_lag(window(workers=(worker(loop_lag_p99_ms=5.0),)))
     assert check.outcome == "flag"
     assert "upper bounds" in detail(check)
     slow = window(response=decode(encode([0.1] * 1000)), workers=(worker(loop_lag_p99_ms=5.0),))
-    assert checks_generator.loop_lag(slow).outcome == "pass"
+    assert [check.outcome for check in checks_generator.loop_lag(slow)] == ["pass"]
+
+
+def test_event_loop_lag_is_not_asked_where_the_kernel_stamps_the_answers() -> None:
+    stamped = window(workers=(worker(loop_lag_p99_ms=5.0),), kernel_stamps=True)
+    assert checks_generator.loop_lag(stamped) == ()
+    stood = window(workers=(worker(loop_lag_p99_ms=500.0),), kernel_stamps=True)
+    assert [check.outcome for check in checks_generator.loop_lag(stood)] == ["fail"]
 
 
 def test_a_constant_think_time_of_nothing() -> None:
@@ -241,58 +343,122 @@ def test_a_constant_think_time_of_nothing() -> None:
 )
 def test_failures_pass_are_flagged_or_fail(failed: int, outcome: str) -> None:
     assert (
-        checks.errors(window(attempts=6_000, successes=6_000 - failed, failures={"reset": failed})).outcome == outcome
+        checks_window.errors(window(attempts=6_000, successes=6_000 - failed, failures={"reset": failed})).outcome
+        == outcome
     )
 
 
 def test_the_campaigns_own_probes_are_no_difference() -> None:
     few = run(attempts=300, answered_client=300, answered_server=320)
-    assert checks.counts(few).outcome == "fail"
-    probed = checks.counts(replace(few, probes=20))
+    assert checks_window.counts(few).outcome == "fail"
+    probed = checks_window.counts(replace(few, probes=20))
     assert probed.outcome == "pass"
     assert "20 of them the campaign's own probes" in detail(probed)
 
 
 def test_uncertain_requests_count_on_either_side() -> None:
     uncertain = {"timed-out": 300, "in-flight": 20}
-    assert checks.counts(run(answered_client=9_680, answered_server=10_000, uncertain=uncertain)).outcome == "pass"
-    assert checks.counts(run(answered_client=9_680, answered_server=9_680, uncertain=uncertain)).outcome == "pass"
-    assert checks.counts(run(answered_client=9_680, answered_server=10_100, uncertain=uncertain)).outcome == "fail"
+    assert (
+        checks_window.counts(run(answered_client=9_680, answered_server=10_000, uncertain=uncertain)).outcome == "pass"
+    )
+    assert (
+        checks_window.counts(run(answered_client=9_680, answered_server=9_680, uncertain=uncertain)).outcome == "pass"
+    )
+    assert (
+        checks_window.counts(run(answered_client=9_680, answered_server=10_100, uncertain=uncertain)).outcome == "fail"
+    )
 
 
-FULL = [
-    ({"cpu_cores": 0.95}, "used 0.95 of 1 core"),
-    ({"cpu_cores": 1.9, "cores": 2.0, "processes": 40.0}, "used 1.90 of 2 cores"),
-    ({"cpu_cores": 0.97, "cores": 4.0, "processes": 1.0}, "used 0.97 of 1 core"),
-    ({"cpu_cores": 1.2, "cores": 4.0, "processes": 30.0, "busiest_thread_cores": 0.98}, "busiest thread used 0.98"),
-    ({"accept_queue": 40.0, "backlog": 128.0}, "40 connections waited in its accept queue (backlog 128)"),
-    ({"fds": 1010.0, "fd_limit": 1024.0}, "1010 of 1024 descriptors"),
+FULL: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+    ({"cpu_cores": 0.95}, {}, "used 0.95 of 1 core"),
+    ({"cpu_cores": 1.9, "cores": 2.0, "processes": 40.0}, {}, "used 1.90 of 2 cores"),
+    ({"cpu_cores": 0.97, "cores": 4.0, "processes": 1.0}, {}, "used 0.97 of 1 core"),
+    (
+        {"cpu_cores": 1.2, "cores": 4.0, "processes": 30.0, "busiest_thread_cores": 0.98},
+        {},
+        "busiest thread used 0.98",
+    ),
+    ({"backlog": 128.0}, {"queue": looks(40.0)}, "40.0 connections waited in its accept queue on average (random"),
+    ({"fds": 1010.0, "fd_limit": 1024.0}, {}, "1010 of 1024 descriptors"),
+    ({"listen_socket_drops": 90.0}, {}, "its listening socket dropped 90 connections"),
+    ({}, {"slots": 4, "wait_s": 0.037}, "its pool of 4 was busy: X x time held = 99.7 requests/s x 41.01 ms = 4.1"),
 ]
 
 
-@pytest.mark.parametrize(("changes", "said"), FULL)
-def test_evidence_on_the_target(changes: dict[str, float], said: str) -> None:
-    check = limit(window(response_s=COUNT * 0.5, target=target(**changes)), R1)
+@pytest.mark.parametrize(("changes", "others", "said"), FULL)
+def test_evidence_on_the_target(changes: dict[str, Any], others: dict[str, Any], said: str) -> None:
+    check = limit(window(response_s=COUNT * 0.5, target=target(**changes), **others), R1)
     assert check.outcome == "flag"
     assert said in detail(check)
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "others"),
     [
-        {"cpu_cores": 0.97, "cores": 4.0, "processes": 4.0},
-        {"cpu_cores": 0.5, "busiest_thread_cores": 0.5},
-        {"accept_queue": 0.0},
-        {"fds": 1010.0, "fd_limit": 65_536.0},
+        ({"cpu_cores": 0.97, "cores": 4.0, "processes": 4.0}, {}),
+        ({"cpu_cores": 0.5, "busiest_thread_cores": 0.5}, {}),
+        ({}, {"queue": looks(0.0)}),
+        ({}, {"queue": looks(0.9)}),  # one connection seen in a queue is not evidence
+        ({"cpu_cores": 0.5}, {"queue": looks(1.5, number=4, most=4.0), "seconds": 4.0}),
+        ({"cpu_cores": 0.8}, {"queue": looks(4.0)}),  # what random arrivals give
+        ({"fds": 1010.0, "fd_limit": 65_536.0}, {}),
+        ({"threads": 1.0}, {"wait_s": 0.0098}),  # a thread that a sampler counted is no pool of known size
+        ({}, {"slots": 4, "wait_s": 0.020}),
+        ({"listen_socket_drops": 0.0, "kernel": {"listen_overflows": 500.0}}, {}),
     ],
 )
-def test_no_evidence_on_the_target(changes: dict[str, float]) -> None:
-    assert checks_target.full(target(**changes), in_flight=50.0) == ()
+def test_no_evidence_on_the_target(changes: dict[str, Any], others: dict[str, Any]) -> None:
+    assert checks_target.full(window(target=target(**changes), **others)) == ()
 
 
-def test_a_short_accept_queue_with_many_in_flight_is_no_evidence() -> None:
-    assert checks_target.full(target(accept_queue=3.0), in_flight=200.0) == ()
-    assert checks_target.full(target(accept_queue=3.0), in_flight=6.0) != ()
+def test_the_hosts_counters_are_evidence_only_as_far_as_the_socket_shows_them() -> None:
+    drops: dict[str, Any] = {"kernel": {"listen_overflows": 500.0}, "backlog": 128.0}
+    of_others = window(target=target(**drops, listen_socket_drops=0.0), queue=looks(0.1, most=127.0))
+    assert checks_target.evidence(of_others, (), 0) == ()
+    assert checks_target.kernel(of_others).outcome == "flag"
+    older = window(target=target(**drops), queue=looks(0.1, most=3.0))
+    assert checks_target.evidence(older, (), 0) == ()
+    near = replace(older, queue=looks(60.0, most=127.0))
+    assert [finding.code for finding in checks_target.evidence(near, (), 0)] == ["evidence.kernel"]
+
+
+def test_a_queue_of_random_arrivals_is_no_slowness_without_evidence() -> None:
+    """Four fifths busy, R is five times R1 in M/M/1."""
+    waiting = window(response_s=COUNT * RESPONSE * 5, target=target(cpu_cores=0.8))
+    assert limit(waiting, R1).outcome == "pass"
+    assert limit(replace(waiting, target=target(cpu_cores=0.1)), R1).outcome == "fail"
+
+
+def test_slowness_must_be_more_than_the_chance_of_a_few_idle_requests() -> None:
+    spread = decode(encode([0.005] * 900 + [0.5] * 100))
+    slow = window(response=spread, response_s=COUNT * 0.0545)
+    assert limit(slow, Baseline(0.005, 5, 0.0, 0, idle=True)).outcome == "pass"
+    assert limit(slow, Baseline(0.005, 500, 0.0, 0, idle=True)).outcome == "fail"
+
+
+def test_one_user_whose_request_takes_three_seconds_is_no_silence_of_the_server() -> None:
+    one = window(
+        step=Step(1, "ladder", 1), goodput=40.0, ticks=seconds([100.0, 0.0, 0.0, 60.0, 40.0], 0.002), seconds=5.0,
+        response=decode(encode([0.002] * 200 + [2.5])), think_count=0, think_passed_s=0.0,
+    )  # fmt: skip
+    assert checks_window.silent(one, NO_THINK, R1).outcome == "pass"
+    stopped = replace(one, response=decode(encode([0.002] * 200)))
+    assert checks_window.silent(stopped, NO_THINK, R1).outcome == "fail"
+    many = replace(one, step=Step(1, "ladder", 50), response=decode(encode([0.002] * 200 + [2.5] * 50)))
+    assert checks_window.silent(many, NO_THINK, R1).outcome == "fail"
+
+
+def test_past_the_knee_few_cycles_are_enough_where_the_rate_is_known() -> None:
+    few = window(attempts=1100, ticks=seconds([18.3] * 60), goodput=18.3)
+    assert checks_window.enough(few, overloaded=False).outcome == "fail"
+    assert checks_window.enough(few, overloaded=True).outcome == "fail"
+    known = window(attempts=1150, ticks=seconds([19.2] * 60), goodput=19.2)
+    assert checks_window.enough(known, overloaded=True).outcome == "pass"
+    bursts = replace(known, ticks=seconds([0.0, 38.4] * 10 + [19.2] * 20 + [10.0, 28.4] * 10))
+    assert (
+        checks_window.enough(replace(bursts, ticks=seconds([38.4] * 30 + [0.0] * 30)), overloaded=True).outcome
+        == "fail"
+    )
 
 
 def test_the_kernels_counters_are_evidence_and_no_fault() -> None:
@@ -316,7 +482,7 @@ def test_the_return_step_is_compared_with_the_ladder() -> None:
 
 def test_spans_name_the_seconds() -> None:
     quiet = [Second(float(at), 1.0, 0.0, 0.0, 0.0) for at in (12, 13, 32)]
-    assert checks.spans(quiet) == ((12.0, 14.0), (32.0, 33.0))
+    assert checks_window.spans(quiet) == ((12.0, 14.0), (32.0, 33.0))
 
 
 def test_users_that_the_timeout_keeps_in_step_are_no_contradiction() -> None:
@@ -327,44 +493,26 @@ def test_users_that_the_timeout_keeps_in_step_are_no_contradiction() -> None:
         throughput=250 / 12, goodput=0.0, response=EMPTY, response_s=0.0, failed_s=250 * 2.02, in_flight=45.87,
         think_count=250, think_drawn_s=50.0, think_passed_s=50.0, ticks=(),
     )  # fmt: skip
-    assert checks.in_step(waves)
-    assert checks.interactive_law(waves, asked).outcome == "pass"
-    assert checks.little(waves).outcome == "pass"
-    independent = replace(waves, failures={"refused": 250})
-    assert checks.interactive_law(independent, asked).outcome == "fail"
-    assert checks.little(replace(waves, in_flight=30.0)).outcome == "fail"
-
-
-@pytest.mark.parametrize(
-    ("changes", "waited_for", "in_flight", "evidence"),
-    [
-        ({"processes": 1.0, "threads": 1.0}, 0.98, 20.0, True),  # one at a time
-        ({"processes": 1.0, "threads": 9.0}, 7.9, 20.0, True),  # a pool of eight and the thread that leads it
-        ({"processes": 5.0, "threads": 5.0}, 4.0, 20.0, True),
-        ({"processes": 1.0, "threads": 21.0}, 19.4, 20.0, False),  # nobody wants a worker who has none
-        ({"processes": 1.0, "threads": 1.0}, 19.6, 20.0, False),  # a loop waits for all at once
-        ({"processes": 1.0, "threads": 9.0}, 3.0, 20.0, False),  # some workers have nothing to do
-        ({"processes": 1.0, "threads": 1.0}, 0.0, 20.0, False),  # the plan asks for no wait
-    ],
-)
-def test_workers_that_all_wait_are_a_limit_of_the_target(
-    changes: dict[str, float], waited_for: float, in_flight: float, evidence: bool
-) -> None:
-    found = checks_target.full(target(**changes), in_flight, waited_for)
-    assert bool(found) == evidence
-    assert all(finding.code == "full.workers" for finding in found)
+    assert checks_laws.in_step(waves)
+    assert checks_laws.interactive_law(waves, asked).outcome == "pass"
+    assert checks_laws.little(waves).outcome == "pass"
+    cut = replace(waves, in_flight=46.7)  # a part of a wave more is in flight than the window's thoughts account for
+    assert checks_laws.interactive_law(cut, asked).outcome == "pass"
+    independent = replace(cut, failures={"refused": 250})
+    assert checks_laws.interactive_law(independent, asked).outcome == "fail"
+    assert checks_laws.little(replace(waves, in_flight=30.0)).outcome == "fail"
 
 
 def test_work_that_was_not_done_is_a_contradiction() -> None:
     cpu = Work(cpu_ms=1000 * 0.4 / (COUNT / SECONDS))  # all that the sound window's server used
-    (made,) = checks.work_done(window(), cpu)
+    (made,) = checks_laws.work_done(window(), cpu)
     assert made.outcome == "pass"
     assert made.value == pytest.approx(1.0)
-    (made,) = checks.work_done(window(), Work(cpu_ms=2 * cpu.cpu_ms))
+    (made,) = checks_laws.work_done(window(), Work(cpu_ms=2 * cpu.cpu_ms))
     assert made.outcome == "fail"
-    assert [made.outcome for made in checks.work_done(window(), Work(wait_ms=10))] == ["pass"]
-    assert [made.outcome for made in checks.work_done(window(), Work(wait_ms=20))] == ["fail"]
-    assert checks.work_done(window(), Work()) == ()
+    assert [made.outcome for made in checks_laws.work_done(window(), Work(wait_ms=10))] == ["pass"]
+    assert [made.outcome for made in checks_laws.work_done(window(), Work(wait_ms=20))] == ["fail"]
+    assert checks_laws.work_done(window(), Work()) == ()
 
 
 def test_answers_to_background_clients_and_refusals_are_accounted_for() -> None:
@@ -380,9 +528,9 @@ def test_answers_to_background_clients_and_refusals_are_accounted_for() -> None:
 
 def test_where_the_kernel_counts_too_many_are_a_flag_and_too_few_a_contradiction() -> None:
     run = Reconciled(attempts=1000, answered_client=1000, answered_server=1000, uncertain={}, by_kernel=True)
-    assert checks.counts(run).outcome == "pass"
-    assert checks.counts(replace(run, answered_server=1200)).outcome == "flag"
-    assert checks.counts(replace(run, answered_server=900)).outcome == "fail"
-    kept = checks.counts(replace(run, answered_server=None))
+    assert checks_window.counts(run).outcome == "pass"
+    assert checks_window.counts(replace(run, answered_server=1200)).outcome == "flag"
+    assert checks_window.counts(replace(run, answered_server=900)).outcome == "fail"
+    kept = checks_window.counts(replace(run, answered_server=None))
     assert kept.outcome == "not available"
     assert "the server keeps no count" in detail(kept)

@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from analysis.judge.laws.expected_queue import LEAST, erlang_c, judge_queue, mean_queue, pool_busy, pool_full
+from analysis.judge.laws.expected_queue import erlang_c, judge_queue, mean_queue, pool_busy, pool_full
+from analysis.judge.thresholds import THRESHOLDS
 from tests.unit import simulate
 
 PLACES = [(60, (0.1, 0.3), 4.0, 4.0), (200, (0.1, 0.3), 4.0, 10.0), (100, (1.0, 5.0), 20.0, 4.0)]
@@ -57,7 +58,7 @@ def test_four_samples_of_zero_four_two_zero_at_half_a_core_are_no_limit() -> Non
 
 def test_one_connection_is_never_evidence() -> None:
     assert not judge_queue(0.9, 1000, 60.0, 0.01, 100.0).full
-    assert judge_queue(0.9, 1000, 60.0, 0.01, 100.0).allowed == LEAST
+    assert judge_queue(0.9, 1000, 60.0, 0.01, 100.0).allowed == THRESHOLDS.queue_least
 
 
 def test_where_all_is_busy_the_queue_says_nothing_more() -> None:

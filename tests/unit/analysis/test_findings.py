@@ -17,6 +17,7 @@ from analysis.judge.findings import Finding, check
 from analysis.tell.csv_files import checks_table, steps_table
 from analysis.tell.phrases import BACKGROUND_CLIENTS
 from analysis.tell.sentences import NAMES, SENTENCES, reason_sentence, sentence
+from analysis.tell.words import apart
 from study.layout import CampaignFiles
 from study.plan import Run, Step
 from tests.unit.synthetic import Load, plan, write_campaign
@@ -50,7 +51,7 @@ def findings(code: str) -> Iterator[Finding]:
 def test_every_code_has_a_sentence_and_every_check_a_name() -> None:
     assert set(SENTENCES) == set(CODES)
     assert set(NAMES) == {code for code, entry in CODES.items() if entry.check is not None}
-    assert all(1 <= entry.check <= 10 for entry in CODES.values() if entry.check is not None)
+    assert all(1 <= entry.check <= 11 for entry in CODES.values() if entry.check is not None)
     assert all(entry.meaning for entry in CODES.values())
 
 
@@ -95,12 +96,22 @@ def test_findings_are_values() -> None:
 
 
 def test_singular_and_plural() -> None:
-    queue = {"backlog": None}
-    assert sentence(Finding("full.accept-queue", queue=1.0, **queue)) == "1 connection waited in its accept queue"
-    assert sentence(Finding("full.accept-queue", queue=2.0, **queue)) == "2 connections waited in its accept queue"
+    queue = {"expected": 0.5, "busy": 0.5, "backlog": None}
+    assert sentence(Finding("full.accept-queue", queue=2.0, **queue)).startswith("2.0 connections waited in its accept")
+    dropped = Finding("full.overflows", drops=1, requests=2)
+    assert sentence(dropped) == "its listening socket dropped 1 connection with 2 requests"
     assert sentence(Finding("target.busy", cpu=0.5, cores=1.0, cpu_ms=2.0)).startswith("0.50 of 1 core busy")
     held = Finding("background.held", kind="slow", held=1.0, wanted=1, turned_away=0)
     assert sentence(held) == "in the background, 1 of 1 slow client was held"
+
+
+def test_a_value_and_its_threshold_are_printed_with_the_digits_that_tell_them_apart() -> None:
+    lag = {"worker": "load1-1", "drawn_s": None, "passed_s": None}
+    late = check("fail", "generator.lag", value=10.0312, threshold=10.0, **lag)
+    assert reason_sentence(late).endswith("think-time lag p99 ms: 10.03 against 10)")
+    assert apart(5.0, 10.0) == ("5", "10")
+    assert apart(10.0, 10.0) == ("10", "10")
+    assert apart(0.0300001, 0.03) == ("0.0300001", "0.03")
 
 
 # Replacing every sentence by its code.
@@ -176,7 +187,7 @@ def test_with_every_sentence_replaced_by_its_code_all_figures_stay(
     ]
     compared = compare(campaigns[0].directory, campaigns[1].directory)
     kinds = {limit.kind for limit in before[0].limits}  # type: ignore[attr-defined]
-    assert kinds >= {"CPU", "processes", "descriptors", "generator"}
+    assert kinds >= {"CPU", "processes", "accept queue", "descriptors", "generator"}
     reports = [files.report.read_text(encoding="utf-8") for files in campaigns]
     for code in CODES:
         monkeypatch.setitem(SENTENCES, code, lambda finding: finding.code)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from analysis.judge.checks import think_sd
 from analysis.judge.findings import Check, Finding, Outcome, check, passed
 from analysis.judge.thresholds import THRESHOLDS as T
 from analysis.judge.window import Window, Worker
@@ -14,7 +13,15 @@ from study.plan import Plan
 
 def generator(window: Window, plan: Plan) -> tuple[Check, ...]:
     """All parts of check 4."""
-    return (lag(window), loop_lag(window), cpu(window), descriptors(window), ports(window), think(window, plan))
+    return (
+        lag(window),
+        *turnaround(window, plan),
+        *loop_lag(window),
+        cpu(window),
+        descriptors(window),
+        ports(window),
+        think(window, plan),
+    )
 
 
 def lag(window: Window) -> Check:
@@ -32,18 +39,38 @@ def lag(window: Window) -> Check:
     )
 
 
-def loop_lag(window: Window) -> Check:
+def turnaround(window: Window, plan: Plan) -> tuple[Check, ...]:
+    """The mean gap in ms between an answer and the next request where the plan has no think time: neither R nor Z."""
+    if not window.turnarounds or plan.mean_think_s > 0:
+        return ()
+    gap = 1000 * window.turnaround_s / window.turnarounds
+    cycle = 1000 * window.step.users / window.throughput if window.throughput else 0.0
+    return (
+        check(
+            passed(gap <= T.lag_ms),
+            "generator.turnaround",
+            value=gap,
+            threshold=T.lag_ms,
+            share=gap / cycle if cycle else 0.0,
+        ),
+    )
+
+
+def loop_lag(window: Window) -> tuple[Check, ...]:
     """The event loop's own lag in ms. Above the threshold response times hold the client's delay too: a flag.
 
-    A worker that stood still fails: its users' lags alone are too few to show it where think times are short.
+    Not asked where the times end at the kernel's receive stamps. A worker that stood still fails all the same: its
+    users' lags alone are too few to show it where think times are short.
     """
-    p99 = window.response.quantile_ms(0.99)
-    allowed = max(T.loop_lag_ms, T.loop_lag_share * (p99 or 0.0))
     name, value = _worst(window, lambda worker: worker.loop_lag_p99_ms)
     if value is not None and value > T.standstill_ms:
-        return check("fail", "generator.standstill", value=value, threshold=T.standstill_ms, worker=name)
+        return (check("fail", "generator.standstill", value=value, threshold=T.standstill_ms, worker=name),)
+    if window.kernel_stamps:
+        return ()
+    p99 = window.response.quantile_ms(0.99)
+    allowed = max(T.loop_lag_ms, T.loop_lag_share * (p99 or 0.0))
     outcome: Outcome = "not available" if value is None else "flag" if value > allowed else "pass"
-    return check(outcome, "generator.loop-lag", value=value, threshold=allowed, worker=name)
+    return (check(outcome, "generator.loop-lag", value=value, threshold=allowed, worker=name),)
 
 
 def cpu(window: Window) -> Check:
@@ -72,7 +99,8 @@ def ports(window: Window) -> Check:
 
 def think(window: Window, plan: Plan) -> Check:
     """The mean of the think times drawn against the plan's, within 1 % or four standard errors."""
-    planned = plan.mean_think_s
+    low, high = plan.think_time
+    planned, sd = (low + high) / 2, (high - low) / math.sqrt(12)
     if not window.draws:
         return check(
             "not available", "generator.think", value=None, threshold=T.think_share, drawn_s=None, planned_s=planned
@@ -81,7 +109,7 @@ def think(window: Window, plan: Plan) -> Check:
     off, allowed = drawn, 0.0
     if planned:
         off = abs(drawn - planned) / planned
-        allowed = max(T.think_share, T.think_sigmas * think_sd(plan) / planned / math.sqrt(window.draws))
+        allowed = max(T.think_share, T.think_sigmas * sd / planned / math.sqrt(window.draws))
     outcome = passed(off <= allowed if planned else drawn <= 1e-6)
     return check(outcome, "generator.think", value=off, threshold=allowed, drawn_s=drawn, planned_s=planned)
 
