@@ -224,6 +224,8 @@ def claim(directory: Path) -> str:
 
 def hold(state: Path, holder: str) -> str:
     """Take the host for a checkout; returns why it can't be, empty where it was free, abandoned or the checkout's."""
+    if wrong := claim(state.parent):
+        return wrong
     current = _holder(state)
     if current not in ("", holder):
         with contextlib.suppress(FileNotFoundError):
