@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from study import trial
+
 
 @dataclass(frozen=True)
 class Thresholds:
     """Shares are 0 to 1, times in the unit that the name ends with, CPU in cores. The number names the check."""
 
     # 1 population
-    users_right: float = 0.99
+    users_right: float = trial.USERS_RIGHT
     """Least share of the window in which every worker runs the users that it should."""
     # 2 interactive law
     law: float = 0.02
@@ -27,13 +29,13 @@ class Thresholds:
     age_slack_s: float = 1.0
     """A sweep ends what is past its deadline, so an age may pass it by a little."""
     # 4 generator
-    lag_ms: float = 10.0
+    lag_ms: float = trial.LAG_P99_MS
     loop_lag_ms: float = 1.0
     loop_lag_share: float = 0.20
     standstill_ms: float = 100.0
     """An event loop later than this for 1 % of the window stood still. A stall gives one late think time per user but
     one lag sample per 10 ms."""
-    worker_cpu: float = 0.70
+    worker_cpu: float = trial.WORKER_CPU_P95
     descriptors_used: float = 0.80
     ports_used: float = 0.80
     think_share: float = 0.01
@@ -66,8 +68,8 @@ class Thresholds:
     """The least difference that fails: in a run of a few hundred requests, 0.5 % is less than one request that ends
     while the run does."""
     # 8 who was the limit
-    slow_ratio: float = 2.0
-    slow_ms: float = 5.0
+    slow_ratio: float = trial.SLOW_RATIO
+    slow_ms: float = trial.SLOW_MS
     """R is well above R1 where it is more than twice as long, and by more than this."""
     target_cpu: float = 0.90
     queue_least: float = 1.0
