@@ -117,7 +117,9 @@ def _draw(outcome: CampaignOutcome, figures: bool) -> tuple[Path, ...]:
     slower, ratios = tails_frame(outcome.results, ranking.common_users), ratios_frame(ranking)
     drawn: list[Path] = []
     if figures:
-        for name, figure in drawings(outcome.steps, slower, ratios, plan.models, plan.mean_think_s or None):
+        for name, figure in drawings(
+            outcome.steps, slower, ratios, plan.models, plan.mean_think_s or None, outcome.summary, plan.slo.p99_ms
+        ):
             drawn += save(figure, files.figures, name)
     write_whole(files.report, report_html(outcome, slower, ratios))
     return (*drawn, files.report)

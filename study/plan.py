@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import random
 import tomllib
-from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from study.errors import PlanError
-from study.plan_errors import check_text, messages, shown, whole_message
-from study.workload import Frozen, Name, Server, Work, mistakes
+from study.plan_errors import check_text, messages, whole_message
+from study.raw_plan import Models, plan_mistakes, server_tables
+from study.search import Search
+from study.workload import Frozen, Name, Server, Work
 
 PhaseSeconds = Annotated[float, Field(gt=0, le=3600)]
+UserCount = Annotated[int, Field(gt=0, le=10_000_000, strict=True)]
 ClientCount = Annotated[int, Field(ge=0, le=60_000, strict=True)]
 
 AUTO_SETTLE_S, AUTO_MEASURE_S = 15.0, 45.0  # shortest settle and measure phase where the plan says "auto"
@@ -31,6 +33,10 @@ IDLE_SETTLE_S, IDLE_MEASURE_S = 0.3, 1.0  # phases of the idle step
 IDLE_STEP = 0  # its number
 NO_THINK = (0.0, 0.0)  # think time of the idle step
 NULL_MODEL = "null"  # the model that the generator is calibrated against
+RECOVERY_S = 10.0  # longest wait for idle response times after a failed trial of a search
+RECOVERED_S = 2.1  # how long that takes of a server that has no backlog
+RAMP_S, TRIAL_RAMP_S = 1.0, 0.2  # until all users run and, of a trial, it is judged; beyond the spawn rate's time
+EXTENSIONS = 4  # a trial with too few answers is measured up to so many times as long
 AA_SUFFIX = "-aa"  # ends the label of the first model's second run in a block
 
 
@@ -41,16 +47,34 @@ class Slo(Frozen):
     failures_percent: Annotated[float, Field(ge=0, le=100)] = 1.0
 
 
+class SearchTable(Frozen):
+    """Instead of `users`: each run searches for the largest number of users within the SLO."""
+
+    # Serialized as in the file, where the key is `from`: a word that Python keeps for itself.
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    start: UserCount = Field(alias="from")
+    most: UserCount
+    resolution: Annotated[float, Field(ge=0.01, le=1)] = 0.1
+
+    @field_validator("most")
+    @classmethod
+    def _start_within(cls, most: int, info: ValidationInfo) -> int:
+        if most < info.data.get("start", 0):
+            raise ValueError("must be at least from")
+        return most
+
+
 @dataclass(frozen=True)
 class Step:
     """One level of load in a run. `number` counts from 1; a `return` step repeats an earlier level at the end.
 
     The `idle` step has the number IDLE_STEP: one user without think time, whose mean response time is R1, that
-    of an idle server.
+    of an idle server. A `trial` is a load that a search chose, a `confirm` one that is measured twice as long.
     """
 
     number: int
-    kind: Literal["idle", "ladder", "return"]
+    kind: Literal["idle", "ladder", "return", "trial", "confirm"]
     users: int
 
 
@@ -73,7 +97,8 @@ class Plan(Frozen):
 
     name: Name
     models: tuple[Annotated[str, Field(max_length=100)], ...] = Field(min_length=1)
-    users: tuple[Annotated[int, Field(gt=0, le=10_000_000, strict=True)], ...] = Field(min_length=1)
+    users: tuple[UserCount, ...] = ()
+    """The steps of every run; empty where the plan has a search."""
     spawn_rate: Annotated[float, Field(ge=0.001, le=100_000)] = 100.0
     think_time: tuple[Annotated[float, Field(ge=0, le=3600)], Annotated[float, Field(ge=0, le=3600)]] = (
         1.0,
@@ -104,6 +129,7 @@ class Plan(Frozen):
     work: Work = Work()
     servers: tuple[Server, ...] = ()
     slo: Slo = Slo()
+    search: SearchTable | None = None
 
     @field_validator("models")
     @classmethod
@@ -139,6 +165,23 @@ class Plan(Frozen):
         return sum(self.think_time) / 2
 
     @property
+    def most_users(self) -> int:
+        """The users of the largest step that a run may have."""
+        return self.search.most if self.search is not None else self.users[-1]
+
+    @property
+    def most_steps(self) -> int:
+        """The most steps that a run may have; of a search at the bound on its trials, each of them repeated."""
+        search = self.capacity_search
+        return len(self.steps()) + (2 * search.most_trials(search.most) if search is not None else 0)
+
+    @property
+    def capacity_search(self) -> Search | None:
+        """The search that each run does; None for a plan with a list of users."""
+        asked = self.search
+        return None if asked is None else Search(asked.start, asked.most, asked.resolution)
+
+    @property
     def background_clients(self) -> int:
         """Number of clients, idle and slow, that connect in addition to the users."""
         return self.idle_connections + self.slow_clients
@@ -151,13 +194,16 @@ class Plan(Frozen):
     def steps(self) -> tuple[Step, ...]:
         """The idle step, the ladder of users, and the return step if there is one.
 
+        The trials of a search aren't known before a run: they are in its ledger.
         A calibration has no idle step: nothing in it is compared with the response time of an idle server.
         """
         idle = [] if self.calibrates else [Step(IDLE_STEP, "idle", 1)]
         return (*idle, *self.load_steps())
 
     def load_steps(self) -> tuple[Step, ...]:
-        """The steps that load the server: those of `steps` without the idle step."""
+        """The steps that load the server: those of `steps` without the idle step; none of a search."""
+        if not self.users:
+            return ()
         ladder = [Step(index, "ladder", users) for index, users in enumerate(self.users, start=1)]
         lower = [users for users in self.users if users <= self.users[-1] / 2]
         if self.return_step and lower:
@@ -166,18 +212,38 @@ class Plan(Frozen):
 
     def phases(self, step: Step) -> tuple[float | Literal["auto"], float | Literal["auto"]]:
         """How long a step settles and is measured, in s."""
-        return (IDLE_SETTLE_S, IDLE_MEASURE_S) if step.kind == "idle" else (self.settle, self.measure)
+        if step.kind == "idle":
+            return IDLE_SETTLE_S, IDLE_MEASURE_S
+        longer = step.kind == "confirm" and not isinstance(self.measure, str)
+        return self.settle, (2 * float(self.measure) if longer else self.measure)
 
     def during(self, step: Step) -> Plan:
         """The plan as it holds for one step: the idle step has no think time."""
         return self.model_copy(update={"think_time": NO_THINK}) if step.kind == "idle" else self
 
     def run_seconds(self) -> tuple[float, float]:
-        """Shortest and longest duration of one run, in seconds; they differ where a phase is "auto"."""
+        """Shortest and longest duration of one run, in seconds; they differ where a phase is "auto", and in a search.
+
+        A search is shortest where its first trial fails; the longest one that is reckoned with bisects below the plan's
+        largest load and confirms the result at once. Trials that are repeated or step down come on top.
+        """
+        search = self.capacity_search
+        fixed = self.steps()
+        if search is None:
+            return self._seconds(fixed)[0], self._seconds(fixed)[1]
+        first = Step(1, "trial", min(search.start, search.most))
+        longest = [Step(1, "confirm" if trial.long else "trial", trial.users) for trial in search.longest()]
+        recoveries = (1 + search.bisections) * RECOVERED_S
+        return self._seconds((*fixed, first))[0], self._seconds((*fixed, *longest))[1] + recoveries
+
+    def _seconds(self, steps: Sequence[Step]) -> tuple[float, float]:
+        """Shortest and longest duration of a run of these steps, in s."""
         least = most = RUN_OVERHEAD_S
         users = 0
-        for step in self.steps():
-            ramp = 1.0 + abs(step.users - users) / self.spawn_rate
+        for step in steps:
+            ramp = (TRIAL_RAMP_S if step.kind in ("trial", "confirm") else RAMP_S) + abs(
+                step.users - users
+            ) / self.spawn_rate
             users = step.users
             for planned, auto in zip(self.phases(step), (AUTO_SETTLE_S, AUTO_MEASURE_S), strict=True):
                 least += auto if isinstance(planned, str) else planned
@@ -211,10 +277,6 @@ class PlanFile:
     text: str
 
 
-Models = Mapping[str, Collection[str]]
-"""The registered models, each with the names of its own options."""
-
-
 def parse_plan(text: str, source: str, known_models: Models | None = None) -> Plan:
     """Parse and validate a plan's TOML text; `source` names it in messages.
 
@@ -229,13 +291,11 @@ def parse_plan(text: str, source: str, known_models: Models | None = None) -> Pl
         raise PlanError(f"{source}: not valid TOML: {error}") from None
     except (ValueError, RecursionError):  # an int of more than 4,300 digits; deep nesting
         raise PlanError(f"{source}: has a number that is too long, or is nested too deeply") from None
-    wrong = _unknown_models(data, known_models) if known_models is not None else []
-    wrong += [mistake for key, entry in _servers(data).items() for mistake in mistakes(entry, key)]
-    wrong += _duplicate_labels(data)
+    wrong = plan_mistakes(data, known_models, AA_SUFFIX)
     try:
         plan = Plan.model_validate(data)
     except ValidationError as error:
-        wrong = messages(error.errors(), data, list(_servers(data)), _TABLES) + wrong
+        wrong = messages(error.errors(), data, list(server_tables(data)), _TABLES) + wrong
     if wrong:
         raise PlanError(whole_message(source, wrong))
     return plan
@@ -253,61 +313,6 @@ def load_plan(path: Path, known_models: Models | None = None) -> PlanFile:
 
 _TABLES = {
     "": tuple(Plan.model_fields), "work": tuple(Work.model_fields), "slo": tuple(Slo.model_fields),
-    "servers": tuple(Server.model_fields),
+    "search": ("from", "most", "resolution"), "servers": tuple(Server.model_fields),
 }  # fmt: skip
 """The known keys of each table, for the nearest one to an unknown key."""
-
-
-def _servers(data: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The raw [[servers]] tables by `servers.NAME`, or `servers.NUMBER` where the name is missing or not unique."""
-    listed = _listed(data.get("servers"))
-    names = [entry.get("name") if isinstance(entry, dict) else None for entry in listed]
-    count = Counter(name for name in names if isinstance(name, str))
-    return {
-        f"servers.{name[:60] if isinstance(name, str) and count[name] == 1 else number}": (
-            entry if isinstance(entry, dict) else {}
-        )
-        for number, (name, entry) in enumerate(zip(names, listed, strict=True), 1)
-    }
-
-
-def _duplicate_labels(data: dict[str, Any]) -> list[str]:
-    """Mistakes by which two runs would have one label, and so one directory."""
-    names = [entry.get("name") for entry in _listed(data.get("servers")) if isinstance(entry, dict)]
-    count = Counter(name for name in names if isinstance(name, str))
-    twice = sorted(shown(name)[1:-1] for name in count if count[name] > 1)
-    wrong = [f"servers.{name}: named twice" for name in twice]
-    models = [name for name in _listed(data.get("models")) if isinstance(name, str)]
-    if data.get("aa", True) and models and models[0] + AA_SUFFIX in models:
-        wrong.append(f"models: {models[0]}{AA_SUFFIX} is the A/A control's name: choose another, or set aa = false")
-    return wrong
-
-
-def _unknown_models(data: dict[str, Any], known: Models) -> list[str]:
-    """Unknown models and options. Looks at the raw data, so that one message lists them with all other mistakes."""
-    registered = ", ".join(sorted(known))
-    servers = _servers(data)
-    own = {entry["name"] for entry in servers.values() if isinstance(entry.get("name"), str)}
-    wrong = [
-        f"models: unknown model {shown(name)} (known: {registered})"
-        for name in _listed(data.get("models"))
-        if isinstance(name, str) and name not in known and name not in own
-    ]
-    for key, entry in servers.items():
-        model, options = entry.get("model"), entry.get("options")
-        if isinstance(model, str) and model not in known:
-            wrong.append(f"{key}: unknown model {shown(model)} (known: {registered})")
-        elif isinstance(model, str) and isinstance(options, dict):
-            available = f"it has {', '.join(known[model])}" if known[model] else "it has none"
-            wrong += [
-                f"{key}.options: {model} has no option {shown(name)} ({available})"
-                for name in set(options) - {*known[model]}
-            ]
-        if isinstance(entry.get("name"), str) and entry["name"] in known:
-            wrong.append(f"{key}: a registered model has this name already")
-    return wrong
-
-
-def _listed(value: object) -> list[Any]:
-    """The value if it is a list, else an empty list: pydantic reports a wrong type."""
-    return value if isinstance(value, list) else []

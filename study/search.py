@@ -33,6 +33,14 @@ class Search:
         """How often a factor of two is halved on a log scale until it is as narrow as the resolution."""
         return max(0, math.ceil(math.log2(math.log(2) / math.log1p(self.resolution))))
 
+    def longest(self) -> tuple[Next, ...]:
+        """The trials of a search whose last doubling fails and whose first confirmation passes, none repeated."""
+        loads = [min(self.start, self.most)]
+        while loads[-1] < self.most:
+            loads.append(min(2 * loads[-1], self.most))
+        bisecting = [Next(self.most)] * self.bisections
+        return (*map(Next, loads), *bisecting, Next(self.most, long=True))
+
     def most_trials(self, capacity: float) -> int:
         """The most trials that a search takes at this capacity (users), none of them unclear."""
         doublings = math.ceil(math.log2(max(capacity, 1) / self.start)) + 1 if capacity >= self.start else 1

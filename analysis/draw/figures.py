@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from analysis.draw.capacity_figure import capacities, capacity_frame
 from analysis.draw.frames import failures_at_worst, knees, points
 from analysis.draw.style import (
     GRID,
@@ -71,8 +72,10 @@ def rps_against_users(steps: pd.DataFrame, labels: Sequence[str] | None = None, 
     return figure
 
 
-def response_against_users(steps: pd.DataFrame, labels: Sequence[str] | None = None) -> Figure:
-    """p50, p95 and p99 of response time against users, on one log scale."""
+def response_against_users(
+    steps: pd.DataFrame, labels: Sequence[str] | None = None, slo_ms: float | None = None
+) -> Figure:
+    """p50, p95 and p99 of response time against users, on one log scale; on p99 the SLO's limit as a line."""
     figure, panels = canvas(*[2.0] * len(PERCENTILES))
     looks = _looks(steps, labels)
     every = []
@@ -88,7 +91,11 @@ def response_against_users(steps: pd.DataFrame, labels: Sequence[str] | None = N
     if len(together):
         for axes in panels:
             log_axis(axes, "y", together["low"].min(), together["high"].max())
-    _entries(figure, None, together, looks)
+    signs = []
+    if slo_ms is not None:
+        panels[-1].axhline(slo_ms, color=INK, lw=1.1, ls=(0, (4, 3)), zorder=1)
+        signs.append(Line2D([], [], color=INK, lw=1.1, ls=(0, (4, 3)), label=f"the SLO's p99, {slo_ms:g} ms"))
+    _entries(figure, None, together, looks, signs)
     return figure
 
 
@@ -247,11 +254,19 @@ def one_model(
 
 
 def drawings(
-    steps: pd.DataFrame, slower: pd.DataFrame, ratios: pd.DataFrame, models: Sequence[str], think_s: float | None
+    steps: pd.DataFrame,
+    slower: pd.DataFrame,
+    ratios: pd.DataFrame,
+    models: Sequence[str],
+    think_s: float | None,
+    summary: pd.DataFrame | None = None,
+    slo_ms: float | None = None,
 ) -> Iterator[tuple[str, Figure]]:
     """Every figure of a campaign by the name of its file, one at a time."""
+    if summary is not None and len(carried := capacity_frame(summary)):
+        yield "capacity", capacities(carried, models)
     yield "rps", rps_against_users(steps, models, think_s)
-    yield "response-time", response_against_users(steps, models)
+    yield "response-time", response_against_users(steps, models, slo_ms)
     yield "response-rps", response_against_rps(steps, models)
     yield "tails", tails(slower, models)
     yield "cost", cost_of_a_request(steps, models)

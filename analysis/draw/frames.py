@@ -13,7 +13,7 @@ from analysis.judge.judging import RunResult
 from analysis.judge.verdicts import SERVED, VALID
 from analysis.rank.medians import interval_rank
 from analysis.rank.ranking import Ranking, shown_ratios
-from analysis.rank.steps import MOST_BLOCKS, Steps
+from analysis.rank.steps import LADDER_KINDS, MOST_BLOCKS, Steps
 from analysis.read.histograms import Histogram, highest_us, merge
 
 TAIL_POINTS = 200
@@ -143,7 +143,7 @@ def tails_frame(results: Iterable[RunResult], users: int | None) -> pd.DataFrame
     runs: Counter[str] = Counter()
     for result in results:
         for step in result.steps:
-            if step.step.kind == "ladder" and step.step.users == users and step.window is not None:
+            if step.step.kind in LADDER_KINDS and step.step.users == users and step.window is not None:
                 runs[result.data.run.label] += 1
                 if step.judgement.verdict in VALID:
                     parts.setdefault(result.data.run.label, []).append(step.window.response)

@@ -11,10 +11,11 @@ from analysis.judge.reconciliation import Reconciled, reconcile
 from analysis.judge.repeat import returned
 from analysis.judge.verdicts import Judgement, judge_step
 from analysis.judge.window import Window, window_of
-from analysis.read.ledger import Ledger
+from analysis.read.ledger import Ledger, steps_of_run
 from analysis.read.results import Campaign, RunData
 from study.errors import FormatError
-from study.plan import IDLE_STEP, Plan, Run, Step
+from study.formats.ledger_jsonl import SearchRecord, TrialRecord
+from study.plan import Plan, Run, Step
 from study.workload import Work
 
 
@@ -39,6 +40,10 @@ class RunResult:
     reconciled: Reconciled | None
     gaps: tuple[Finding, ...]
     """What is missing from its files or could not be read."""
+    trials: tuple[TrialRecord, ...] = ()
+    """What a search's trials came to while the run went on."""
+    search: SearchRecord | None = None
+    """How its search ended while the run went on."""
 
 
 def judge_all(campaign: Campaign) -> Iterator[RunResult]:
@@ -56,7 +61,7 @@ def judge_run(data: RunData, plan: Plan, unfinished: bool = False) -> RunResult:
     work = plan.server(data.run.model).work or Work()
     windows: dict[int, Window] = {}
     damaged: dict[int, str] = {}
-    asked = plan.steps() if ledger.has(IDLE_STEP) else plan.load_steps()  # older campaigns have no idle step
+    asked = steps_of_run(ledger, plan)
     for step in asked:
         try:
             window = window_of(
@@ -92,7 +97,7 @@ def judge_run(data: RunData, plan: Plan, unfinished: bool = False) -> RunResult:
         *((Finding("file.ends-early", file=file),) if early else ()),
         *(Finding("file.note", text=note) for note in notes),
     )
-    return RunResult(data, steps, returned(windows.values()), run, gaps)
+    return RunResult(data, steps, returned(windows.values()), run, gaps, ledger.trials, ledger.search)
 
 
 def _without_steps(data: RunData, plan: Plan, why: Finding) -> RunResult:

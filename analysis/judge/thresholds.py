@@ -18,12 +18,15 @@ def _chance(value: float, alarms: float) -> float:
     return field(default=value, metadata={"alarms": alarms})
 
 
+from study import trial
+
+
 @dataclass(frozen=True)
 class Thresholds:
     """Shares are 0 to 1, times in the unit that the name ends with, CPU in cores. The number names the check."""
 
     # 1 population
-    users_right: float = _limit(0.99)
+    users_right: float = _limit(trial.USERS_RIGHT)
     """Least share of the window in which every worker runs the users that it should."""
     # 2 interactive law, and the clocks that rates rest on
     law: float = _limit(0.01)
@@ -49,13 +52,13 @@ class Thresholds:
     age_slack_s: float = _limit(1.0)
     """A sweep ends what is past its deadline, so an age may pass it by a little."""
     # 4 generator
-    lag_ms: float = _limit(10.0)
+    lag_ms: float = _limit(trial.LAG_P99_MS)
     loop_lag_ms: float = _limit(1.0)
     loop_lag_share: float = _limit(0.20)
     standstill_ms: float = _limit(100.0)
     """An event loop later than this for 1 % of the window stood still. A stall gives one late think time per user but
     one lag sample per 10 ms."""
-    worker_cpu: float = _limit(0.70)
+    worker_cpu: float = _limit(trial.WORKER_CPU_P95)
     descriptors_used: float = _limit(0.80)
     ports_used: float = _limit(0.80)
     think_share: float = _limit(0.01)
@@ -101,8 +104,8 @@ class Thresholds:
     """The least difference that fails: in a run of a few hundred requests, 0.5 % is less than one request that ends
     while the run does."""
     # 8 who was the limit
-    slow_ratio: float = _limit(2.0)
-    slow_ms: float = _limit(5.0)
+    slow_ratio: float = _limit(trial.SLOW_RATIO)
+    slow_ms: float = _limit(trial.SLOW_MS)
     """R is well above what random arrivals give where it is more than twice as long, and by more than this."""
     growth_sigmas: float = _chance(3.0, 0.002)
     """And by this many standard errors of R and R1, both with the window's own spread; one-sided."""

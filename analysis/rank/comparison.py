@@ -204,7 +204,7 @@ def missing_days(days: int) -> int:
 
 
 def _common_users(first: CampaignOutcome, second: CampaignOutcome) -> list[int]:
-    return [users for users in first.campaign.plan.users if users in second.campaign.plan.users]
+    return [users for users in first.rows.ladder.users if users in second.rows.ladder.users]
 
 
 def _left_out(model: str, first: CampaignOutcome, second: CampaignOutcome) -> Iterator[Finding]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from analysis.judge.verdicts import SERVED, VALID
+from analysis.rank.capacity import ModelCapacity
 from analysis.rank.medians import median_interval
 from analysis.rank.ranking import Ranking
 from analysis.rank.steps import Steps
@@ -17,27 +19,56 @@ COLUMNS = (
     "model", "requests", "failures", "rps", "mean_ms", "p50_ms", "p99_ms", "peak_rps", "peak_users",
     "sustained_users", "rank_rps", "rank_mean_ms", "verdict", "common_users", "blocks", "mean_ms_low",
     "mean_ms_high", "peak_rps_low", "peak_rps_high", "at_least", "rps_low", "rps_high", "at_most",
-    "common_verdict",
+    "common_verdict", "capacity_users", "capacity_low", "capacity_high", "capacity_ended",
 )  # fmt: skip
-WHOLE = ("requests", "failures", "peak_users", "sustained_users", "rank_rps", "rank_mean_ms", "common_users", "blocks")
-WORDS = ("model", "verdict", "at_least", "at_most", "common_verdict")
-BOUNDED = ("peak_rps", "sustained_users", "p50_ms", "p99_ms")
+CAPACITY = ("capacity_users", "capacity_low", "capacity_high")
+WHOLE = (
+    "requests",
+    "failures",
+    "peak_users",
+    "sustained_users",
+    "rank_rps",
+    "rank_mean_ms",
+    "common_users",
+    "blocks",
+    *CAPACITY,
+)
+WORDS = ("model", "verdict", "at_least", "at_most", "common_verdict", "capacity_ended")
+BOUNDED = ("peak_rps", "sustained_users", "p50_ms", "p99_ms", "capacity_users")
 """Columns that may hold a lower bound, in the order in which `at_least` names them in the file."""
 TIMES = ("mean_ms", "p50_ms", "p99_ms")
 """Columns that may hold an upper bound, in the order in which `at_most` names them."""
 
 
-def summary_frame(steps: Steps, ranking: Ranking, plan: Plan) -> pd.DataFrame:
+def summary_frame(steps: Steps, ranking: Ranking, plan: Plan, capacities: Iterable[ModelCapacity] = ()) -> pd.DataFrame:
     """One row for each model of the plan: medians over blocks, at the ranking's common step.
 
     A model that is an overload there has its figures and `common_verdict` says so; of steps with another verdict there
     are none. `at_least` and `at_most` are frozensets of the names of the columns that hold a bound.
     """
-    frame = pd.DataFrame.from_records(
-        [_row(model, steps.of_model(model).ladder, ranking, plan) for model in plan.models], columns=list(COLUMNS)
-    )
+    known = {capacity.model: capacity for capacity in capacities}
+    rows = [_row(model, steps.of_model(model).ladder, ranking, plan) for model in plan.models]
+    for row in rows:
+        if (capacity := known.get(row["model"])) is not None:
+            row |= _capacity(row, capacity)
+    frame = pd.DataFrame.from_records(rows, columns=list(COLUMNS))
     numbers = [name for name in COLUMNS if name not in (*WHOLE, *WORDS)]
     return frame.astype(dict.fromkeys(numbers, "float64")).astype(dict.fromkeys(WHOLE, "Int64"))
+
+
+def _capacity(row: dict[str, Any], capacity: ModelCapacity) -> dict[str, Any]:
+    """The columns of a model's capacity; after a search it is what the model sustains as well."""
+    columns = {
+        "capacity_users": capacity.users,
+        "capacity_low": capacity.low,
+        "capacity_high": capacity.high,
+        "capacity_ended": capacity.broken or capacity.ended,
+    }
+    bounds = set(row["at_least"]) | ({"capacity_users"} if capacity.at_least else set())
+    if capacity.searched:
+        columns["sustained_users"] = capacity.users
+        bounds = bounds - {"sustained_users"} | ({"sustained_users"} if capacity.at_least else set())
+    return {**columns, "at_least": frozenset(bounds)}
 
 
 def _row(model: str, ladder: Steps, ranking: Ranking, plan: Plan) -> dict[str, Any]:

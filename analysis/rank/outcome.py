@@ -9,6 +9,7 @@ import pandas as pd
 from analysis.judge.findings import Finding
 from analysis.judge.judging import RunResult, judge_all
 from analysis.judge.other_blocks import judged_by_blocks
+from analysis.rank.capacity import ModelCapacity, capacities_of
 from analysis.rank.limits import Limit, declared_by, limits_of
 from analysis.rank.model_summary import summary_frame
 from analysis.rank.ranking import Ranking, rank_models, repeat_checks
@@ -33,6 +34,8 @@ class CampaignOutcome:
     """One for each model of the plan."""
     missing: tuple[Finding, ...]
     """What is missing from the campaign's files or could not be read."""
+    capacities: tuple[ModelCapacity, ...]
+    """One for each label that was measured, the control's included."""
 
     @property
     def steps(self) -> pd.DataFrame:
@@ -52,14 +55,16 @@ def outcome_of(campaign: Campaign) -> CampaignOutcome:
     results = judged_by_blocks(tuple(judge_all(campaign)))
     steps = steps_of((step for result in results for step in result.steps), campaign.labels)
     ranking = rank_models(steps, plan)
+    capacities = capacities_of(results, campaign.labels, plan)
     return CampaignOutcome(
         campaign=campaign,
         results=results,
         rows=steps,
         checks=checks_frame(results, repeat_checks(steps, ranking)),
         ranking=ranking,
-        summary=summary_frame(steps, ranking, plan),
+        summary=summary_frame(steps, ranking, plan, capacities),
         limits=limits_of(steps, plan.models, declared_by(plan, campaign.manifest)),
+        capacities=capacities,
         missing=(
             *(Finding("file.note", text=gap) for gap in campaign.gaps),
             *(gap for result in results for gap in result.gaps),

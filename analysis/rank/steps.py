@@ -37,6 +37,8 @@ COLUMNS = (
     "users_running_min", "in_flight_end", "bytes", "failure_kinds", "think_drawn_s", "think_passed_s",
     "loop_lag_p99_ms", *TARGET_COLUMNS, *BACKGROUND_COLUMNS,
 )  # fmt: skip
+LADDER_KINDS = ("ladder", "trial", "confirm")
+"""The kinds of the steps whose load is one of the plan's or of a search, each new to its run."""
 MOST_BLOCKS = 0.5
 """What holds in more than this share of a model's blocks holds for the step."""
 
@@ -49,8 +51,9 @@ class Steps:
 
     @property
     def ladder(self) -> Steps:
-        """The rows of the ladder, without the return step."""
-        return Steps(self.frame[self.frame["kind"] == "ladder"])
+        """The rows of the ladder, without idle and return step; of a search one row a load, that of its last trial."""
+        rows = self.frame[self.frame["kind"].isin(LADDER_KINDS)]
+        return Steps(rows.drop_duplicates(["block", "model", "users"], keep="last"))
 
     @property
     def measured(self) -> Steps:

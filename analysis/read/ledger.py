@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -16,7 +16,8 @@ from analysis.read import histograms
 from analysis.read.histograms import Histogram, HistogramError
 from study.errors import FormatError
 from study.formats.json_files import check_format
-from study.formats.ledger_jsonl import LostRecord, PhaseRecord, Ticks
+from study.formats.ledger_jsonl import LostRecord, PhaseRecord, RecoveryRecord, SearchRecord, Ticks, TrialRecord
+from study.plan import IDLE_STEP, Plan, Step
 from study.reading import first_mistake
 
 
@@ -46,6 +47,11 @@ class Ledger:
     """All workers that the run began with."""
     records: tuple[Record, ...] = ()
     lost: tuple[LostRecord, ...] = ()
+    trials: tuple[TrialRecord, ...] = ()
+    """What a search's trials came to while the run went on."""
+    recoveries: tuple[RecoveryRecord, ...] = ()
+    search: SearchRecord | None = None
+    """How the run's search ended; None where there was none, or the run ended before it."""
     ended: bool = False
     """Its last line says that all steps were run."""
     gaps: tuple[str, ...] = ()
@@ -55,6 +61,17 @@ class Ledger:
         """One record for each worker that sent one; a record sent twice counts once."""
         by_worker = {record.worker: record for record in self.records if (record.step, record.phase) == (step, phase)}
         return tuple(by_worker.values())
+
+    @property
+    def tried(self) -> tuple[Step, ...]:
+        """The trials of a search, in order, by the workers' records."""
+        kinds: dict[str, Literal["trial", "confirm"]] = {"trial": "trial", "confirm": "confirm"}
+        users = {
+            each.step: (kinds[each.kind], each.users)
+            for each in self.records
+            if each.phase == "ramp" and each.kind in kinds
+        }
+        return tuple(Step(number, kind, many) for number, (kind, many) in sorted(users.items()))
 
     def has(self, step: int) -> bool:
         """Whether any record is of this step, a lost one included."""
@@ -73,8 +90,13 @@ class Ledger:
         return tuple(worker for worker in self.workers if worker not in received)
 
 
-_RECORD = TypeAdapter(Record)
-_LOST = TypeAdapter(LostRecord)
+_KINDS: dict[str, TypeAdapter[Any]] = {
+    "phase": TypeAdapter(Record),
+    "lost": TypeAdapter(LostRecord),
+    "trial": TypeAdapter(TrialRecord),
+    "recovery": TypeAdapter(RecoveryRecord),
+    "search": TypeAdapter(SearchRecord),
+}
 
 
 def read_ledger(path: Path) -> Ledger:
@@ -87,8 +109,7 @@ def read_ledger(path: Path) -> Ledger:
     except OSError as error:
         return Ledger(gaps=(f"{_short(path)}: can't be read: {error.strerror}",))
     workers: tuple[str, ...] = ()
-    records: list[Record] = []
-    lost: list[LostRecord] = []
+    taken: dict[str, list[Any]] = {kind: [] for kind in _KINDS}
     gaps = [] if lines else [f"{_short(path)}: empty"]
     ended = False
     mistakes: dict[str, list[int]] = {}
@@ -101,23 +122,39 @@ def read_ledger(path: Path) -> Ledger:
         ended = isinstance(value, dict) and value.get("record") == "end"
         if number == 1:
             workers = tuple(str(name) for name in check_format(value, path).get("workers", ()))
-        elif (mistake := _take(value, records, lost)) is not None:
+        elif (mistake := _take(value, taken)) is not None:
             mistakes.setdefault(mistake, []).append(number)
     gaps = [f"{_short(path)}: {_lines(at)} skipped: {mistake}" for mistake, at in mistakes.items()] + gaps
-    return Ledger(workers, tuple(records), tuple(lost), ended, tuple(gaps))
+    return Ledger(
+        workers=workers,
+        records=tuple(taken["phase"]),
+        lost=tuple(taken["lost"]),
+        trials=tuple(taken["trial"]),
+        recoveries=tuple(taken["recovery"]),
+        search=next(iter(taken["search"]), None),
+        ended=ended,
+        gaps=tuple(gaps),
+    )
 
 
-def _take(value: Any, records: list[Record], lost: list[LostRecord]) -> str | None:
+def _take(value: Any, taken: dict[str, list[Any]]) -> str | None:
     """Append one line by its kind, or return what is wrong with it; other kinds of records are skipped."""
     kind = value.get("record") if isinstance(value, dict) else None
     try:
-        if kind == "phase":
-            records.append(_RECORD.validate_python(value))
-        elif kind == "lost":
-            lost.append(_LOST.validate_python(value))
+        if kind in _KINDS:
+            taken[kind].append(_KINDS[kind].validate_python(value))
     except ValidationError as error:
         return first_mistake(error)
     return None
+
+
+def steps_of_run(ledger: Ledger, plan: Plan) -> tuple[Step, ...]:
+    """The steps of a run: those that the plan asks for, and of a search the trials in its ledger.
+
+    Campaigns of older versions have no idle step.
+    """
+    asked = plan.steps() if ledger.has(IDLE_STEP) else plan.load_steps()
+    return (*asked, *(ledger.tried if plan.search is not None else ()))
 
 
 def _lines(numbers: list[int]) -> str:

@@ -12,6 +12,7 @@ from analysis.judge.verdicts import SERVED
 from analysis.rank.outcome import CampaignOutcome
 from analysis.rank.ranking import FigureRanking, Ranking
 from analysis.rank.steps import Steps
+from analysis.tell.capacity_sentence import capacity_sentences
 from analysis.tell.orders import beyond_text, blocks_text, side_by_side, signs_text, tested, why_no_order
 from analysis.tell.words import bounded, counted, number, series
 
@@ -20,7 +21,7 @@ LEGEND = "`~`: no test tells the two apart"
 
 def answer_sentences(outcome: CampaignOutcome) -> tuple[str, ...]:
     """The sentences, made of medians over blocks."""
-    return (*_goodput(outcome), *_response(outcome), *model_words(outcome))
+    return (*capacity_sentences(outcome), *_goodput(outcome), *_response(outcome), *model_words(outcome))
 
 
 def model_words(outcome: CampaignOutcome) -> tuple[str, ...]:
@@ -71,7 +72,7 @@ def _no_limit(outcome: CampaignOutcome, known: list[str]) -> Iterator[str]:
     if idle:
         who = f"{idle[0]} was not" if len(idle) == 1 else f"None of {series(idle)} was"
         figures = "; ".join(peaks[model] for model in idle)
-        top = counted(outcome.campaign.plan.users[-1], "user")
+        top = counted(outcome.campaign.plan.most_users, "user")
         yield (
             f"{who} at its limit: valid at {top}, the largest step, with nothing of the target full ({figures}), so"
             " that requests per second say what the users asked for, and rank nothing."

@@ -44,6 +44,6 @@ def calibration_lines(campaign: Campaign, steps: Steps) -> list[str]:
     calibration, manifest = campaign.files.calibration, campaign.manifest
     if not calibration.plan.is_file() or manifest is None or manifest.load_cores is None:
         return []
-    need = max(campaign.plan.users) / campaign.plan.mean_think_s
+    need = campaign.plan.most_users / campaign.plan.mean_think_s
     held = raised(capacity(calibration.directory), steps)
     return [f"- calibration: {capacity_sentence(held, need, manifest.load_cores)}"]

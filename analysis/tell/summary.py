@@ -14,6 +14,7 @@ from analysis.rank.outcome import CampaignOutcome
 from analysis.rank.ranking import FigureRanking, Ranking
 from analysis.tell.answer import common_text, mean_text, model_words, peak_text
 from analysis.tell.calibration_sentence import calibration_lines
+from analysis.tell.capacity_sentence import capacity_sentences, load_text
 from analysis.tell.limit_sentence import limit_text
 from analysis.tell.markdown_sections import (
     background_lines,
@@ -38,10 +39,11 @@ def summary_text(outcome: CampaignOutcome) -> str:
     low, high = plan.think_time
     parts = [
         f"# {plan.name}",
-        f"{counted(len(plan.models), 'model')}, {', '.join(str(users) for users in plan.users)} users,"
+        f"{counted(len(plan.models), 'model')}, {load_text(plan)},"
         f" think time {low:g}-{high:g} s, client {plan.client}, connection {plan.connection};"
         f" {done} of {counted(len(results), 'run')} done.",
         "## Answer",
+        *capacity_sentences(outcome),
         claim(ranking),
         order_line("Requests per second", ranking, ranking.goodput, _peak_figures(ranking)),
         order_line("Average response time", ranking, ranking.response, _mean_figures(ranking)),
@@ -116,6 +118,7 @@ def _table(summary: pd.DataFrame, ranking: Ranking) -> str:
     where = "no common step" if ranking.common_users is None else counted(ranking.common_users, "user", spec="d")
     heads = (
         "model",
+        "capacity, users",
         "requests",
         "requests/s",
         "average response ms",
@@ -126,7 +129,17 @@ def _table(summary: pd.DataFrame, ranking: Ranking) -> str:
         "sustained users",
         "verdict",
     )
-    keys = ("requests", "rps", "mean_ms", "p50_ms", "p99_ms", "peak_rps", "peak_users", "sustained_users")
+    keys = (
+        "capacity_users",
+        "requests",
+        "rps",
+        "mean_ms",
+        "p50_ms",
+        "p99_ms",
+        "peak_rps",
+        "peak_users",
+        "sustained_users",
+    )
     rows = []
     for row in summary.to_dict("records"):
         figures = [

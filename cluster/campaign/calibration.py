@@ -44,13 +44,13 @@ memory_floor_mb = {memory_floor_mb}
 
 def need(plan: Plan) -> float | None:
     """Requests per second that the plan's largest step may ask for, N / Z; None without think time: no bound."""
-    return max(plan.users) / plan.mean_think_s if plan.mean_think_s else None
+    return plan.most_users / plan.mean_think_s if plan.mean_think_s else None
 
 
 def plan_text(plan: Plan) -> str | None:
-    """The calibration's plan as TOML; None where the plan's need has no bound."""
+    """The calibration's plan as TOML; None where the plan's need has no bound, and for a search."""
     rate = need(plan)
-    if rate is None:
+    if rate is None or plan.search is not None:
         return None
     users = sorted({min(max(round(rate * share * THINK_S), 1), MOST_USERS) for share in RATES})
     return TEXT.format(
@@ -75,6 +75,9 @@ def calibrate(setup: Setup, files: CampaignFiles, observer: Observer, capacity: 
     A calibration that fails is reported and does not stop the campaign.
     """
     rate, text = need(setup.plan), plan_text(setup.plan)
+    if setup.plan.search is not None:
+        observer.message("each search ends where the generator is the limit: it needs no calibration beforehand")
+        return
     if rate is None or text is None:
         observer.message("no think time: nothing bounds what a step asks for, so the generator is not calibrated")
         return

@@ -66,7 +66,7 @@ class Attempt:
         """The longest that the run may take."""
         plan = self.setup.plan
         ready_s = self.server.ready_s or SERVER_READY_S
-        return ready_s + plan.run_seconds()[1] + len(plan.steps()) * SLOW_RAMP_S + plan.timeout + SLACK_S
+        return ready_s + plan.run_seconds()[1] + plan.most_steps * SLOW_RAMP_S + plan.timeout + SLACK_S
 
     def spawn(
         self, host: Host, name: str, argv: tuple[str, ...], ready_s: float = 0.0, cpus: tuple[int, ...] = ()

@@ -149,7 +149,7 @@ def _clock(name: str, least: float, most: float) -> HostCheck:
 
 def _target(entry: HostEntry, plan: Plan, facts: Facts) -> Iterator[HostCheck]:
     """The checks of the target alone."""
-    name, users = entry.name, max(plan.users) + plan.background_clients
+    name, users = entry.name, plan.most_users + plan.background_clients
     if entry.machine != CONTROL:
         yield _sampler(entry, facts)
     yield _at_least(
@@ -208,7 +208,7 @@ def _port(name: str, address: str, port: int, key: str, facts: Facts) -> HostChe
 def _load_host(entry: HostEntry, plan: Plan, facts: Facts, hosts: int, background: int) -> Iterator[HostCheck]:
     """The checks of one of so many load hosts, which runs `background` clients, all in one process."""
     name = entry.name
-    users = -(-max(plan.users) // hosts)
+    users = -(-plan.most_users // hosts)
     workers = worker_count(entry, facts)
     each = -(-users // workers)
     yield _at_least(
@@ -241,7 +241,7 @@ def _reuse(entry: HostEntry, plan: Plan, reuse: int | None, ports: int, hosts: i
     value = str(reuse)
     may_reuse = reuse == 1 or (reuse == LOOPBACK_ONLY and entry.machine == CONTROL)
     if not may_reuse and plan.mean_think_s and plan.client != "lean" and not _each_holds_connection(plan):
-        need = round(max(plan.users) / plan.mean_think_s / hosts * TIME_WAIT_S)
+        need = round(plan.most_users / plan.mean_think_s / hosts * TIME_WAIT_S)
         value = f"{reuse}; up to {need} connections in {TIME_WAIT_S} s, {ports} ports"
         if need > ports:
             remedy = "sysctl -w net.ipv4.tcp_tw_reuse=1, or use more load hosts"

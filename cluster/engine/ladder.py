@@ -11,7 +11,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, TextIO
 
 import gevent
@@ -21,12 +21,24 @@ from locust.env import Environment
 from cluster.engine.clocks import now
 from cluster.engine.live import RunningFigures
 from cluster.engine.recorder import Phase
+from cluster.engine.trials import TRIALS, TrialRun
 from study.formats.json_files import write_json
-from study.formats.ledger_jsonl import EndRecord, LedgerHeader, LedgerLine, LostRecord, PhaseRecord, ledger_line
+from study.formats.ledger_jsonl import (
+    EndRecord,
+    LedgerHeader,
+    LedgerLine,
+    LostRecord,
+    PhaseRecord,
+    RecoveryRecord,
+    SearchRecord,
+    TrialRecord,
+    ledger_line,
+)
 from study.formats.live_json import LiveFigures
 from study.layout import RunFiles
-from study.plan import AUTO_MEASURE_S, AUTO_MOST_S, AUTO_SETTLE_S, Plan, Step
+from study.plan import AUTO_MEASURE_S, AUTO_MOST_S, AUTO_SETTLE_S, EXTENSIONS, RECOVERY_S, Plan, Step
 from study.reading import parse_as
+from study.trial import LEAST_ANSWERS, is_slow
 
 ENTER, FINISH, RECORD, SECOND = "study_enter", "study_finish", "study_record", "study_second"
 """This project's messages on Locust's connection between master and workers."""
@@ -68,6 +80,10 @@ class LedgerWriter:
             log.error("no record of %s, step %d, from worker %s: lost", phase.phase, phase.step, worker)
             self._write(LostRecord(step=phase.step, phase=phase.phase, worker=worker))
 
+    def note(self, record: TrialRecord | RecoveryRecord | SearchRecord) -> None:
+        """Write a record of the search, which the master itself makes."""
+        self._write(record)
+
     def end(self) -> None:
         """Write that all steps were run."""
         self._write(EndRecord())
@@ -89,14 +105,19 @@ class Ladder(LoadTestShape):
         self._ledger = ledger
         self._figures = RunningFigures(now)
         self._steps: Iterator[Step] = iter(plan.steps())
+        self._trials = TrialRun(plan) if plan.capacity_search is not None else None
         self._step: Step | None = None
+        self._recovering = False
         self._phase: Phase | None = None
         self._waits = gevent.pool.Group()
         gevent.spawn(self._show)
 
     def add_record(self, message: dict[str, Any]) -> None:
         """A worker's record of a phase that has ended. Raises FormatError for anything else."""
-        self._figures.record(self._ledger.add(message))
+        record = self._ledger.add(message)
+        self._figures.record(record)
+        if self._trials is not None:
+            self._trials.add(record)
 
     def add_second(self, message: dict[str, Any]) -> None:
         """What a worker counted in its last second. Raises FormatError for anything else."""
@@ -107,19 +128,79 @@ class Ladder(LoadTestShape):
 
         Returns users and spawn rate (1/s).
         """
-        if self._step is not None:
-            self._await_users(self._step)
-            settle, measure = self._plan.phases(self._step)
-            self._enter("settle")
-            self._pass(settle, AUTO_SETTLE_S, cycles=4.0)
-            self._enter("measure")
-            self._pass(measure, AUTO_MEASURE_S, cycles=10.0)
-        self._step = next(self._steps, None)
+        if self._recovering:
+            self._recover()
+        elif self._step is not None:
+            self._measure(self._step)
+            if self._step.kind in TRIALS and self._has_failed(self._step):
+                assert self._trials is not None
+                self._recovering = True
+                few = replace(self._step, users=self._trials.few_users)
+                self._enter("recover", few)
+                return few.users, max(self._plan.spawn_rate, self._step.users)
+        self._step = self._next_step()
         if self._step is None:
             self._finish()
             return None
         self._enter("ramp", self._step)
         return self._step.users, self._plan.spawn_rate
+
+    def _next_step(self) -> Step | None:
+        """The next of the plan's steps, then of the search's trials; None after the last."""
+        step = next(self._steps, None)
+        if step is not None or self._trials is None:
+            return step
+        answer = self._trials.next_step()
+        if isinstance(answer, Step):
+            return answer
+        self._ledger.note(answer)
+        return None
+
+    def _measure(self, step: Step) -> None:
+        self._await_users(step)
+        settle, measure = self._plan.phases(step)
+        longer = 2.0 if step.kind == "confirm" else 1.0
+        self._enter("settle")
+        self._pass(settle, AUTO_SETTLE_S, cycles=4.0)
+        self._enter("measure")
+        self._pass(measure, AUTO_MEASURE_S * longer, cycles=10.0 * longer)
+
+    def _has_failed(self, trial: Step) -> bool:
+        """Judge the trial whose window is over; whether it failed and another one follows.
+
+        Its window is lengthened first where too few answers came for the SLO's 99th percentile.
+        """
+        assert self._trials is not None
+        assert self._phase is not None
+        began = now()
+        lasted = began - self._entered_at
+        while self._figures.requests_here < LEAST_ANSWERS and now() - began < (EXTENSIONS - 1) * lasted:
+            gevent.sleep(0.2)
+        self._enter("judge")
+        self._closing.join()
+        self._ledger.note(self._trials.judge(trial, self._ledger.workers))
+        return self._trials.to_recover
+
+    def _recover(self) -> None:
+        """Wait, with few users, until the server answers as when idle, or RECOVERY_S has passed."""
+        assert self._step is not None
+        assert self._trials is not None
+        began, few = now(), self._trials.few_users
+        self._await_users(replace(self._step, users=few))
+        idle, response = self._trials.unloaded_s, None
+        recovered = False
+        while not recovered and now() - began < RECOVERY_S:
+            gevent.sleep(0.1)
+            response = self._figures.response_s
+            recovered = response is not None and (idle is None or not is_slow(response, idle))
+        if not recovered:
+            log.warning("step %d: not back at an idle server's response time in %.0f s", self._step.number, RECOVERY_S)
+        self._ledger.note(
+            RecoveryRecord(
+                step=self._step.number, users=few, seconds=now() - began, response_s=response, recovered=recovered
+            )
+        )
+        self._recovering = False
 
     def _await_users(self, step: Step) -> None:
         until = now() + RAMP_GRACE_S
@@ -151,6 +232,7 @@ class Ladder(LoadTestShape):
         step = step or self._step
         assert step is not None
         self._close()
+        self._entered_at = now()
         self._phase = Phase(step.number, step.kind, name, step.users)
         self._figures.entered(self._phase.step, self._phase.phase)
         self._send(ENTER, vars(self._phase))
@@ -158,7 +240,7 @@ class Ladder(LoadTestShape):
     def _close(self) -> None:
         """The open phase ends with the next message; a greenlet of its own waits for its records."""
         if self._phase is not None:
-            self._waits.spawn(self._ledger.wait, self._phase)
+            self._closing = self._waits.spawn(self._ledger.wait, self._phase)
 
     def _finish(self) -> None:
         """Have every user end its request and stop, then wait for the last records and for Locust's CSV files."""

@@ -28,6 +28,10 @@ class SecondCounts:
     requests_so_far: int
     """The same since the phase's beginning."""
     failures_so_far: int
+    answers: int = 0
+    """Successes in that second."""
+    response_s: float = 0.0
+    """Sum of their response times."""
 
 
 def _last_second(record: PhaseRecord) -> SecondCounts | None:
@@ -93,6 +97,23 @@ class RunningFigures:
         now = self.clock()
         fresh = [counts for came, counts in self._seconds.values() if now - came <= FRESH_S]
         return sum(counts.requests / counts.seconds for counts in fresh) if fresh else None
+
+    @property
+    def response_s(self) -> float | None:
+        """Mean response time (s) of the answers in the workers' last second of the open phase; None where none came."""
+        now = self.clock()
+        here = [
+            counts
+            for came, counts in self._seconds.values()
+            if now - came <= FRESH_S and (counts.step, counts.phase) == self._where
+        ]
+        answers = sum(counts.answers for counts in here)
+        return sum(counts.response_s for counts in here) / answers if answers else None
+
+    @property
+    def requests_here(self) -> int:
+        """Requests that ended in the open phase, up to each worker's last second."""
+        return sum(requests for (step, phase, _), (requests, _) in self._ended.items() if (step, phase) == self._where)
 
     @property
     def requests(self) -> int:

@@ -308,7 +308,7 @@ class Recorder:
         requests = tally.successes + tally.failures.total() - left_out
         before = tally.reported
         tally.reported = requests
-        at = tally.ticks["at"]
+        at, successes, response_s = (tally.ticks[name] for name in ("at", "successes", "response_s"))
         return SecondCounts(
             worker=self._worker,
             step=tally.phase.step,
@@ -317,6 +317,8 @@ class Recorder:
             requests=requests - before,
             requests_so_far=requests,
             failures_so_far=tally.failures.total() - left_out,
+            answers=int(successes[-1] - (successes[-2] if len(at) > 1 else 0)),
+            response_s=response_s[-1] - (response_s[-2] if len(at) > 1 else 0.0),
         )
 
     def _tick(self, tally: Tally, at: float) -> None:

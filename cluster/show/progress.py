@@ -48,6 +48,7 @@ class Progress:
         self._last: tuple[object, object] = (None, None)
         self._last_at = 0.0
         self._rates: dict[tuple[str, int], float] = {}
+        self._tried: dict[str, dict[int, int]] = {}
         self._verdicts: dict[tuple[str, int], list[str]] = {}
 
     @contextmanager
@@ -69,7 +70,7 @@ class Progress:
     def run_started(self, plan: Plan, run: Run, number: int, total: int) -> None:
         """Show the run's title; another plan (the calibration's) empties the table."""
         if plan != self._plan:
-            self._rates, self._verdicts = {}, {}
+            self._rates, self._verdicts, self._tried = {}, {}, {}
         self._plan, self._run = plan, run
         self._title = f"run {number} of {total}: block {run.block}, {run.label}"
         self._remaining_runs = total - number
@@ -85,6 +86,8 @@ class Progress:
         assert self._run is not None
         where = (figures.step, figures.phase)
         line = ", ".join(f"{name} {value}" for name, value in self._now(figures))
+        if figures.step and figures.users and figures.phase == "ramp":
+            self._tried.setdefault(self._run.label, {})[figures.step] = figures.users
         if self._live is not None:
             step = figures.step or 0
             if figures.phase in ("settle", "measure") and figures.rps is not None:
@@ -109,8 +112,9 @@ class Progress:
     def _now(self, figures: LiveFigures) -> list[tuple[str, str]]:
         """Names and values of the line below the title."""
         steps = len(self._plan.load_steps()) if self._plan is not None else 0
+        number = f"{_or_dash(figures.step)} of {steps}" if steps else f"trial {_or_dash(figures.step)}"
         return [
-            ("step", "idle" if figures.kind == "idle" else f"{_or_dash(figures.step)} of {steps}"),
+            ("step", "idle" if figures.kind == "idle" else number),
             ("phase", figures.phase or "start"),
             ("users", f"{figures.running} of {_or_dash(figures.users)}"),
             ("requests/s", _or_dash(None if figures.rps is None else round(figures.rps))),
@@ -128,6 +132,8 @@ class Progress:
         if self._plan is None:
             return Group()
         labels = list(dict.fromkeys(run.label for run in self._plan.runs()))
+        if self._plan.search is not None:
+            return Group(self._trials(labels))
         steps = self._fitting(self._plan, labels, current)
         table = Table(show_edge=False, pad_edge=False)
         table.add_column("users")
@@ -140,6 +146,14 @@ class Progress:
         verdicts = dict.fromkeys(verdict for each in self._verdicts.values() for verdict in each)
         legend = Text("  ").join(Text.assemble(self._mark(verdict), f" {verdict}") for verdict in verdicts)
         return Group(table, legend)
+
+    def _trials(self, labels: Sequence[str]) -> Table:
+        """The loads that each model's last search has tried, in order."""
+        table = Table("model", "users tried", show_edge=False, pad_edge=False)
+        for label in labels:
+            loads = (f"{users:,}" for _, users in sorted(self._tried.get(label, {}).items()))
+            table.add_row(label, " ".join(loads))
+        return table
 
     def _fitting(self, plan: Plan, labels: Sequence[str], current: int) -> tuple[Step, ...]:
         steps = plan.load_steps()

@@ -14,6 +14,7 @@ from cluster.campaign.prepare import Setup
 from cluster.hosts.host import Host, try_all
 from cluster.show.progress import duration
 from study.errors import HostError
+from study.plan import Plan
 
 STYLES = {"ok": "green", "warn": "yellow", "stop": "bold red"}
 
@@ -40,15 +41,17 @@ def show_plan(console: Console, setup: Setup) -> None:
     """What would run, in which order, and how long it takes."""
     plan = setup.plan
     console.print(f"plan {plan.name}, on {setup.inventory.source}", highlight=False, soft_wrap=True)
-    steps = ", ".join(f"{step.users}{' (return)' if step.kind == 'return' else ''}" for step in plan.load_steps())
     low, high = plan.think_time
     for name, value in (
-        ("users", f"{steps}; {plan.spawn_rate:g} more a second"),
+        ("users", f"{_load(plan)}; {plan.spawn_rate:g} more a second"),
         (
             "client",
             f"{plan.client}, connection {plan.connection}, think time {low:g}-{high:g} s, timeout {plan.timeout:g} s",
         ),
-        ("each step", f"ramp, settle {_seconds(plan.settle)}, measure {_seconds(plan.measure)}"),
+        (
+            "each step" if plan.search is None else "each trial",
+            f"ramp, settle {_seconds(plan.settle)}, measure {_seconds(plan.measure)}",
+        ),
         ("workers", ", ".join(name for _, name in setup.workers())),
     ):
         console.print(f"  {name:<10} {value}", highlight=False, soft_wrap=True)
@@ -79,6 +82,18 @@ def show_processes(console: Console, hosts: Sequence[Host]) -> None:
     console.print(table if table.row_count else "nothing of the study runs")
     if silent:
         raise HostError("\n".join(map(str, silent)))
+
+
+def _load(plan: Plan) -> str:
+    """The users of the steps, or what is searched for."""
+    if plan.capacity_search is None:
+        return ", ".join(f"{step.users}{' (return)' if step.kind == 'return' else ''}" for step in plan.load_steps())
+    search, slo = plan.capacity_search, plan.slo
+    goal = f"p99 <= {slo.p99_ms:g} ms, failures <= {slo.failures_percent:g} %"
+    bound = f"{search.most_trials(search.most)} trials at most"
+    return (
+        f"search from {search.start} to {search.most} for the most with {goal}, within {search.resolution:.0%}, {bound}"
+    )
 
 
 def _seconds(planned: float | str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from study.formats.json_files import FORMAT, made_by
-from study.formats.units import Bytes, EncodedHistogram, Seconds, Share, UnixTime
+from study.formats.units import Bytes, Cores, EncodedHistogram, Milliseconds, Seconds, Share, UnixTime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,11 +46,11 @@ class PhaseRecord:
     step: int
     """Counts from 1; 0 is the idle step."""
     kind: str
-    """`idle`, `ladder` or `return`."""
+    """`idle`, `ladder` or `return`; of a search `trial` or `confirm`."""
     users: int
     """Of the whole step, over all workers."""
     phase: str
-    """`ramp`, `settle`, `measure`, and at the end of the run `drain`."""
+    """`ramp`, `settle`, `measure`; of a trial also `judge`, and `recover` where it failed; at the run's end `drain`."""
     worker: str
     started: UnixTime
     """By the worker's clock, to join samples by; no rate is computed from it."""
@@ -122,13 +122,66 @@ class LostRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrialRecord:
+    """What a search's trial came to by the master's own figures, while the run went on; the analysis judges again."""
+
+    record: Literal["trial"] = "trial"
+    step: int
+    users: int
+    long: bool
+    """Measured twice as long, to confirm the load."""
+    outcome: str
+    """`passed`, `failed`, `generator` or `unclear`."""
+    answers: int
+    above: int
+    """Times above the SLO's 99th percentile; those of requests still in flight included."""
+    failures: int
+    lag_p99_ms: Milliseconds
+    """Of the worker with the largest."""
+    worker_cpu_p95: Cores
+    """Of the busiest worker."""
+    users_right: Share
+    """Of the worker with the least."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecoveryRecord:
+    """After a failed trial: the wait, with few users, for the response time of an idle server."""
+
+    record: Literal["recovery"] = "recovery"
+    step: int
+    """The trial's."""
+    users: int
+    seconds: Seconds
+    response_s: Seconds | None
+    """Mean response time in the last second; null where nothing was answered."""
+    recovered: bool
+    """Whether that is an idle server's again; if not, the next trial began with a backlog."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchRecord:
+    """How the search of a run ended, by the master's own outcomes."""
+
+    record: Literal["search"] = "search"
+    low: int | None
+    """The most users that passed; null where none did."""
+    high: int | None
+    """The fewest that failed; null where none did: the capacity is then at least `low`."""
+    ended: str
+    """`slo`, `most` (the plan's), `generator` or `unclear`."""
+    confirmed: bool
+    """Whether a trial twice as long passed at `low`."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class EndRecord:
     """The last line: all steps were run."""
 
     record: Literal["end"] = "end"
 
 
-LedgerLine = LedgerHeader | PhaseRecord | LostRecord | EndRecord
+LedgerLine = LedgerHeader | PhaseRecord | LostRecord | TrialRecord | RecoveryRecord | SearchRecord | EndRecord
 
 
 def ledger_line(record: LedgerLine) -> str:

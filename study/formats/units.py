@@ -19,6 +19,7 @@ class StoredUnit:
 
 UnixTime = Annotated[float, StoredUnit("s", ".3f")]
 Seconds = Annotated[float, StoredUnit("s", ".4f")]
+Milliseconds = Annotated[float, StoredUnit("ms", ".3f")]
 Bytes = Annotated[int, StoredUnit("B")]
 Mebibytes = Annotated[int, StoredUnit("MiB")]
 Cores = Annotated[float, StoredUnit("cores")]

@@ -185,5 +185,6 @@ def _outcome(asked: Plan, steps: Steps) -> CampaignOutcome:
         ranking=ranking,
         summary=summary_frame(steps, ranking, asked),
         limits=limits_of(steps, asked.models),
+        capacities=(),
         missing=(),
     )

@@ -55,8 +55,8 @@ def figure_captions(
 def _rps(steps: pd.DataFrame, plan: Plan) -> Caption:
     text = _at_the_top(steps, "rps", plan.models, "requests/s", SERVED)
     if plan.mean_think_s:
-        bound = plan.users[-1] / plan.mean_think_s
-        text += f" The bound N / Z at {counted(plan.users[-1], 'user')} is {number(bound)}/s."
+        bound = plan.most_users / plan.mean_think_s
+        text += f" The bound N / Z at {counted(plan.most_users, 'user')} is {number(bound)}/s."
         bent = knees(steps, plan.models, plan.mean_think_s)
         bends = [
             f"{model} at {counted(users, 'user')}" for model, users in zip(bent["model"], bent["users"], strict=True)
@@ -76,10 +76,10 @@ def _on_the_line(steps: pd.DataFrame, plan: Plan) -> str:
     A valid step is at most 5 % under N / (R1 + Z); one at which the target was full may be the next to bend.
     """
     ladder = Steps(steps).ladder
-    tops = {model: ladder.of_model(model).measured.at(plan.users[-1]) for model in plan.models}
+    tops = {model: ladder.of_model(model).measured.at(plan.most_users) for model in plan.models}
     there = [model for model, rows in tops.items() if rows.most_have("valid") and not rows.mostly_full()]
     if len(there) == len(plan.models):
-        return f" No model bends away from it up to {counted(plan.users[-1], 'user')}."
+        return f" No model bends away from it up to {counted(plan.most_users, 'user')}."
     return ""
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from analysis.judge.thresholds import THRESHOLDS as T
 from analysis.rank.outcome import CampaignOutcome
+from analysis.rank.steps import LADDER_KINDS
 from analysis.tell.phrases import BACKGROUND_CLIENTS
 from analysis.tell.report.page import Cell, Table, cells
 from analysis.tell.words import counted, series, shortened
@@ -64,10 +65,10 @@ def _of_the_result(outcome: CampaignOutcome) -> Iterator[str]:
     unknown = [limit.model for limit in outcome.limits if limit.kind == "not known"]
     if idle:
         they = "it was" if len(idle) == 1 else "they were"
-        yield f"The limit of {shortened(idle)}: {they} valid and not full at {counted(plan.users[-1], 'user')}."
+        yield f"The limit of {shortened(idle)}: {they} valid and not full at {counted(plan.most_users, 'user')}."
     if unknown:
         yield f"The limit of {shortened(unknown)}: what was measured doesn't show it."
-    ladder = steps[steps["kind"] == "ladder"]
+    ladder = steps[steps["kind"].isin(LADDER_KINDS)]
     bad = ladder[~ladder["verdict"].isin(["valid", "overload"])]
     if len(bad):
         kinds = ", ".join(f"{count} {verdict}" for verdict, count in bad["verdict"].value_counts().items())
@@ -84,7 +85,7 @@ def _of_the_set_up(plan: Plan, manifest: Manifest | None) -> Iterator[str]:
         yield "What a network does: server and load ran on one machine, and shared its memory and caches."
     low, high = plan.think_time
     yield (
-        f"Clients that come whatever the server does: its users, {plan.users[-1]:,} at most, wait for each answer and"
+        f"Clients that come whatever the server does: its users, {plan.most_users:,} at most, wait for each answer and"
         f" then think {low:g}-{high:g} s, so that a slow server is asked less."
     )
     background = [

@@ -17,17 +17,19 @@ from analysis.rank.outcome import CampaignOutcome
 from analysis.read.results import Campaign
 from analysis.tell.answer import answer_sentences
 from analysis.tell.calibration_sentence import calibration_lines
+from analysis.tell.capacity_sentence import load_text
 from analysis.tell.limit_sentence import limit_text
 from analysis.tell.markdown_sections import control_lines, failed_checks, gap_lines, ratio_lines, reconcile_lines
 from analysis.tell.report import class_report
 from analysis.tell.report import report_tables as tables
+from analysis.tell.report.capacity_caption import capacity_picture
 from analysis.tell.report.captions import pictures
 from analysis.tell.report.page import Picture, Table
 from analysis.tell.report.provenance import not_shown, origin, where_table
 from study.formats.manifest_json import ModelDescription
 
 TEMPLATES = Path(__file__).parent / "templates"
-FIRST, DETAILS = ("rps", "response-time"), ("response-rps", "tails", "cost", "failures")
+FIRST, DETAILS = ("capacity", "response-time"), ("rps", "response-rps", "tails", "cost", "failures")
 """Figures on the first page, and those below it."""
 
 
@@ -53,6 +55,8 @@ def report_html(outcome: CampaignOutcome, slower: pd.DataFrame, ratios: pd.DataF
     campaign, steps, ranking, results = outcome.campaign, outcome.steps, outcome.ranking, outcome.results
     plan, manifest = campaign.plan, campaign.manifest
     drawn = pictures(campaign.files.figures, steps, slower, ratios, ranking, plan)
+    if (capacity := capacity_picture(campaign.files.figures, outcome)) is not None:
+        drawn["capacity"] = capacity
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
@@ -61,6 +65,7 @@ def report_html(outcome: CampaignOutcome, slower: pd.DataFrame, ratios: pd.DataF
     again = class_report.same_set_up(plan)
     return environment.get_template("report.html").render(
         plan=plan,
+        load=load_text(plan),
         done=sum(result.data.state == "done" for result in results),
         runs=len(results),
         answer=answer_sentences(outcome),

@@ -14,7 +14,7 @@ import pandas as pd
 from analysis.draw.frames import commonest, points
 from analysis.rank.limits import Limit
 from analysis.rank.ranking import Ranking
-from analysis.rank.steps import Steps
+from analysis.rank.steps import LADDER_KINDS, Steps
 from analysis.read.results import Campaign
 from analysis.tell.markdown_sections import coverage_text
 from analysis.tell.report.page import Cell, Table
@@ -81,6 +81,7 @@ def summary_table(campaign: Campaign, summary: pd.DataFrame, ranking: Ranking, w
         rows.append(
             (
                 Cell(model, f"#model-{model}"),
+                cell("capacity_users"),
                 cell("requests"),
                 cell("rps"),
                 cell("mean_ms", "rank_mean_ms"),
@@ -95,8 +96,8 @@ def summary_table(campaign: Campaign, summary: pd.DataFrame, ranking: Ranking, w
         )
     users = "no common step" if ranking.common_users is None else counted(ranking.common_users, "user")
     heads = (
-        "model", "requests", "requests/s", "average response ms", "p50 ms", "p99 ms", "peak requests/s",
-        "peak at users", "sustained users", "limit", "verdict",
+        "model", "capacity, users", "requests", "requests/s", "average response ms", "p50 ms", "p99 ms",
+        "peak requests/s", "peak at users", "sustained users", "limit", "verdict",
     )  # fmt: skip
     return Table(
         f"Requests to p99 at {users}; medians over blocks, below them their interval ({_coverage(summary)}) and the"
@@ -236,7 +237,7 @@ def generator_table(steps: pd.DataFrame) -> Table:
         "loop_lag_p99_ms": "event-loop lag p99, ms",
         "generator_cpu_max": "busiest worker, cores",
     }
-    ladder = steps[steps["kind"] == "ladder"]
+    ladder = steps[steps["kind"].isin(LADDER_KINDS)]
     rows = []
     for users, group in ladder.groupby("users"):
         cells = [Cell(f"{users:,}")]

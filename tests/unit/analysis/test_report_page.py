@@ -70,7 +70,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Analysis, ReportPars
 
 def test_nothing_is_fetched(made: tuple[Analysis, ReportParser]) -> None:
     page = made[1]
-    assert [image["src"][:24] for image in page.all("img")] == ["data:image/svg+xml;base6"] * 9
+    assert [image["src"][:24] for image in page.all("img")] == ["data:image/svg+xml;base6"] * 10
     assert not page.all("script")
     assert all(link["href"] == "data:," for link in page.all("link"))
     assert not any("://" in anchor["href"] for anchor in page.all("a"))

@@ -17,7 +17,16 @@ from analysis.rank.comparison import COLUMNS as COMPARED
 from analysis.tell import csv_files, locust_summary
 from study.formats.background_csv import BackgroundRow
 from study.formats.facts_json import Facts
-from study.formats.ledger_jsonl import EndRecord, LedgerHeader, LostRecord, PhaseRecord, Ticks
+from study.formats.ledger_jsonl import (
+    EndRecord,
+    LedgerHeader,
+    LostRecord,
+    PhaseRecord,
+    RecoveryRecord,
+    SearchRecord,
+    Ticks,
+    TrialRecord,
+)
 from study.formats.live_json import LiveFigures
 from study.formats.manifest_json import KEYS, Manifest, ModelDescription
 from study.formats.registry import ANY
@@ -39,6 +48,9 @@ TYPES: dict[str, type] = {
     "Phase record": PhaseRecord,
     "ticks": Ticks,
     "Lost record": LostRecord,
+    "Trial record": TrialRecord,
+    "Recovery record": RecoveryRecord,
+    "Search record": SearchRecord,
     "End": EndRecord,
     "samples-<host>.csv": SampleRow,
     "bystanders.csv": BackgroundRow,

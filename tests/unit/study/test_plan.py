@@ -8,6 +8,7 @@ from cluster.campaign import calibration
 from study import models
 from study.errors import PlanError
 from study.plan import Plan, load_plan, parse_plan
+from study.search import Search
 from study.workload import Work
 
 KNOWN = dict.fromkeys(("single", "process", "thread", "select"), ())
@@ -168,10 +169,34 @@ def test_the_shipped_plans_are_valid_and_named_like_their_files(path: Path) -> N
 
 def test_the_quick_plan_takes_four_minutes_at_most() -> None:
     quick = load_plan(CAMPAIGNS / "quick.toml").plan
-    text = calibration.plan_text(quick)
-    assert text is not None
-    before = parse_plan(text, "calibration").run_seconds()[1]
-    assert before + quick.run_seconds()[1] * len(quick.runs()) <= 235  # the analysis takes the rest
+    assert quick.run_seconds()[1] * len(quick.runs()) <= 235  # the analysis takes the rest
+
+
+SEARCH = 'name = "one"\nmodels = ["single"]\n[search]\nfrom = 40\nmost = 1000\n'
+
+
+def test_a_plan_has_either_users_or_a_search() -> None:
+    asked = parse_plan(SEARCH, "one")
+    assert asked.capacity_search == Search(40, 1000, 0.1)
+    assert (asked.users, asked.most_users, asked.load_steps()) == ((), 1000, ())
+    assert [step.kind for step in asked.steps()] == ["idle"]
+    for text, message in (
+        ('name = "one"\nmodels = ["single"]', "users: is missing"),
+        (SEARCH.replace("[search]", "users = [1]\n[search]"), "users: stands beside [search]"),
+        (SEARCH.replace("1000", "39"), "search.most: must be at least from"),
+        (SEARCH + "start = 3", "search.start: unknown key"),
+    ):
+        with pytest.raises(PlanError) as caught:
+            parse_plan(text, "one")
+        assert message in str(caught.value)
+
+
+def test_a_search_takes_as_long_as_its_trials() -> None:
+    timed = parse_plan(SEARCH.replace("[search]", "settle = 1\nmeasure = 2\n[search]"), "one")
+    least, most = timed.run_seconds()
+    # From 40: 40, 80, 160, 320, 640, 1000; three between; one confirmed, whose window is twice as long.
+    assert 10 * (1 + 2) + 2 < most - least < 10 * (1 + 2 + 1) + 2 + 4 * 2.1 + 2 * 1000 / timed.spawn_rate + 10
+    assert timed.most_steps == 1 + 2 * timed.capacity_search.most_trials(1000)  # type: ignore[union-attr]
 
 
 def test_two_runs_never_share_a_name() -> None:

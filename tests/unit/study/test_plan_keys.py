@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from study.exit_status import ExitStatus
-from study.plan import Plan, Slo
+from study.plan import Plan, SearchTable, Slo
 from study.workload import PLACEHOLDERS, Frozen, Server, Work
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
@@ -18,6 +18,7 @@ SECTIONS: dict[str, type[Frozen]] = {
     "[work]": Work,
     "[[servers]]": Server,
     "[slo]": Slo,
+    "[search]": SearchTable,
 }
 
 

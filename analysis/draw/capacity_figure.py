@@ -1,0 +1,48 @@
+"""The figure of capacities: each model's users on a log axis, with its interval; an arrow where it is a lower bound."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from analysis.draw.style import INK, canvas, log_axis, styles
+
+ROW_IN, MARGIN_IN = 0.42, 1.0
+
+
+def capacity_frame(summary: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the models' summary that have a capacity: users, ends of the interval, and why it ended."""
+    frame = summary[["model", "capacity_users", "capacity_low", "capacity_high", "capacity_ended"]]
+    return frame[frame["capacity_users"].notna()].reset_index(drop=True)
+
+
+def capacities(frame: pd.DataFrame, labels: Sequence[str]) -> Figure:
+    """A row for each model of `capacity_frame`, in the plan's order from the top."""
+    figure, (axes,) = canvas(MARGIN_IN + ROW_IN * max(len(frame), 1))
+    looks = styles(labels)
+    sns.stripplot(
+        data=frame.astype({"capacity_users": float}), x="capacity_users", y="model", hue="model", ax=axes, jitter=False,
+        size=8, palette={label: look.colour for label, look in looks.items()}, legend=False,
+    )  # fmt: skip
+    for at, row in enumerate(frame.to_dict("records")):
+        colour, users = looks[row["model"]].colour, float(row["capacity_users"])
+        if pd.isna(row["capacity_high"]):
+            axes.annotate(
+                "",
+                xy=(users * 1.5, at),
+                xytext=(users, at),
+                arrowprops={"arrowstyle": "->", "color": colour, "lw": 1.8},
+            )
+            text = f"≥ {users:,.0f}"
+        else:
+            axes.hlines(at, float(row["capacity_low"]), float(row["capacity_high"]), color=colour, lw=2.2)
+            text = f"{users:,.0f}"
+        axes.annotate(text, (users, at), xytext=(0, 8), textcoords="offset points", ha="center", color=INK, fontsize=9)
+    if len(frame):
+        ends = pd.concat([frame["capacity_users"], frame["capacity_high"]]).dropna().astype(float)
+        log_axis(axes, "x", ends.min() / 1.3, ends.max() * 1.6)
+    axes.set(xlabel="users carried within the SLO", ylabel="", ylim=(len(frame) - 0.5, -0.7))
+    return figure

@@ -1,0 +1,180 @@
+"""The capacity of each model: the most users that it carries within the plan's SLO (METHOD, "Capacity").
+
+Each run gives a bracket from the final verdicts of its steps, be they a search's trials or the rungs of a ladder: the
+most users that passed and the fewest that failed. Blocks give the median with its order-statistic interval.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from analysis.judge.judging import RunResult, StepResult
+from analysis.rank.medians import median_interval
+from analysis.rank.steps import LADDER_KINDS
+from study.plan import Plan, Slo
+from study.search import End, Outcome, Trial, bracket
+from study.trial import LEAST_ANSWERS, Broken, broken_by
+
+CARRIED = ("valid", "overload")
+"""Verdicts of a step whose figures are the server's: it passes where the SLO holds."""
+NOT_THE_SERVERS = ("worker-lost", "disturbed", "inconsistent", "not-measured")
+"""Verdicts of a step that says nothing of the server, whether the SLO holds in it or not."""
+
+
+@dataclass(frozen=True)
+class Differing:
+    """A trial whose outcome while the run went on isn't the final one."""
+
+    step: int
+    users: int
+    live: str
+    final: Outcome
+    verdict: str
+
+
+@dataclass(frozen=True)
+class BlockCapacity:
+    """One run's bracket, in users."""
+
+    block: int
+    low: int | None
+    """The most users that passed; None where none did."""
+    high: int | None
+    """The fewest that failed; None where none did: the capacity is at least `low`."""
+    ended: End
+    """`slo` where a load failed; else why none did: `most` (the plan's largest), `generator`, `unclear`."""
+    broken: Broken | None
+    """What of the SLO the load `high` broke."""
+    confirmed: bool
+    """Whether a trial twice as long passed at `low`."""
+    differing: tuple[Differing, ...]
+
+    @property
+    def closed(self) -> bool:
+        """Whether both ends are known."""
+        return self.low is not None and self.high is not None
+
+
+@dataclass(frozen=True)
+class ModelCapacity:
+    """A model's capacity over its blocks, in users."""
+
+    model: str
+    users: int | None
+    """Median over blocks of the most users that passed; None where in half of the blocks or more none did."""
+    low: int | None
+    """Lower end of the interval: of one block the same as `users`, of several the order statistic of the low ends."""
+    high: int | None
+    """Upper end: the fewest users that failed, of several blocks their order statistic; None for a lower bound."""
+    coverage: float | None
+    """Of the order-statistic interval, 0 to 1; None of one block, whose bracket is no interval of a median."""
+    ended: End
+    """Of the blocks that have no upper end, what ended most; else `slo`."""
+    broken: Broken | None
+    blocks: tuple[BlockCapacity, ...]
+    searched: bool
+    """By a search; otherwise bounded by the rungs of a ladder."""
+
+    @property
+    def at_least(self) -> bool:
+        """Whether only a lower bound is known."""
+        return self.users is not None and self.high is None
+
+
+def capacities_of(results: Iterable[RunResult], labels: Sequence[str], plan: Plan) -> tuple[ModelCapacity, ...]:
+    """One for each label that was measured, in their order."""
+    runs: dict[str, list[BlockCapacity]] = {label: [] for label in labels}
+    for result in results:
+        found = block_capacity(result, plan)
+        if found is not None:
+            runs[result.data.run.label].append(found)
+    return tuple(_over_blocks(label, blocks, plan) for label, blocks in runs.items() if blocks)
+
+
+def block_capacity(result: RunResult, plan: Plan) -> BlockCapacity | None:
+    """The bracket of one run; None where no step of it was measured."""
+    steps = [step for step in result.steps if step.step.kind in LADDER_KINDS and step.window is not None]
+    if not steps:
+        return None
+    outcomes = {step.step.number: final_outcome(step, plan.slo) for step in steps}
+    trials = [Trial(step.step.users, outcomes[step.step.number], step.step.kind == "confirm") for step in steps]
+    low, high = bracket(trials)
+    failed = [step for step in steps if step.step.users == high and outcomes[step.step.number] == "failed"]
+    live = {trial.step: trial for trial in result.trials}
+    return BlockCapacity(
+        block=result.data.run.block,
+        low=low,
+        high=high,
+        ended="slo" if high is not None else _ended(trials, low, plan),
+        broken=slo_broken(failed[0], plan.slo) if failed else None,
+        confirmed=any(trial.long and trial.outcome == "passed" and trial.users == low for trial in trials),
+        differing=tuple(
+            Differing(
+                step.step.number, step.step.users, live[step.step.number].outcome, outcome, step.judgement.verdict
+            )
+            for step in steps
+            if step.step.number in live and live[step.step.number].outcome != (outcome := outcomes[step.step.number])
+        ),
+    )
+
+
+def final_outcome(result: StepResult, slo: Slo) -> Outcome:
+    """The outcome of a measured step by its verdict and the SLO."""
+    verdict = result.judgement.verdict
+    if verdict == "generator-limited":
+        return "generator"
+    if verdict in NOT_THE_SERVERS or result.window is None:
+        return "unclear"
+    if slo_broken(result, slo) is not None:
+        return "failed"
+    enough = result.window.successes >= LEAST_ANSWERS
+    return "passed" if verdict in CARRIED and enough else "unclear"
+
+
+def slo_broken(result: StepResult, slo: Slo) -> Broken | None:
+    """What of the SLO a measured step breaks; None where it holds."""
+    window = result.window
+    if window is None:
+        return None
+    above, overdue = window.response.above(slo.p99_ms).total, window.ages.above(slo.p99_ms).total
+    return broken_by(window.successes, window.failed, above, overdue, slo.failures_percent)
+
+
+def capacity_values(capacities: Iterable[ModelCapacity]) -> Mapping[str, Mapping[int, float]]:
+    """Per label and block the low end of each closed bracket: what may be compared by ratios within blocks."""
+    return {
+        each.model: {block.block: float(block.low) for block in each.blocks if block.closed and block.low is not None}
+        for each in capacities
+    }
+
+
+def _ended(trials: Sequence[Trial], low: int | None, plan: Plan) -> End:
+    """Why no load failed: of the trials above the largest that passed, what the last one came to."""
+    if low is not None and low >= plan.most_users:
+        return "most"
+    beyond = [trial.outcome for trial in trials if low is None or trial.users > low]
+    return "generator" if beyond and beyond[-1] == "generator" else "unclear" if beyond else "most"
+
+
+def _over_blocks(label: str, blocks: Sequence[BlockCapacity], plan: Plan) -> ModelCapacity:
+    lows = [float(block.low or 0) for block in blocks]
+    highs = [float(block.high) for block in blocks if block.high is not None]
+    median = median_interval(lows)
+    whole = len(highs) == len(blocks)
+    upper = median_interval(highs).high if whole else None
+    opened = [block.ended for block in blocks if block.high is None]
+    broken = Counter(block.broken for block in blocks if block.broken is not None)
+    users = int(median.value)
+    return ModelCapacity(
+        model=label,
+        users=users or None,
+        low=int(median.low) or None,
+        high=int(upper) if upper is not None else None,
+        coverage=median.coverage if len(blocks) > 1 else None,
+        ended=Counter(opened).most_common(1)[0][0] if opened else "slo",
+        broken=broken.most_common(1)[0][0] if whole and broken else None,
+        blocks=tuple(blocks),
+        searched=plan.search is not None,
+    )

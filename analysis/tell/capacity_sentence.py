@@ -1,0 +1,92 @@
+"""The answer's first sentence: how many users each model carries within the plan's SLO, and what ended the search."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from analysis.rank.capacity import ModelCapacity
+from analysis.rank.limits import Limit
+from analysis.rank.outcome import CampaignOutcome
+from analysis.tell.words import counted
+from study.plan import Plan, Slo
+
+BROKEN = {"p99": "p99", "failures": "failures"}
+"""Words for the part of the SLO that the smallest load beyond the capacity broke."""
+FULL: Mapping[str, str] = {
+    "CPU": "CPU", "processes": "starting processes", "waiting": "its pool", "pool": "its pool",
+    "accept queue": "the accept queue", "descriptors": "descriptors",
+}  # fmt: skip
+"""Kinds of a limit that are resources of the target."""
+
+
+def capacity_sentences(outcome: CampaignOutcome) -> tuple[str, ...]:
+    """The sentence, and below it the trials that the analysis judges otherwise than the run itself did."""
+    if not outcome.capacities:
+        return ()
+    limits = {limit.model: limit for limit in outcome.limits}
+    named = set(outcome.campaign.plan.models)
+    parts = [one_capacity(each, limits.get(each.model)) for each in outcome.capacities if each.model in named]
+    if not parts:
+        return ()
+    plan = outcome.campaign.plan
+    return (f"At {slo_text(plan.slo)}, {', '.join(parts)}.{_blocks(outcome.capacities)}", *differing(outcome))
+
+
+def slo_text(slo: Slo) -> str:
+    """As `p99 <= 50 ms and failures <= 1 %`."""
+    return f"p99 <= {slo.p99_ms:g} ms and failures <= {slo.failures_percent:g} %"
+
+
+def one_capacity(capacity: ModelCapacity, limit: Limit | None) -> str:
+    """As `thread carries 1,850 users [1,800, 2,000] (p99; CPU full)`, or `carries at least 3,200 users (...)`."""
+    model, users, high = capacity.model, capacity.users, capacity.high
+    why = f" ({_ended(capacity, limit)})"
+    if users is None:
+        return f"{model} carries fewer than {counted(high, 'user')}{why}" if high else f"{model} is not known{why}"
+    if high is None:
+        return f"{model} carries at least {counted(users, 'user')}{why}"
+    if not capacity.searched:
+        return f"{model} carries between {capacity.low or 0:,} and {counted(high, 'user')}{why}"
+    return f"{model} carries {counted(users, 'user')} [{capacity.low or 0:,}, {high:,}]{why}"
+
+
+def load_text(plan: Plan) -> str:
+    """As `60, 150, 400 users` or `50 to 6,400 users, searched`."""
+    search = plan.capacity_search
+    if search is None:
+        return f"{', '.join(str(users) for users in plan.users)} users"
+    return f"{search.start:,} to {search.most:,} users, searched"
+
+
+def differing(outcome: CampaignOutcome) -> tuple[str, ...]:
+    """A sentence for each trial whose final outcome isn't the one by which the run went on."""
+    return tuple(
+        f"{capacity.model}, block {block.block}: the trial at {counted(each.users, 'user')} was {each.live} for the run"
+        f" and is {each.final} by all checks ({each.verdict})."
+        for capacity in outcome.capacities
+        for block in capacity.blocks
+        for each in block.differing
+    )
+
+
+def _ended(capacity: ModelCapacity, limit: Limit | None) -> str:
+    if capacity.ended == "slo":
+        full = FULL.get(limit.kind) if limit is not None and limit.users is not None else None
+        return "; ".join(filter(None, (BROKEN.get(capacity.broken or "", "the SLO"), f"full: {full}" if full else "")))
+    beyond = {
+        "most": "the plan's largest load",
+        "generator": "beyond it the load generator was the limit",
+        "unclear": "beyond it no trial was clear",
+    }
+    return beyond[capacity.ended]
+
+
+def _blocks(capacities: Sequence[ModelCapacity]) -> str:
+    """What the brackets are intervals of."""
+    most = max(len(each.blocks) for each in capacities)
+    if not any(each.searched and each.high is not None for each in capacities):
+        return ""
+    if most == 1:
+        return " In brackets: the most users that passed and the fewest that failed, in one block."
+    coverage = min(each.coverage or 0.0 for each in capacities if each.high is not None)
+    return f" In brackets: the interval of the median over {most} blocks of this campaign ({coverage:.0%})."

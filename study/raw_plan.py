@@ -1,0 +1,84 @@
+"""Mistakes that are looked for in a plan's raw data, since they concern several keys together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from study.plan_errors import shown
+from study.workload import mistakes
+
+Models = Mapping[str, Collection[str]]
+"""The registered models, each with the names of its own options."""
+
+
+def plan_mistakes(data: dict[str, Any], known: Models | None, aa_suffix: str) -> list[str]:
+    """One line for each mistake; without `known` any model name will do. `aa_suffix` ends the A/A label."""
+    wrong = _unknown_models(data, known) if known is not None else []
+    wrong += [mistake for key, entry in server_tables(data).items() for mistake in mistakes(entry, key)]
+    return wrong + _duplicate_labels(data, aa_suffix) + _load_mistakes(data)
+
+
+def server_tables(data: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The raw [[servers]] tables by `servers.NAME`, or `servers.NUMBER` where the name is missing or not unique."""
+    listed = _listed(data.get("servers"))
+    names = [entry.get("name") if isinstance(entry, dict) else None for entry in listed]
+    count = Counter(name for name in names if isinstance(name, str))
+    return {
+        f"servers.{name[:60] if isinstance(name, str) and count[name] == 1 else number}": (
+            entry if isinstance(entry, dict) else {}
+        )
+        for number, (name, entry) in enumerate(zip(names, listed, strict=True), 1)
+    }
+
+
+def _load_mistakes(data: dict[str, Any]) -> list[str]:
+    """Mistakes in how the load is asked for: by a list of users or by a search, and not by both."""
+    if "users" in data and "search" in data:
+        return ["users: stands beside [search], which chooses the users itself: keep one of the two"]
+    if "search" not in data and "users" not in data:
+        return ["users: is missing (a list of users; or a table [search] instead)"]
+    return ["users: at least one is wanted (got [])"] if data.get("users") == [] else []
+
+
+def _duplicate_labels(data: dict[str, Any], aa_suffix: str) -> list[str]:
+    """Mistakes by which two runs would have one label, and so one directory."""
+    names = [entry.get("name") for entry in _listed(data.get("servers")) if isinstance(entry, dict)]
+    count = Counter(name for name in names if isinstance(name, str))
+    twice = sorted(shown(name)[1:-1] for name in count if count[name] > 1)
+    wrong = [f"servers.{name}: named twice" for name in twice]
+    models = [name for name in _listed(data.get("models")) if isinstance(name, str)]
+    if data.get("aa", True) and models and models[0] + aa_suffix in models:
+        wrong.append(f"models: {models[0]}{aa_suffix} is the A/A control's name: choose another, or set aa = false")
+    return wrong
+
+
+def _unknown_models(data: dict[str, Any], known: Models) -> list[str]:
+    """Unknown models and options. Looks at the raw data, so that one message lists them with all other mistakes."""
+    registered = ", ".join(sorted(known))
+    servers = server_tables(data)
+    own = {entry["name"] for entry in servers.values() if isinstance(entry.get("name"), str)}
+    wrong = [
+        f"models: unknown model {shown(name)} (known: {registered})"
+        for name in _listed(data.get("models"))
+        if isinstance(name, str) and name not in known and name not in own
+    ]
+    for key, entry in servers.items():
+        model, options = entry.get("model"), entry.get("options")
+        if isinstance(model, str) and model not in known:
+            wrong.append(f"{key}: unknown model {shown(model)} (known: {registered})")
+        elif isinstance(model, str) and isinstance(options, dict):
+            available = f"it has {', '.join(known[model])}" if known[model] else "it has none"
+            wrong += [
+                f"{key}.options: {model} has no option {shown(name)} ({available})"
+                for name in set(options) - {*known[model]}
+            ]
+        if isinstance(entry.get("name"), str) and entry["name"] in known:
+            wrong.append(f"{key}: a registered model has this name already")
+    return wrong
+
+
+def _listed(value: object) -> list[Any]:
+    """The value if it is a list, else an empty list: pydantic reports a wrong type."""
+    return value if isinstance(value, list) else []

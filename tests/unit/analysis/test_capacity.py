@@ -1,0 +1,93 @@
+"""Capacities from the final verdicts: brackets of ladders and searches, over blocks, and the sentence about them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis.rank.capacity import ModelCapacity
+from analysis.rank.outcome import CampaignOutcome, outcome_of
+from analysis.read.results import load
+from analysis.tell.capacity_sentence import capacity_sentences
+from study.formats.ledger_jsonl import TrialRecord, ledger_line
+from study.plan import Run, Slo, Step
+from tests.unit.synthetic import Load, plan, write_campaign
+
+LADDER: dict[str, Any] = {
+    "models": ["single"], "users": [100, 200, 400], "aa": False, "return_step": False, "slo": Slo(p99_ms=50),
+}  # fmt: skip
+FULL: dict[str, Any] = {"server_cpu": 1.0, "response": 0.5}
+"""An overload: its CPU is full, and its users wait longer than the SLO allows."""
+
+
+def outcome(directory: Path, load_of: Callable[[Run, Step], Load], **changes: Any) -> CampaignOutcome:
+    write_campaign(directory / "c", plan(**{**LADDER, **changes}), load_of)
+    return outcome_of(load(directory / "c"))
+
+
+def only(made: CampaignOutcome) -> ModelCapacity:
+    (capacity,) = made.capacities
+    return capacity
+
+
+def full_from(users: int) -> Callable[[Run, Step], Load]:
+    return lambda _run, step: Load(seconds=60, **(FULL if step.users >= users else {}))
+
+
+def test_a_ladder_bounds_the_capacity_by_its_rungs(tmp_path: Path) -> None:
+    made = outcome(tmp_path, full_from(400))
+    assert (only(made).low, only(made).high, only(made).ended, only(made).broken) == (200, 400, "slo", "p99")
+    assert "single carries between 200 and 400 users (p99" in capacity_sentences(made)[0]
+
+
+def test_where_the_top_passed_the_capacity_is_a_bound(tmp_path: Path) -> None:
+    made = outcome(tmp_path, full_from(1000))
+    assert (only(made).users, only(made).high, only(made).ended) == (400, None, "most")
+    assert "at least 400 users (the plan's largest load)" in capacity_sentences(made)[0]
+    (row,) = made.summary.to_dict("records")
+    assert "capacity_users" in row["at_least"]
+
+
+def test_where_the_generator_was_late_nothing_beyond_is_said(tmp_path: Path) -> None:
+    made = outcome(tmp_path, lambda _run, step: Load(seconds=60, lag_ms=40 if step.users == 400 else 1))
+    assert (only(made).users, only(made).high, only(made).ended) == (200, None, "generator")
+    assert "beyond it the load generator was the limit" in capacity_sentences(made)[0]
+
+
+def test_where_the_first_load_failed_the_capacity_is_below_it(tmp_path: Path) -> None:
+    made = outcome(tmp_path, lambda _run, _step: Load(seconds=60, failures={"reset": 200}, rate=33.0))
+    assert (only(made).users, only(made).high) == (None, 100)
+    assert "fewer than 100 users (failures" in capacity_sentences(made)[0]
+
+
+def test_blocks_give_a_median_with_its_interval(tmp_path: Path) -> None:
+    made = outcome(tmp_path, lambda run, step: full_from(400 if run.block != 2 else 200)(run, step), blocks=3)
+    capacity = only(made)
+    assert [(block.low, block.high) for block in capacity.blocks] == [(200, 400), (100, 200), (200, 400)]
+    assert (capacity.users, capacity.low, capacity.high) == (200, 100, 400)
+    assert capacity.coverage == pytest.approx(0.75)
+
+
+def test_one_open_block_makes_it_a_bound(tmp_path: Path) -> None:
+    made = outcome(tmp_path, lambda run, step: full_from(400 if run.block != 2 else 1000)(run, step), blocks=3)
+    assert (only(made).users, only(made).high, only(made).ended) == (200, None, "most")
+
+
+def test_a_trial_that_the_run_took_otherwise_is_named(tmp_path: Path) -> None:
+    write_campaign(tmp_path / "c", plan(**LADDER), full_from(400))
+    ledger = tmp_path / "c" / "runs" / "1-single" / "ledger.jsonl"
+    live = {
+        "step": 3, "users": 400, "long": False, "outcome": "passed", "answers": 900, "above": 0, "failures": 0,
+        "lag_p99_ms": 1.0, "worker_cpu_p95": 0.2, "users_right": 1.0,
+    }  # fmt: skip
+    ledger.write_text(ledger_line(TrialRecord(**live)) + ledger.read_text(), encoding="utf-8")  # type: ignore[arg-type]
+    lines = ledger.read_text(encoding="utf-8").splitlines()
+    lines[:2] = lines[1::-1]  # the header is the first line
+    ledger.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    sentences = capacity_sentences(outcome_of(load(tmp_path / "c")))
+    assert sentences[1].startswith(
+        "single, block 1: the trial at 400 users was passed for the run and is failed by all"
+    )
