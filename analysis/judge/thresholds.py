@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 
+from study import trial
+
 
 def _limit(value: float) -> float:
     return field(default=value)
@@ -16,9 +18,6 @@ def _limit(value: float) -> float:
 
 def _chance(value: float, alarms: float) -> float:
     return field(default=value, metadata={"alarms": alarms})
-
-
-from study import trial
 
 
 @dataclass(frozen=True)
