@@ -48,6 +48,7 @@ TIMESPEC = struct.Struct("@qq")  # the stamp of a receive: seconds and nanosecon
 ANCILLARY = _socket.CMSG_SPACE(TIMESPEC.size)
 
 LATE = "no answer in time"
+_CONNECTING = (0, errno.EINPROGRESS)
 _OWN_LIMITS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
 
 
@@ -86,7 +87,8 @@ class LeanUser(Recorded):
     _good: ClassVar[tuple[bytes | None, ResponseOutcome]] = (None, ResponseOutcome(None, "", 0, False))
     """The last good response that came in one piece, and its outcome."""
 
-    _connection: _socket.socket | None = None
+    _connection: Any = None
+    """A `_socket.socket`, or None where none is open. Any: an assertion at each use would cost time."""
     _watcher: Any = None
 
     @classmethod
@@ -143,7 +145,13 @@ class LeanUser(Recorded):
         # The time until here is the generator's and counts as lag. The beginning is recorded while the server works.
         began = now()
         if failure is None:
-            failure = self._send(fresh)
+            try:  # both without waiting
+                if fresh and (error := self._connection.connect_ex(self._address)) not in _CONNECTING:
+                    failure = OSError(error, os.strerror(error))
+                else:
+                    self._connection.send(self._request)
+            except OSError as refusal:
+                failure = refusal
         self.woke(began)
         self.recorder.begin(self, began)
         try:
@@ -194,7 +202,6 @@ class LeanUser(Recorded):
         Raises OSError where the connection fails.
         """
         connection = self._connection
-        assert connection is not None
         self._readable()
         data, stamps, _, _ = connection.recvmsg(RECEIVE, ANCILLARY)
         known, answer = LeanUser._good
@@ -229,23 +236,10 @@ class LeanUser(Recorded):
             self._watcher.fd = connection.fileno()
         return None
 
-    def _send(self, fresh: bool) -> OSError | None:
-        """Connect a fresh socket, and send, without waiting. Returns the error if the request was not sent."""
-        connection = self._connection
-        assert connection is not None
-        try:
-            if fresh and (error := connection.connect_ex(self._address)) not in (0, errno.EINPROGRESS):
-                return OSError(error, os.strerror(error))
-            connection.send(self._request)
-        except OSError as refusal:
-            return refusal
-        return None
-
     def _send_later(self, failure: OSError) -> None:
         """Send once the connection is established. Raises OSError if that is not all that was lacking."""
         if not isinstance(failure, BlockingIOError):
             raise failure
-        assert self._connection is not None
         self._writable()
         self._connection.send(self._request)
 
@@ -299,7 +293,6 @@ class LeanUser(Recorded):
         seconds = self.wait_time()
         self._state = LOCUST_STATE_WAITING
         if seconds > 0:
-            assert self.answered_at is not None  # a request came before
             sleep(max(seconds - (now() - self.answered_at), 0.0))
         else:
             self._let_others_run()

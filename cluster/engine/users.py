@@ -38,31 +38,34 @@ class Recorded(User):
     body: ClassVar[bytes | None]
     """The body that every answer must have, where it is known beforehand."""
 
-    answered_at: float | None = None
-    """When the last response came, a value of `now`."""
-    _thinking: tuple[float, float] | None = None
-    """When the last response came, and the think time (s) drawn since; the think time is 0 where the plan has none."""
+    answered_at: float
+    """When the last response came, a value of `now`; before the first one, when the user started."""
+    _drawn: float | None = None
+    """The think time (s) drawn since the last response; 0 where the plan has none, None before the first response."""
+
+    def on_start(self) -> None:
+        """Called by Locust before the first task."""
+        self.answered_at = now()
 
     def wait_time(self) -> float:
         """Draw a think time (s), uniformly between the plan's bounds. Called by Locust."""
         low, high = self.think
-        if not high:
-            self._thinking = (self.answered_at or now(), 0.0)
-            return 0.0
-        drawn = low + (high - low) * random()  # random.uniform without its call
-        self._thinking = (self.answered_at or now(), drawn)
-        self.recorder.drew(drawn)
-        return drawn
+        if high:
+            self._drawn = drawn = low + (high - low) * random()  # random.uniform without its call
+            self.recorder.drew(drawn)
+            return drawn
+        self._drawn = 0.0
+        return 0.0
 
     def woke(self, at: float) -> None:
         """End the think time or the turnaround, if any: the next request started at `at`, a value of `now`."""
-        if self._thinking is not None:
-            since, drawn = self._thinking
-            self._thinking = None
+        drawn = self._drawn
+        if drawn is not None:
+            self._drawn = None
             if drawn:
-                self.recorder.thought(drawn, at - since)
+                self.recorder.thought(drawn, at - self.answered_at)
             else:
-                self.recorder.turned(at - since)
+                self.recorder.turned(at - self.answered_at)
 
 
 class _LocustClientUser(Recorded):
