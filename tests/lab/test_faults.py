@@ -21,6 +21,12 @@ def sealed(control: Control, label: str = "thread") -> dict[str, object]:
     return found
 
 
+def loaded_steps(control: Control) -> pd.DataFrame:
+    """The rows of steps.csv without the idle step, which is measured before anything goes wrong."""
+    steps = pd.read_csv(control.directory / "results" / "latest" / "steps.csv")
+    return steps[steps["kind"] == "ladder"]
+
+
 def pid_of(control: Control, host: str, name: str) -> int:
     """PID of one of the study's processes on a host."""
     where = STATE / host if host == CONTROL else control.lab.home(host) / ".load-study" / host
@@ -49,7 +55,7 @@ def test_a_killed_worker_is_told(deployed: Control) -> None:
     with measuring(deployed) as process:
         os.kill(pid_of(deployed, LOAD[0], f"{LOAD[0]}-1"), signal.SIGKILL)
         ended(process)
-    steps = pd.read_csv(deployed.directory / "results" / "latest" / "steps.csv")
+    steps = loaded_steps(deployed)
     assert set(steps["verdict"]) <= {"worker-lost", "not-measured"} or sealed(deployed)["attempt"] == 2
     assert deployed.left() == {}
 
@@ -61,7 +67,7 @@ def test_a_slow_network_shows_in_the_response_times(deployed: Control) -> None:
     with measuring(deployed) as process:
         status, said = ended(process)
     assert status in (0, 3), said
-    (step,) = pd.read_csv(deployed.directory / "results" / "latest" / "steps.csv").to_dict("records")
+    (step,) = loaded_steps(deployed).to_dict("records")
     assert step["requests"] > 0
     assert step["mean_ms"] > 50 + 2 * 50  # the server's wait, the way back of the handshake, that of the answer
     assert deployed.left() == {}
@@ -78,7 +84,7 @@ def test_a_load_host_cut_off_in_a_step_is_done_without(deployed: Control) -> Non
     assert f"{LOAD[0]} can't be reached: on with {LOAD[1]}" in said
     run = sealed(deployed)
     assert (run["state"], run["attempt"], run["load"], run["without"]) == ("done", 2, [LOAD[1]], [LOAD[0]]), said
-    steps = pd.read_csv(deployed.directory / "results" / "latest" / "steps.csv")
+    steps = loaded_steps(deployed)
     assert steps["requests"].gt(0).all()
     # There the leases end what ran, and sshd gives up the tunnel.
     until(lambda: deployed.left() == {}, 40, "the lost host's own end of what ran and listened there")
