@@ -76,7 +76,7 @@ def twice(share: float) -> Bend:
 
 
 @dataclass(frozen=True)
-class Watched:
+class TargetSamples:
     """What the samples say of the target in the window."""
 
     busy: float = 0.2
@@ -136,7 +136,7 @@ def write_ledger(path: Path, lines: Sequence[Mapping[str, Any]]) -> Ledger:
     return read_ledger(path)
 
 
-def watched_window(ledger: Ledger, step: Step, samples: Watched) -> Window:
+def watched_window(ledger: Ledger, step: Step, samples: TargetSamples) -> Window:
     """A step's window with what the samples say; the workers' cores are quiet."""
     window = window_of(ledger, step, Samples(), stamps=True)
     assert window is not None
@@ -154,10 +154,10 @@ def watched_window(ledger: Ledger, step: Step, samples: Watched) -> Window:
     return replace(window, target=target, generator=generator, queue=samples.queue or QueueLooks(0.0, 10 * seconds, 0))
 
 
-def judged(path: Path, plan: Plan, step: Step, lines: Sequence[Mapping[str, Any]], samples: Watched) -> Judgement:
+def judged(path: Path, plan: Plan, step: Step, lines: Sequence[Mapping[str, Any]], samples: TargetSamples) -> Judgement:
     """The judgement of a step of which the ledger's lines hold the idle step, too."""
     ledger = write_ledger(path, lines)
-    windows = {0: watched_window(ledger, IDLE, Watched()), step.number: watched_window(ledger, step, samples)}
+    windows = {0: watched_window(ledger, IDLE, TargetSamples()), step.number: watched_window(ledger, step, samples)}
     attempts = windows[step.number].attempts
     run = Reconciled(attempts, attempts, attempts, {})
     return judge_step(windows[step.number], plan, run, baseline_of(windows))
@@ -191,7 +191,7 @@ def planned(
     ]
     step = Step(STEP, "ladder", users)
     lines = idle_records(response, draw, 2) + records(parts, start, measure, step, bends or {})
-    return judged(path, plan, step, lines, Watched())
+    return judged(path, plan, step, lines, TargetSamples())
 
 
 def queued(
@@ -216,4 +216,4 @@ def queued(
     looks = QueueLooks(float(waiting.mean()), len(at), float(waiting.max()))
     step = Step(STEP, "ladder", users)
     lines = idle_records(service, draw, 1) + records([requests], settle, seconds, step, {})
-    return judged(path, plan, step, lines, Watched(busy * used, looks, taken)), used
+    return judged(path, plan, step, lines, TargetSamples(busy * used, looks, taken)), used

@@ -26,7 +26,6 @@ def failing(judgement: Judgement) -> list[str]:
     return [check.code for check in judgement.checks if check.outcome == "fail"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", simulate.SOUND)
 def test_sound_steps_of_every_plan_that_ships_are_valid_in_98_of_100_heavy_tails_too(kind: str, tmp_path: Path) -> None:
     counted: Counter[str] = Counter()
@@ -44,7 +43,6 @@ def test_sound_steps_of_every_plan_that_ships_are_valid_in_98_of_100_heavy_tails
     assert windows - counted["valid"] <= max(1, 0.02 * windows), wrong
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("load", [0.3, 0.6, 0.75, 0.85])
 def test_below_85_percent_nothing_is_called_saturated_or_slow(load: float, tmp_path: Path) -> None:
     """Of 48 windows at most one."""
@@ -74,7 +72,6 @@ def test_a_full_server_is_found_whether_its_cpu_or_its_waiting_fills_it(tmp_path
             assert judgement.verdict == "overload"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("share", "least"), [(0.02, 0.9), (0.03, 0.95), (0.05, 1.0)])
 def test_users_who_do_nothing_are_found(share: float, least: float, tmp_path: Path) -> None:
     """At every shipped step of 50 users or more but those of 3 s (rehearsal); seed's 100 users in 7 cycles from 5 %."""
