@@ -15,9 +15,10 @@ from invoke.collection import Collection
 
 from cluster.campaign import interrupts
 from cluster.lab import tasks as lab
-from cluster.show.command_line import choices, leave, parse_tasks, printable
+from cluster.show.command_line import choices, leave, parse_tasks
 from study.errors import StudyError, UsageError
 from study.exit_status import ExitStatus
+from study.safe_text import printable
 
 if TYPE_CHECKING:  # each task imports what it needs, so that `fab -l` is quick
     from cluster.campaign.observer import StepOutcome

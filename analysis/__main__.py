@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from study.errors import StudyError, UsageError
+from study.safe_text import printable
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _campaign(named[0][1], not options.no_figures)
         return _locust(named, options.out, not options.no_figures)
     except StudyError as error:
-        print(f"analysis: {error}", file=sys.stderr)
+        print(f"analysis: {printable(str(error))}", file=sys.stderr)
         return error.exit_status
     except OSError as error:
         if error.filename is None:  # not about a file of the person's: a bug
@@ -71,9 +72,9 @@ def _locust(named: Sequence[tuple[str, Path]], out: Path | None, figures: bool) 
 
 
 def _print(text: str, gaps: Iterable[str], paths: Iterable[Path]) -> None:
-    print(text)
+    print(printable(text))
     for gap in gaps:
-        print(f"analysis: {gap}", file=sys.stderr)
+        print(f"analysis: {printable(gap)}", file=sys.stderr)
     for path in paths:
         print(path)
 

@@ -10,6 +10,7 @@ from analysis.rank.day_effect import LEAST_DAYS
 from analysis.tell.markdown_sections import listed, section, table
 from analysis.tell.sentences import sentence
 from analysis.tell.words import counted, number
+from study.safe_text import inert
 
 FIGURE_NAMES = {PEAK: "peak requests/s", "rps": "requests/s", "mean_ms": "mean ms", "p99_ms": "p99 ms"}
 
@@ -17,7 +18,7 @@ FIGURE_NAMES = {PEAK: "peak requests/s", "rps": "requests/s", "mean_ms": "mean m
 def comparison_text(compared: CampaignComparison) -> str:
     """The comparison as a whole."""
     both = (("A", compared.first), ("B", compared.second))
-    names = [outcome.campaign.files.directory.resolve().name for _, outcome in both]
+    names = [inert(outcome.campaign.files.directory.resolve().name) for _, outcome in both]
     gaps = [f"{letter}: {sentence(gap)}" for letter, outcome in both for gap in outcome.missing]
     differences = [str(difference) for difference in (*compared.plan, *compared.manifest)]
     left_out = [sentence(finding) for finding in compared.left_out]

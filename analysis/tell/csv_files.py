@@ -6,9 +6,11 @@ import io
 from collections.abc import Collection, Mapping, Sequence
 
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from analysis.rank import model_summary, steps
 from analysis.tell.sentences import NAMES, joined, sentence
+from study.safe_text import csv_cell
 
 CHECK_COLUMNS = ("block", "model", "step", "check", "name", "value", "threshold", "outcome", "detail", "code")
 
@@ -40,10 +42,15 @@ def summary_table(summary: pd.DataFrame) -> pd.DataFrame:
 
 
 def csv_text(frame: pd.DataFrame) -> str:
-    """A frame as a file: six significant digits, empty where nothing is known."""
+    """A frame as a file: six significant digits, empty where nothing is known; a text never is a formula."""
     text = io.StringIO()
-    frame.to_csv(text, index=False, float_format="%.6g")
+    safe = frame.apply(lambda column: column if is_numeric_dtype(column) else column.map(_cell))
+    safe.to_csv(text, index=False, float_format="%.6g")
     return text.getvalue()
+
+
+def _cell(value: object) -> object:
+    return csv_cell(value) if isinstance(value, str) else value
 
 
 def _words(column: pd.Series[bool], word: str) -> pd.Series[str]:

@@ -18,6 +18,7 @@ from analysis.tell.phrases import BACKGROUND_CLIENTS, ratio_sentence
 from analysis.tell.sentences import NAMES, joined, sentence
 from analysis.tell.words import counted, series
 from study.plan import Plan
+from study.safe_text import inert
 
 LONGEST_LIST = 30
 STOPPED = 0.5
@@ -25,14 +26,14 @@ STOPPED = 0.5
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
+    """A Markdown table; no cell holds a link, an image or HTML."""
     lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(inert(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
 def section(title: str, lines: Sequence[str]) -> str:
-    """A section under its heading; nothing where it has no lines."""
-    return f"## {title}\n\n" + "\n".join(lines) if lines else ""
+    """A section under its heading, without links, images and HTML; nothing where it has no lines."""
+    return f"## {title}\n\n" + "\n".join(map(inert, lines)) if lines else ""
 
 
 def listed(lines: Iterable[str]) -> list[str]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from cluster.hosts.inventory_ansible import printable, read_json, read_with_ansible
+from cluster.hosts.inventory_ansible import one_line, read_json, read_with_ansible
 from cluster.hosts.inventory_files import decode, read_text, variable_files
 from cluster.hosts.inventory_groups import ALL, UNGROUPED, GroupTree, NotPlainError, VariableFiles, Variables
 from cluster.hosts.inventory_ini import read_ini, refuse_other_formats
@@ -172,7 +172,7 @@ def _parse(content: str, source: str) -> GroupTree:
 
 def _stop_at(mistakes: list[str], source: str) -> None:
     if mistakes:
-        shown = [printable(mistake[:MAX_LENGTH]) for mistake in dict.fromkeys(mistakes)]
+        shown = [one_line(mistake[:MAX_LENGTH]) for mistake in dict.fromkeys(mistakes)]
         left = len(shown) - MAX_MISTAKES
         shown = [*shown[:MAX_MISTAKES], f"and {left} more"] if left > 0 else shown
         raise InventoryError(f"inventory {source}:\n" + "\n".join(f"  {mistake}" for mistake in shown))

@@ -49,7 +49,7 @@ def read_with_ansible(path: Path, reason: NotPlainError) -> GroupTree:
     status, out, err = _run([program, f"--inventory={path}", "--list"], path)
     if status:
         said = " ".join(err.split()) or f"exit status {status}"
-        raise InventoryError(f"inventory {path}: {PROGRAM} refuses it: {printable(said[-2000:])}")
+        raise InventoryError(f"inventory {path}: {PROGRAM} refuses it: {one_line(said[-2000:])}")
     try:
         return read_json(out)
     except (ValueError, NotPlainError) as error:
@@ -82,7 +82,7 @@ def _text(data: bytes) -> str:
     return data.decode("utf-8", errors="replace")
 
 
-def printable(text: str) -> str:
+def one_line(text: str) -> str:
     """The text without control characters, which a terminal would obey."""
     return "".join(character if character.isprintable() else "?" for character in text)
 

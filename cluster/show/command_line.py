@@ -17,6 +17,7 @@ from invoke.exceptions import ParseError
 from invoke.parser import Parser
 
 from study.errors import UsageError
+from study.safe_text import printable
 
 HELD = ("inventory", "plan")  # options that hold for the whole command line
 POSITIONS = {"plan": "--plan", "analyze": "--campaign"}  # the option of a task's one argument without its option
@@ -87,11 +88,6 @@ def leave(error: UsageError) -> None:
     """End the program with the message, before any task has run."""
     print(f"fab: {printable(str(error))}", file=sys.stderr)
     sys.exit(error.exit_status)
-
-
-def printable(text: str) -> str:
-    """A text without escape sequences: part of it may come from a host, or from a file."""
-    return "".join(char if char.isprintable() or char in "\n\t" else ascii(char)[1:-1] for char in text)
 
 
 def choices(given: Mapping[str, Sequence[str]]) -> list[tuple[str | None, str | None]]:

@@ -14,6 +14,7 @@ from rich.text import Text
 from cluster.campaign.observer import StepOutcome
 from study.formats.live_json import LiveFigures
 from study.plan import Plan, Run, Step
+from study.safe_text import printable
 
 PLAIN_EVERY_S = 10.0
 MARKS = {
@@ -65,7 +66,7 @@ class Progress:
 
     def message(self, text: str) -> None:
         """Print a line above the table."""
-        self._console.print(text, highlight=False, soft_wrap=True)
+        self._console.print(printable(text), highlight=False, soft_wrap=True)
 
     def run_started(self, plan: Plan, run: Run, number: int, total: int) -> None:
         """Show the run's title; another plan (the calibration's) empties the table."""

@@ -21,6 +21,7 @@ from cluster.show.progress import Progress
 from study.errors import RunError
 from study.exit_status import ExitStatus
 from study.layout import CampaignFiles
+from study.safe_text import printable
 
 
 class Session:
@@ -100,7 +101,8 @@ class Session:
         """Print Markdown: rendered on a terminal, elsewhere as it is."""
         from rich.markdown import Markdown  # it takes long to import, and most tasks print none
 
-        self._console.print(Markdown(text) if self._console.is_terminal else text, highlight=False, soft_wrap=True)
+        shown = printable(text)
+        self._console.print(Markdown(shown) if self._console.is_terminal else shown, highlight=False, soft_wrap=True)
 
     def _hosts(self) -> tuple[Host, ...]:
         return hosts_of(self._choice.read_inventory())
@@ -114,4 +116,4 @@ class Session:
         return setup
 
     def _print(self, line: str) -> None:
-        self._console.print(line, highlight=False)
+        self._console.print(printable(line), highlight=False)

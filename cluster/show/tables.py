@@ -15,6 +15,7 @@ from cluster.hosts.host import Host, try_all
 from cluster.show.progress import duration
 from study.errors import HostError
 from study.plan import Plan
+from study.safe_text import printable
 
 STYLES = {"ok": "green", "warn": "yellow", "stop": "bold red"}
 
@@ -30,11 +31,11 @@ def show_checks(console: Console, checks: Sequence[HostCheck]) -> None:
     for name in ("host", "", "check", "value"):
         table.add_column(name, overflow="fold")
     for check in checks:
-        table.add_row(check.host, Text(check.level, style=STYLES[check.level]), check.what, check.value)
+        table.add_row(check.host, Text(check.level, style=STYLES[check.level]), check.what, printable(check.value))
     console.print(table)
     for check in checks:
         if check.remedy:
-            console.print(f"{check.host}, {check.what}: {check.remedy}", highlight=False, soft_wrap=True)
+            console.print(printable(f"{check.host}, {check.what}: {check.remedy}"), highlight=False, soft_wrap=True)
 
 
 def show_plan(console: Console, setup: Setup) -> None:
@@ -78,7 +79,8 @@ def show_processes(console: Console, hosts: Sequence[Host]) -> None:
             table.add_row(host, "", Text("not known: can't be asked", style=STYLES["stop"]))
             continue
         for name, ended in known.items():
-            table.add_row(host, name, "running" if ended is None else f"{ended.how}, status {ended.status}")
+            state = "running" if ended is None else f"{ended.how}, status {ended.status}"
+            table.add_row(host, printable(name), printable(state))
     console.print(table if table.row_count else "nothing of the study runs")
     if silent:
         raise HostError("\n".join(map(str, silent)))

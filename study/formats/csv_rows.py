@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any, TextIO, get_type_hints
 
 from study.formats.units import StoredUnit, metadata_of
+from study.safe_text import csv_cell
 
 
 class RowWriter:
@@ -42,4 +43,6 @@ def number_columns(kind: type) -> tuple[str, ...]:
 
 
 def _cell(value: object, number: str) -> object:
-    return format(value, number) if isinstance(value, float) else value
+    if isinstance(value, float):
+        return format(value, number)
+    return csv_cell(value) if isinstance(value, str) else value

@@ -27,6 +27,7 @@ from analysis.tell.report.captions import pictures
 from analysis.tell.report.page import Picture, Table
 from analysis.tell.report.provenance import not_shown, origin, where_table
 from study.formats.manifest_json import ModelDescription
+from study.safe_text import inert
 
 TEMPLATES = Path(__file__).parent / "templates"
 FIRST, DETAILS = ("capacity", "response-time"), ("rps", "response-rps", "tails", "cost", "failures")
@@ -117,6 +118,8 @@ def _plain(docstring: str) -> str:
 
 
 def markdown(text: Any) -> Markup:
-    """Markdown, or lines of it, as HTML. HTML in the text is escaped, so that the result is safe as Markup."""
+    """Markdown, or lines of it, as HTML without links and images; HTML in the text is escaped, so that it is safe."""
     joined = text if isinstance(text, str) else "\n".join(text)
-    return Markup(MarkdownIt("commonmark", {"html": False}).enable("table").render(joined))
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    parser.disable(["link", "image", "autolink", "reference"])
+    return Markup(parser.render(inert(joined)))

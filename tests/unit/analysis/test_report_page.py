@@ -72,6 +72,8 @@ def test_nothing_is_fetched(made: tuple[Analysis, ReportParser]) -> None:
     page = made[1]
     assert [image["src"][:24] for image in page.all("img")] == ["data:image/svg+xml;base6"] * 10
     assert not page.all("script")
+    policy = next(meta["content"] for meta in page.all("meta") if meta.get("http-equiv") == "Content-Security-Policy")
+    assert {"default-src 'none'", "img-src data:", "base-uri 'none'", "form-action 'none'"} <= set(policy.split("; "))
     assert all(link["href"] == "data:," for link in page.all("link"))
     assert not any("://" in anchor["href"] for anchor in page.all("a"))
 
