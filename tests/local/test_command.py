@@ -40,7 +40,8 @@ def test_its_process_is_sampled_and_the_clients_beside_the_load_are_seen(campaig
     assert float(step["server_cpu_cores"]) > 0
     assert float(step["slow_held"]) == 2
     assert "in the background, 2 of 2 slow clients were held" in step["reasons"]
-    assert "answering the others" in (campaign / "summary.md").read_text(encoding="utf-8")
+    # The sentence goes on as the step's verdict says, and what else runs on the machine decides that here.
+    assert "with 2 slow clients held" in (campaign / "summary.md").read_text(encoding="utf-8")
 
 
 def test_what_is_not_installed_is_skipped_and_what_ends_at_once_has_failed(campaign: Path) -> None:
