@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from analysis.judge.laws.law_error import (
     little_miss,
     warm_up,
 )
-from study.plan import AUTO_MEASURE_S, AUTO_SETTLE_S, Plan, load_plan
+from study.plan import AUTO_MEASURE_S, AUTO_SETTLE_S, RAMP_S, TRIAL_RAMP_S, Plan, load_plan
 
 Floats = npt.NDArray[np.float64]
 Draw = Callable[[np.random.Generator, Floats], Floats]
@@ -228,9 +228,7 @@ def planned_window(
 
     Without `servers` users don't wait for each other; else `response` is how long one of so many servers is held.
     """
-    settle = AUTO_SETTLE_S if isinstance(plan.settle, str) else plan.settle
-    measure = AUTO_MEASURE_S if isinstance(plan.measure, str) else plan.measure
-    start = users / plan.spawn_rate + settle
+    start, measure = window_of_step(plan, users)
     if servers:
         requests = queue_system(users, plan.think_time, response, start + measure, draw, servers, plan.spawn_rate)
     else:
@@ -238,10 +236,23 @@ def planned_window(
     return observe(requests, start, measure)
 
 
+def window_of_step(plan: Plan, users: int) -> tuple[float, float]:
+    """When the measure window of a step begins, counted from the start of its first user, and how long it is."""
+    settle = AUTO_SETTLE_S if isinstance(plan.settle, str) else plan.settle
+    measure = AUTO_MEASURE_S if isinstance(plan.measure, str) else plan.measure
+    noticed = RAMP_S if plan.search is None else TRIAL_RAMP_S
+    return users / plan.spawn_rate + noticed + settle, measure
+
+
 def shipped_steps(most_users: int = 100_000) -> list[tuple[Plan, int]]:
-    """Every step of every plan in campaigns/, those of few enough users."""
+    """Every step of every plan in campaigns/, those of few enough users; of a search the loads that it doubles to."""
     plans = [load_plan(path).plan for path in sorted(Path("campaigns").glob("*.toml"))]
-    return [(plan, users) for plan in plans for users in plan.users if users <= most_users]
+    return [(plan, users) for plan in plans for users in _loads(plan) if users <= most_users]
+
+
+def _loads(plan: Plan) -> Iterable[int]:
+    search = plan.capacity_search
+    return plan.users if search is None else dict.fromkeys(trial.users for trial in search.longest())
 
 
 def misses(window: SimulatedWindow, users: int, think: tuple[float, float]) -> dict[str, Deviation]:
@@ -252,8 +263,10 @@ def misses(window: SimulatedWindow, users: int, think: tuple[float, float]) -> d
     cv = cycle_cv(think, window.mean_s, sd)
     mean_think = window.think_passed_s / window.think_count if window.think_count else 0.0
     ages = (float(window.ages_start.sum()), float(window.ages_end.sum()))
+    thinking = (users - len(window.ages_start), users - len(window.ages_end))
+    passed, ended = window.think_passed_s, window.think_count
     deviations = {
-        "balance": balance(users, window.seconds, window.in_flight, window.think_passed_s, window.think_count, think),
+        "balance": balance(users, window.seconds, window.in_flight, passed, ended, think, thinking),
         "Little": little_miss(window.in_flight, window.seconds, float(window.response.sum()), ages),
         "counts": counts_miss(window.think_count, window.attempts, len(window.ages_start), len(window.ages_end)),
         "drift of X": drift_of_rate(window.tick_rates.tolist(), window.throughput / users, cv),

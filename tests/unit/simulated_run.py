@@ -24,7 +24,7 @@ from analysis.read.histograms import decode, lowest_us
 from analysis.read.ledger import Ledger, read_ledger
 from analysis.read.samples import CoreGroupSeconds, Generator, Samples, Target
 from study.formats.json_files import FORMAT
-from study.plan import AUTO_MEASURE_S, AUTO_SETTLE_S, IDLE_MEASURE_S, IDLE_SETTLE_S, Plan, Step
+from study.plan import IDLE_MEASURE_S, IDLE_SETTLE_S, Plan, Step
 from tests.unit import simulate
 from tests.unit.simulate import Draw, Requests, SimulatedWindow
 from tests.unit.synthetic import encode
@@ -180,9 +180,8 @@ def planned(
     bends: Mapping[int, Bend] | None = None,
 ) -> Judgement:
     """One step of a plan on two workers, of users who don't wait for each other; `running` of them really run."""
-    settle = AUTO_SETTLE_S if isinstance(plan.settle, str) else plan.settle
-    measure = AUTO_MEASURE_S if isinstance(plan.measure, str) else plan.measure
-    start, share = users / plan.spawn_rate + settle, users if running is None else running
+    start, measure = simulate.window_of_step(plan, users)
+    share = users if running is None else running
     parts = [
         simulate.delay_system(count, plan.think_time, response, start + measure, draw, plan.spawn_rate / 2)
         if count

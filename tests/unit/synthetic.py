@@ -243,7 +243,7 @@ def phase_record(
     attempts = max(attempts, sum(failures.values()))
     successes = attempts - sum(failures.values())
     times = load.response * np.exp(load.spread * draw.standard_normal(successes) - load.spread**2 / 2)
-    if load.rate is None and not think and successes:  # one who never thinks is in flight all the time
+    if load.rate is None and not think and successes:  # one who never thinks is in flight but for the turnarounds
         times *= (users * load.seconds - attempts * load.late) / times.sum()
     response_s = float(times.sum())
     failed_s = sum(failures.values()) * load.failed_after

@@ -100,6 +100,7 @@ def wall_clock(window: Window) -> tuple[Check, ...]:
 def interactive_law(window: Window, plan: Plan) -> Check:
     """2: N = X (R + Z) in the form L + X Z: the users in flight and those who think are all that there are."""
     users = window.step.users
+    before = window.ages_start
     miss = balance(
         users,
         window.seconds,
@@ -107,6 +108,7 @@ def interactive_law(window: Window, plan: Plan) -> Check:
         window.think_passed_s + window.turnaround_s,
         window.started,
         plan.think_time,
+        (users - int(before.total), users - window.in_flight_end) if before is not None else None,
         in_step(window),
     )
     return check(

@@ -71,19 +71,28 @@ def balance(
     passed_s: float,
     ended: int,
     think: tuple[float, float],
+    thinking: tuple[int, int] | None = None,
     in_step: bool = False,
 ) -> Deviation:
     """Check 2 as L + X Z against N: users in flight and users thinking are all there are.
 
     `in_flight` is the exact integral's mean, `passed_s` the sum of the `ended` think times that ended in the window
     (with what passed between an answer and the next request where there is no think time), `think` the bounds of the
-    uniform think time. R doesn't occur, so neither does its tail. What is missed is the cut think times at the ends:
-    standard deviation sqrt(2 N Var(age)) / T, the age of a think time in progress being Z^2 / 2 and Z^3 / 3 over the
-    cycle (renewal theory: Cox, Renewal Theory, 1962, section 5). Users in step are cut all at once.
+    uniform think time. R doesn't occur, so neither does its tail. What is missed is the think times that the window's
+    two ends cut. The age of one is E[Z^2] / (2 E[Z]) on average, its second moment E[Z^3] / (3 E[Z]) (renewal theory:
+    Cox, Renewal Theory, 1962, section 5), and `thinking` says how many are cut: N less those in flight, at the start
+    and at the end. Where that isn't known, it is a share of the cycle. Users in step are cut all at once.
     """
-    value = abs(in_flight + passed_s / seconds - users) / users
     if in_step:
-        return Deviation(value, max(T.law, think[1] / seconds))
+        return Deviation(abs(in_flight + passed_s / seconds - users) / users, max(T.law, think[1] / seconds))
+    mean = uniform_moment(*think, 1)
+    if thinking is not None and mean > 0:
+        age, square = uniform_moment(*think, 2) / (2 * mean), uniform_moment(*think, 3) / (3 * mean)
+        start, end = (max(0, number) for number in thinking)
+        value = abs(in_flight + (passed_s - age * (start - end)) / seconds - users) / users
+        sd = math.sqrt((start + end) * max(0.0, square - age**2)) / users / seconds
+        return Deviation(value, max(T.law, T.law_sigmas * sd))
+    value = abs(in_flight + passed_s / seconds - users) / users
     cycle = users * seconds / ended if ended else math.inf
     first, second = uniform_moment(*think, 2) / (2 * cycle), uniform_moment(*think, 3) / (3 * cycle)
     sd = math.sqrt(2 * max(0.0, second - first**2) / users) / seconds

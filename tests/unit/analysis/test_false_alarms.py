@@ -18,6 +18,8 @@ STEPS = simulate.shipped_steps(most_users=400)
 WINDOWS = 3
 
 
+FOUND_FROM = 3 / (3 + 1.28)
+"""A check that allows three standard errors finds nine of ten deviations of 3 + 1.28 standard errors."""
 MANY_CYCLES = [(plan, users) for plan, users in STEPS if plan.name != "rehearsal" and users >= 50]
 
 
@@ -74,19 +76,19 @@ def test_a_full_server_is_found_whether_its_cpu_or_its_waiting_fills_it(tmp_path
 
 @pytest.mark.parametrize(("share", "least"), [(0.02, 0.9), (0.03, 0.95), (0.05, 1.0)])
 def test_users_who_do_nothing_are_found(share: float, least: float, tmp_path: Path) -> None:
-    """At every shipped step of 50 users or more but those of 3 s (rehearsal); seed's 100 users in 7 cycles from 5 %."""
+    """At every shipped step of 50 users or more whose sampling error is small enough, and at most steps for 5 %."""
     found = looked = 0
     for shipped, users in MANY_CYCLES:
-        if shipped.name.startswith("seed") and users == 100 and share < 0.05:
-            continue
         running = users - max(1, round(share * users))
         draw = np.random.default_rng(users)
         judgement = simulated_run.planned(
             tmp_path / "ledger.jsonl", shipped, users, simulate.SOUND["1 ms"], draw, running=running
         )
-        found += judgement.verdict == "inconsistent"
-        looked += 1
-    assert looked >= 9
+        (law,) = (check for check in judgement.checks if check.code == "law.interactive")
+        if (law.threshold or 1.0) <= FOUND_FROM * share:
+            found += judgement.verdict == "inconsistent"
+            looked += 1
+    assert looked >= 7 if share < 0.05 else looked == len(MANY_CYCLES)
     assert found >= least * looked, (found, looked)
 
 
@@ -102,8 +104,12 @@ def test_users_who_do_nothing_are_found(share: float, least: float, tmp_path: Pa
 def test_a_fast_clock_and_double_counts_are_found_at_every_shipped_step(
     bend: Callable[[dict[str, Any]], dict[str, Any]], code: str, tmp_path: Path
 ) -> None:
+    """Where 0.6 % of a worker's answers are more than the one request that a window's end may cost."""
     missed = []
     for shipped, users in MANY_CYCLES:
+        answers = users / 2 * simulate.window_of_step(shipped, users)[1] / shipped.mean_think_s
+        if code == "law.counts" and 0.006 * answers < 2:
+            continue
         draw = np.random.default_rng(users)
         judgement = simulated_run.planned(
             tmp_path / "ledger.jsonl", shipped, users, simulate.SOUND["1 ms"], draw, bends={1: bend}

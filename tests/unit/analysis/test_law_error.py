@@ -13,6 +13,8 @@ from tests.unit import simulate
 from tests.unit.simulate import CHECKED, SOUND
 
 STEPS = simulate.shipped_steps(most_users=400)
+FOUND_FROM = 3 / (3 + 1.28)
+"""A check that allows three standard errors finds nine of ten deviations of 3 + 1.28 standard errors."""
 LARGE = [(plan, users) for plan, users in simulate.shipped_steps() if users > 400]
 
 
@@ -40,15 +42,18 @@ def test_the_largest_steps_pass(plan: Plan, users: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", SOUND)
 def test_two_percent_of_users_lost_are_found_where_the_window_has_many_cycles(kind: str) -> None:
-    """At every shipped step but those of 3 s (rehearsal) and of 7 cycles for 100 users (seed)."""
+    """At every shipped step whose sampling error is so small that nine of ten are found: not 3 s or 7 cycles."""
+    looked = 0
     for plan, users in STEPS:
-        if plan.name == "rehearsal" or (plan.name.startswith("seed") and users == 100):
-            continue
-        hits = 0
+        hits, allowed = 0, 0.0
         for number in range(5):
             window = simulate.planned_window(plan, users, SOUND[kind], np.random.default_rng([number, users]))
-            hits += simulate.misses(simulate.lost(window, 0.02), users, plan.think_time)["balance"].fails
-        assert hits >= 4, (plan.name, users)
+            miss = simulate.misses(simulate.lost(window, 0.02), users, plan.think_time)["balance"]
+            hits, allowed = hits + miss.fails, max(allowed, miss.allowed)
+        if allowed <= FOUND_FROM * 0.02:
+            looked += 1
+            assert hits >= 4, (plan.name, users)
+    assert looked >= 10
 
 
 @pytest.mark.parametrize(("share", "least"), [(0.03, 0.6), (0.05, 0.95)])
@@ -111,8 +116,8 @@ def test_requests_that_vanish_or_count_twice_unbalance_the_counts() -> None:
 
 
 def test_users_in_step_are_cut_all_at_once() -> None:
-    apart = balance(400, 4.0, 300.0, 4.0 * 98, 400, (0.1, 0.3), in_step=False)
-    in_step = balance(400, 4.0, 300.0, 4.0 * 85, 400, (0.1, 0.3), in_step=True)
+    apart = balance(400, 4.0, 300.0, 4.0 * 98, 400, (0.1, 0.3), None, in_step=False)
+    in_step = balance(400, 4.0, 300.0, 4.0 * 85, 400, (0.1, 0.3), None, in_step=True)
     assert not apart.fails
     assert in_step.allowed == pytest.approx(0.3 / 4)
     assert not in_step.fails

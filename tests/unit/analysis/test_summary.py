@@ -151,7 +151,9 @@ def test_a_model_that_collapsed_at_every_step_has_a_row_and_a_word(tmp_path: Pat
     assert (row["common_verdict"], row["common_users"]) == ("overload", 400)
     assert row["rps"] == pytest.approx(19, rel=0.1)
     answer = answer_sentences(analysis)
-    assert "At their peak, observed: single at least " in answer[0]
+    assert answer[0].startswith("At p99 <= 500 ms and failures <= 1 %, single carries at least 400 users")
+    assert "process carries fewer than 100 users (failures; full: CPU)" in answer[0]
+    assert "At their peak, observed: single at least " in answer[1]
     assert any(words.startswith("process could not keep up at 100 users, its lowest step: 1") for words in answer)
     assert "at 400 users, the largest step that is valid for all models but process" in analysis.text
     assert not any("bends away" in words for words in answer)
