@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from cluster.campaign.launch import BACKGROUND, SERVER
-from cluster.hosts.host import Host, at_once
+from cluster.hosts.host import Host, at_once, try_all
 from cluster.hosts.inventory import REMOTE_DIR
 from study.errors import HostError
 from study.layout import RunFiles
@@ -28,8 +28,8 @@ def end_leftovers(hosts: Sequence[Host]) -> list[str]:
 def end_processes(host: Host) -> list[str]:
     """End all processes of the study on a host; returns `host: name` of each that was still running."""
     processes = host.listed()
-    for name in processes:
-        host.stop(name)
+    if processes:
+        host.stop_all()
     return [f"{host.entry.name}: {name}" for name, ended in processes.items() if ended is None]
 
 
@@ -56,20 +56,34 @@ def clean(hosts: Sequence[Host]) -> list[str]:
 def stop_and_collect(
     hosts: Sequence[Host], scratch: Path, files: RunFiles, lost: str, processes: Mapping[str, Collection[str]]
 ) -> list[str]:
-    """Stop all processes and fetch their logs and samples, host by host; returns what went wrong.
+    """Stop all processes and fetch their logs and samples; returns what went wrong.
 
-    A failure on one host doesn't keep the others from being stopped. A `lost` host comes last: each call to it blocks
-    until its timeout. `scratch` is the run's directory below each host's own; `processes` are the names of those that
-    the run has on each host, whatever the host itself says.
+    The last of the hosts is the server's, which is stopped when the others, all at the same time, have been. A failure
+    on one host doesn't keep the others from being stopped. A `lost` host comes last: each call to it blocks until its
+    timeout. `scratch` is the run's directory below each host's own; `processes` are the names of those that the run has
+    on each host, whatever the host itself says.
     """
-    problems: list[str] = []
-    for host in sorted(hosts, key=lambda host: host.entry.name == lost):
+
+    def stop(host: Host) -> list[str]:
+        problems: list[str] = []
         with _collecting(problems):
-            for name in list(host.listed()):
-                with _collecting(problems):
-                    host.stop(name)
+            host.stop_all()
             problems += _fetch(host, host.directory / scratch, files, processes)
-    return problems
+        return problems
+
+    reached = [host for host in hosts if host.entry.name != lost]
+    *others, last = reached or hosts
+    together = (others, [last], [host for host in hosts if host.entry.name == lost and host is not last])
+    return [problem for group in together for problem in _problems(group, stop)]
+
+
+def _problems(hosts: Sequence[Host], stop: Callable[[Host], list[str]]) -> list[str]:
+    """What went wrong on each of the hosts, in their order, with `stop` called for all at the same time."""
+    return [
+        problem
+        for each in try_all(hosts, stop).values()
+        for problem in ([str(each)] if isinstance(each, HostError) else each)
+    ]
 
 
 @contextlib.contextmanager

@@ -14,7 +14,6 @@ from study.workload import Server
 
 LOCUSTFILE = "cluster/engine/locustfile.py"  # below the directory of the code, where hosts run commands
 USER_CLASSES = {"lean": "LeanUser", "fast": "FastQuickstartUser", "http": "QuickstartUser"}
-CONNECT_WAIT_S = 60
 BOOT_ID = ("cat", "/proc/sys/kernel/random/boot_id")  # changes with each boot
 
 
@@ -105,8 +104,7 @@ def master(
     return (
         *_locust(python, plan_file, plan, measured, target),
         *("--headless", "--only-summary", "--master", "--master-bind-host", address),
-        *("--master-bind-port", str(plan.master_port), "--expect-workers", str(len(workers))),
-        *("--expect-workers-max-wait", str(CONNECT_WAIT_S), "--stop-timeout", f"{plan.timeout + 1:g}"),
+        *("--master-bind-port", str(plan.master_port), "--stop-timeout", f"{plan.timeout + 1:g}"),
         *("--csv", str(RunFiles(run).locust_prefix), "--study-run", str(run), "--study-workers", ",".join(workers)),
     )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from cluster.campaign import commands
 from cluster.campaign.prepare import Setup
 from cluster.hosts import tunnel
-from cluster.hosts.host import LEASE_S, Ended, Host, ProcessHandle, Spawn
+from cluster.hosts.host import LEASE_S, Ended, Host, ProcessHandle, Spawn, at_once
 from cluster.hosts.inventory import CONTROL, DIRECT, LOOPBACK
 from cluster.remote.probe import NOT_READY
 from study.errors import HostError, RunError
@@ -169,21 +169,20 @@ def start_locust(attempt: Attempt) -> dict[str, list[str]]:
     setup, plan, server, target = attempt.setup, attempt.setup.plan, attempt.server, attempt.setup.target.entry
     workers, control = setup.workers(), setup.control
     names, plan_file = tuple(name for _, name in workers), attempt.campaign.plan
-    attempt.spawn(
-        control,
-        MASTER,
-        commands.master(
-            control.python, plan_file, plan, server, target, attempt.files.directory, names, control.entry.address
-        ),
+    own = commands.master(
+        control.python, plan_file, plan, server, target, attempt.files.directory, names, control.entry.address
     )
+    attempt.spawn(control, MASTER, own)
     masters = {host.entry.name: _master_address(attempt, host) for host in setup.load}
     plans = {host.entry.name: host.share(plan_file) for host in setup.load}
-    started: dict[str, list[str]] = {host.entry.name: [] for host in setup.load}
-    for host, name in workers:
+
+    def start(host: Host) -> list[str]:
         where, master = plans[host.entry.name], masters[host.entry.name]
-        argv = commands.worker(host.python, where, plan, server, target, name, master)
-        started[host.entry.name].append(f"{attempt.spawn(host, name, argv).pid}:{name}")
-    return started
+        own = [name for each, name in workers if each is host]
+        argvs = {name: commands.worker(host.python, where, plan, server, target, name, master) for name in own}
+        return [f"{attempt.spawn(host, name, argv).pid}:{name}" for name, argv in argvs.items()]
+
+    return at_once(setup.load, start)
 
 
 def _master_address(attempt: Attempt, host: Host) -> tuple[str, int]:
@@ -202,7 +201,8 @@ def _master_address(attempt: Attempt, host: Host) -> tuple[str, int]:
 def start_samplers(attempt: Attempt, server: ProcessHandle, workers: dict[str, list[str]]) -> None:
     """Start one sampler on the target, for the server, and one on each load host, for its workers. They start last."""
     setup = attempt.setup
-    for host in (setup.target, *setup.load):
+
+    def start(host: Host) -> None:
         watched = f"{server.pid}:{attempt.run.label}" if host is setup.target else None
         watched_workers = tuple(workers.get(host.entry.name, ()))
         out = RunFiles(host.directory / attempt.scratch).samples(host.entry.name)
@@ -211,3 +211,5 @@ def start_samplers(attempt: Attempt, server: ProcessHandle, workers: dict[str, l
             host.python, setup.plan, attempt.server, host.entry.name, out, watched, watched_workers, own
         )
         attempt.spawn(host, SAMPLER, argv, cpus=setup.placement.sampler(host.entry))
+
+    at_once((setup.target, *setup.load), start)

@@ -46,7 +46,7 @@ from study.reading import parse_as, read_as
 from study.workload import Server
 
 RENEW_S = 2.0
-LOOK_S = 0.25  # between two looks at the ledger's end
+LOOK_S = 0.1  # between two looks at the ledger's end
 TAIL_BYTES = 100  # longer than the record that ends a ledger
 MOST_BOOT_ID = 64
 PROBES = 1  # requests of the campaign itself, which the server counts as well

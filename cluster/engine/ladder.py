@@ -1,7 +1,7 @@
 """The master's side of a run: go through the plan's steps, send the phases to the workers, write the ledger.
 
-Locust calls `tick` for the next number of users and lets it block, so a step is written as a straight line: ramp until
-the workers report that every user runs, settle, measure, next. A slow ramp makes a step later; no step is skipped. Each
+Locust calls `tick` once and lets it block, so a step is written as a straight line: ramp until the workers report that
+every user runs, settle, measure, next. A slow ramp makes a step later; no step is skipped. Each
 phase begins on a worker when the master's message reaches it, and its length is by that worker's own clock.
 """
 
@@ -40,12 +40,12 @@ from study.plan import AUTO_MEASURE_S, AUTO_MOST_S, AUTO_SETTLE_S, EXTENSIONS, R
 from study.reading import parse_as
 from study.trial import LEAST_ANSWERS, is_slow
 
-ENTER, FINISH, RECORD, SECOND = "study_enter", "study_finish", "study_record", "study_second"
+READY, ENTER, FINISH, RECORD, SECOND = "study_ready", "study_enter", "study_finish", "study_record", "study_second"
 """This project's messages on Locust's connection between master and workers."""
 
 RAMP_GRACE_S = 120.0  # for all users to run; after that the step is measured with those that do, and an error is logged
 RECORD_WAIT_S = 10.0
-STATS_WAIT_S = 2.5  # until Locust's last reports are in its CSV files: reports and rows have intervals of 1 s
+WORKERS_WAIT_S = 60.0  # for all workers to be ready
 
 log = logging.getLogger(__name__)
 
@@ -107,8 +107,8 @@ class Ladder(LoadTestShape):
         self._steps: Iterator[Step] = iter(plan.steps())
         self._trials = TrialRun(plan) if plan.capacity_search is not None else None
         self._step: Step | None = None
-        self._recovering = False
         self._phase: Phase | None = None
+        self._ready: set[str] = set()
         self._waits = gevent.pool.Group()
         gevent.spawn(self._show)
 
@@ -123,27 +123,42 @@ class Ladder(LoadTestShape):
         """What a worker counted in its last second. Raises FormatError for anything else."""
         self._figures.second(message)
 
-    def tick(self) -> tuple[int, float] | None:
-        """Run the step whose users Locust has just started, then return the next one's; None after the last.
+    def tick(self) -> None:
+        """Run the plan's steps and the search's trials, all of them; None ends the load.
 
-        Returns users and spawn rate (1/s).
+        Locust would call this about once a second for the next number of users. It takes them from whoever calls its
+        runner's `start` as well, and a step then begins as soon as the one before it has ended.
         """
-        if self._recovering:
-            self._recover()
-        elif self._step is not None:
-            self._measure(self._step)
-            if self._step.kind in TRIALS and self._has_failed(self._step):
-                assert self._trials is not None
-                self._recovering = True
-                few = replace(self._step, users=self._trials.few_users)
-                self._enter("recover", few)
-                return few.users, max(self._plan.spawn_rate, self._step.users)
-        self._step = self._next_step()
-        if self._step is None:
-            self._finish()
-            return None
-        self._enter("ramp", self._step)
-        return self._step.users, self._plan.spawn_rate
+        if not self._await_workers():
+            return
+        while (step := self._next_step()) is not None:
+            self._step = step
+            self._ramp("ramp", step, self._plan.spawn_rate)
+            self._measure(step)
+            if step.kind in TRIALS and self._has_failed(step):
+                self._recover()
+        self._finish()
+
+    def add_worker(self, name: str) -> None:
+        """A worker says that it is ready for the first phase."""
+        self._ready.add(name)
+
+    def _await_workers(self) -> bool:
+        """Whether every worker is ready; after WORKERS_WAIT_S the run is given up, which Locust's exit status says."""
+        until = now() + WORKERS_WAIT_S
+        while not self._ready.issuperset(self._ledger.workers) and now() < until:
+            gevent.sleep(0.02)
+        if missing := set(self._ledger.workers) - self._ready:
+            log.error("no sign of %s in %.0f s", ", ".join(sorted(missing)), WORKERS_WAIT_S)
+            self._environment.process_exit_code = 1
+        return not missing
+
+    def _ramp(self, phase: str, step: Step, rate: float) -> None:
+        """Enter a phase with the step's users, and start or end users until they run; `rate` is per second."""
+        assert self._environment.runner is not None
+        self._enter(phase, step)
+        self._environment.runner.start(step.users, rate)
+        self._await_users(step)
 
     def _next_step(self) -> Step | None:
         """The next of the plan's steps, then of the search's trials; None after the last."""
@@ -157,7 +172,6 @@ class Ladder(LoadTestShape):
         return None
 
     def _measure(self, step: Step) -> None:
-        self._await_users(step)
         settle, measure = self._plan.phases(step)
         longer = 2.0 if step.kind == "confirm" else 1.0
         self._enter("settle")
@@ -186,7 +200,7 @@ class Ladder(LoadTestShape):
         assert self._step is not None
         assert self._trials is not None
         began, few = now(), self._trials.few_users
-        self._await_users(replace(self._step, users=few))
+        self._ramp("recover", replace(self._step, users=few), max(self._plan.spawn_rate, self._step.users))
         idle, response = self._trials.unloaded_s, None
         recovered = False
         while not recovered and now() - began < RECOVERY_S:
@@ -200,7 +214,6 @@ class Ladder(LoadTestShape):
                 step=self._step.number, users=few, seconds=now() - began, response_s=response, recovered=recovered
             )
         )
-        self._recovering = False
 
     def _await_users(self, step: Step) -> None:
         until = now() + RAMP_GRACE_S
@@ -243,7 +256,7 @@ class Ladder(LoadTestShape):
             self._closing = self._waits.spawn(self._ledger.wait, self._phase)
 
     def _finish(self) -> None:
-        """Have every user end its request and stop, then wait for the last records and for Locust's CSV files."""
+        """Have every user end its request and stop, then wait for the last records."""
         last = self._phase
         assert last is not None
         self._close()
@@ -253,7 +266,6 @@ class Ladder(LoadTestShape):
         drained = gevent.spawn(self._drained, self._phase)
         drained.join()
         self._waits.join()
-        gevent.sleep(STATS_WAIT_S)
         self._ledger.end()
 
     def _drained(self, phase: Phase) -> None:

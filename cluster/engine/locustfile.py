@@ -17,6 +17,7 @@ from locust.runners import MasterRunner, WorkerRunner
 
 from cluster.engine import ladder
 from cluster.engine.clocks import now
+from cluster.engine.closing import LastRowsWriter, quit_once
 from cluster.engine.ladder import Ladder, LedgerWriter
 from cluster.engine.lean import LeanUser
 from cluster.engine.recorder import Phase, Recorder
@@ -31,6 +32,7 @@ __all__ = ["FastQuickstartUser", "Ladder", "LeanUser", "QuickstartUser"]  # the 
 # Reports, rows and flushes once a second: a short phase has rows in Locust's history, and its last row is written.
 locust.runners.WORKER_REPORT_INTERVAL = 1.0
 locust.stats.CSV_STATS_FLUSH_INTERVAL_SEC = 1
+locust.stats.StatsCSVFileWriter = LastRowsWriter  # type: ignore[misc]
 # A saturated worker answers heartbeats late; it counts as lost when its record of a phase doesn't come.
 locust.runners.HEARTBEAT_LIVENESS = 30
 
@@ -68,6 +70,9 @@ def wire_master(environment: Environment, runner: MasterRunner, plan: Plan) -> N
     ledger = LedgerWriter(files.ledger.open("w", encoding="utf-8"), tuple(options.study_workers.split(",")))
     shape = environment.shape_class
     shape.prepare(environment, plan, files, ledger)
+    options.expect_workers = 0  # Locust looks for them once a second; the ladder itself waits for them
+    quit_once(runner)
+    runner.register_message(ladder.READY, lambda environment, msg: shape.add_worker(msg.data["worker"]))
     runner.register_message(ladder.RECORD, lambda environment, msg: shape.add_record(msg.data))
     runner.register_message(ladder.SECOND, lambda environment, msg: shape.add_second(msg.data))
     environment.process_exit_code = 0  # failed requests are findings, not a failure of Locust
@@ -78,7 +83,8 @@ def wire_worker(environment: Environment, runner: WorkerRunner, plan: Plan) -> N
     options = environment.parsed_options
     assert options is not None
     # The name is read now, since the master's options replace the worker's when users are spawned.
-    recorder = Recorder(runner, options.study_worker, lambda counts: runner.send_message(ladder.SECOND, vars(counts)))
+    worker = options.study_worker
+    recorder = Recorder(runner, worker, lambda counts: runner.send_message(ladder.SECOND, vars(counts)))
     Recorded.recorder = recorder
     Recorded.think = plan.think_time
     Recorded.keep_alive = plan.connection == "keep-alive"
@@ -95,6 +101,11 @@ def wire_worker(environment: Environment, runner: WorkerRunner, plan: Plan) -> N
         if record is not None:
             runner.send_message(ladder.RECORD, asdict(record))
 
+    def announce() -> None:
+        while not recorder.entered:  # the master may not listen yet
+            runner.send_message(ladder.READY, {"worker": worker})
+            gevent.sleep(0.1)
+
     def enter(environment: Environment, msg: Any) -> None:
         phase = Phase(**msg.data)
         Recorded.think = NO_THINK if phase.kind == "idle" else plan.think_time
@@ -104,8 +115,10 @@ def wire_worker(environment: Environment, runner: WorkerRunner, plan: Plan) -> N
     def finish(environment: Environment, msg: Any) -> None:
         enter(environment, msg)
         runner.stop_users(runner.user_classes_count)
+        runner._send_stats()  # comes before the record that the master waits for
         send(recorder.close(now()))
 
     runner.register_message(ladder.ENTER, enter)
     runner.register_message(ladder.FINISH, finish, concurrent=True)
     gevent.spawn(recorder.watch, gevent.sleep)
+    gevent.spawn(announce)

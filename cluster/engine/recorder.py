@@ -158,6 +158,8 @@ class Recorder:
         self._second_over = tell
         self._in_flight: dict[Any, float] = {}  # start of each user's request; in order of start, as dicts keep theirs
         self._tally: Tally | None = None
+        self.entered = False
+        """Whether the first phase has begun."""
 
     # Called by users once a request: this is part of the generator's cost.
 
@@ -212,6 +214,7 @@ class Recorder:
 
     def enter(self, phase: Phase) -> PhaseRecord | None:
         """Close the open phase and open `phase` at the same instant. Returns the closed phase's record."""
+        self.entered = True
         at, wall = now(), time.time()
         closed = self.close(at, wall)
         self._tally = Tally(phase, at, wall, time.process_time(), carried_s=self._open_s(at))

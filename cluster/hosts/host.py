@@ -144,8 +144,6 @@ class Host(ABC):
         self.entry = entry
         self._keeper: Keeper | None = None
 
-    # -- where things are ----------------------------------------------------------------------------------------------
-
     @property
     @abstractmethod
     def python(self) -> str:
@@ -207,8 +205,6 @@ class Host(ABC):
         """Close what is open towards the host; the next call opens it again."""
         self.end_renewals()
 
-    # -- supervised processes ------------------------------------------------------------------------------------------
-
     def start(self, spawn: Spawn, timeout: float = COMMAND_S) -> ProcessHandle:
         """Start a process under supervision; `timeout` is in addition to the seconds that its readiness may take."""
         monitor = (self.python, "-m", "cluster.remote.monitor", "--state", str(self.state))
@@ -226,6 +222,10 @@ class Host(ABC):
         """End the process of that name and all of its session; harmless where it has ended already."""
         answer = self._supervise("stop", "--name", name, timeout=timeout)
         return self.parsed(_Known, answer, "supervise stop").ending
+
+    def stop_all(self, timeout: float = COMMAND_S) -> dict[str, Ended | None]:
+        """End every process that supervise knows on the host, all at the same time; returns how each ended, by name."""
+        return self._by_name(self._supervise("stop-all", timeout=timeout))
 
     def listed(self) -> dict[str, Ended | None]:
         """Every process that supervise knows on the host, by name; None while it runs. Renews nothing."""

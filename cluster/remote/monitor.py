@@ -21,6 +21,7 @@ import os
 import resource
 import select
 import signal
+import socket
 import sys
 import time
 from dataclasses import asdict, dataclass, replace
@@ -41,6 +42,7 @@ from cluster.remote.supervise import (
 )
 
 POLL_S = 0.25
+SIGNALS = 4096  # bytes read at a time, one for each signal
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 LAST_LINES = 5
@@ -99,7 +101,12 @@ def _detach() -> None:
 def _monitor(state: Path, name: str, argv: list[str], out: Path, err: Path, limits: Limits, answer: int) -> None:
     """Start the process, write its PID or an error to the descriptor `answer`, watch and end it. Doesn't return."""
     stopping: list[int] = []
+    woken, waking = socket.socketpair()
+    for each in (woken, waking):
+        each.setblocking(False)
+    signal.set_wakeup_fd(waking.fileno())  # a signal ends the wait in _watch at once
     signal.signal(signal.SIGTERM, lambda number, frame: stopping.append(number))
+    signal.signal(signal.SIGCHLD, lambda number, frame: None)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
@@ -124,7 +131,7 @@ def _monitor(state: Path, name: str, argv: list[str], out: Path, err: Path, limi
         os._exit(1)
     os.close(answer)
     try:
-        why = _watch(state, limits, stopping)
+        why = _watch(state, limits, stopping, woken)
         grace_s = 0.0 if why == "memory" else limits.grace_s
         end_session(child, grace_s, _reap)
         left = descendants(os.getpid())
@@ -142,6 +149,8 @@ def _spawn(argv: list[str], out: Path, err: Path, limits: Limits) -> int:
         try:
             os.setsid()
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -164,8 +173,8 @@ def _spawn(argv: list[str], out: Path, err: Path, limits: Limits) -> int:
     return child
 
 
-def _watch(state: Path, limits: Limits, stopping: list[int]) -> str:
-    """Wait for a reason to end the process; returns one of supervise.ENDINGS."""
+def _watch(state: Path, limits: Limits, stopping: list[int], woken: socket.socket) -> str:
+    """Wait for a reason to end the process; returns one of supervise.ENDINGS. `woken` has a byte for each signal."""
     lease = state / LEASE
     began = time.monotonic()
     while True:
@@ -180,7 +189,8 @@ def _watch(state: Path, limits: Limits, stopping: list[int]) -> str:
             return "lifetime"
         if limits.memory_floor_mb and available_memory_mb() < limits.memory_floor_mb:
             return "memory"
-        select.select([], [], [], POLL_S)
+        if select.select([woken], [], [], POLL_S)[0]:
+            woken.recv(SIGNALS)
 
 
 def _age(path: Path) -> float:

@@ -115,7 +115,7 @@ def _end_all(living: Callable[[], list[int]], grace: float, reap: Callable[[], N
     until = time.monotonic() + grace
     while living() and time.monotonic() < until:
         reap()
-        time.sleep(0.05)
+        time.sleep(0.02)
     until = time.monotonic() + KILL_WAIT_S
     while (left := living()) and time.monotonic() < until:
         for pid in left:
@@ -189,6 +189,15 @@ def stop(state: Path, name: str) -> dict[str, Any]:
     return asdict(process)
 
 
+def stop_all(state: Path) -> list[dict[str, Any]]:
+    """`stop` for every process of the directory. All of them are told before the first is waited for."""
+    processes = listed(state)
+    for process in processes:
+        if not process.ended and start_time(process.monitor) == process.monitor_start_time:
+            _signal(process.monitor, signal.SIGTERM)
+    return [stop(state, process.name) for process in processes]
+
+
 def renew(state: Path) -> list[dict[str, Any]]:
     """Renew the lease of every process; returns what is known of each."""
     (state / LEASE).touch()
@@ -256,7 +265,7 @@ def _holder(state: Path) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Do what the command line says and print the answer as JSON; returns 1 where that is an error."""
     parser = argparse.ArgumentParser(prog="python -m cluster.remote.supervise", description="List and end processes.")
-    parser.add_argument("action", choices=("stop", "renew", "list", "keep", "claim", "hold", "release"))
+    parser.add_argument("action", choices=("stop", "stop-all", "renew", "list", "keep", "claim", "hold", "release"))
     parser.add_argument("--state", type=Path, required=True, help="directory of the state files and of the lease")
     parser.add_argument("--name", default="", help="which process `stop` ends")
     parser.add_argument("--lease", type=float, default=0.0, help="seconds without a line after which `keep` exits")
@@ -270,6 +279,8 @@ def main(arguments: list[str] | None = None) -> int:
     answer: Any
     if options.action == "stop":
         answer = stop(options.state, options.name)
+    elif options.action == "stop-all":
+        answer = stop_all(options.state)
     elif options.action == "renew":
         answer = renew(options.state)
     elif options.action in ("claim", "hold"):

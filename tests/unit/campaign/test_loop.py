@@ -60,9 +60,9 @@ class LosableHost(RecordingHost):
             self.dead = True
         return handle
 
-    def stop(self, name: str, timeout: float = 0.0) -> Ended:
+    def stop_all(self, timeout: float = 0.0) -> dict[str, Ended | None]:
         self._ask()
-        return super().stop(name, timeout)
+        return super().stop_all(timeout)
 
     def listed(self) -> dict[str, Ended | None]:
         self._ask()

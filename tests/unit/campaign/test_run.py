@@ -55,17 +55,18 @@ class RecordingHost(LocalHost):
         return Completed(1 if argv[0] == "test" else 0, "", "")
 
     def start(self, spawn: Spawn, timeout: float = 0.0) -> ProcessHandle:
-        self.note(f"start {spawn.name}")
+        self.note(f"start {spawn.name} on {self.entry.name}")
         self.running.append(spawn.name)
         if spawn.name == "master":
             run = Path(spawn.argv[spawn.argv.index("--study-run") + 1])
             (run / "ledger.jsonl").write_text(WHOLE_LEDGER, encoding="utf-8")
         return ProcessHandle(spawn.name, 1, 1)
 
-    def stop(self, name: str, timeout: float = 0.0) -> Ended:
-        self.note(f"stop {name}")
-        self.running.remove(name)
-        return Ended(name, "stopped", 0)
+    def stop_all(self, timeout: float = 0.0) -> dict[str, Ended | None]:
+        if self.running:
+            self.note(f"stop {self.entry.name}")
+        names, self.running = self.running, []
+        return {name: Ended(name, "stopped", 0) for name in names}
 
     def renew(self) -> dict[str, Ended | None]:
         known = self.listed()
@@ -135,16 +136,24 @@ def begin(setup: Setup) -> tuple[CampaignFiles, Run]:
 def test_a_run_starts_verifies_loads_stops_and_is_sealed_in_this_order(setup: Setup) -> None:
     files, run = begin(setup)
     assert execute(setup, files, run, Silent()) == "done"
-    assert recording(setup.target).calls == [
-        *("start server", "verify", "start master", "start load1-1", "start load1-2", "start sampler", "start sampler"),
-        *("load", "stop load1-1", "stop load1-2", "stop sampler", "stop master", "stop server", "stop sampler"),
+    calls = recording(setup.target).calls
+    assert calls[:5] == [
+        *("start server on target", "verify", "start master on control", "start load1-1 on load1"),
+        "start load1-2 on load1",
     ]
+    assert set(calls[5:7]) == {"start sampler on target", "start sampler on load1"}
+    assert calls[7] == "load"
+    assert set(calls[8:10]) == {"stop load1", "stop control"}
+    assert calls[10:] == ["stop target"]
     assert read_json(files.run(run.directory).state)["state"] == "done"
 
 
 @pytest.mark.parametrize(
     ("who", "call"),
-    [("load", "verify"), ("control", "start master"), ("load", "start load1-2"), ("target", "start sampler")],
+    [
+        *(("load", "verify"), ("control", "start master on control"), ("load", "start load1-2 on load1")),
+        ("target", "start sampler on target"),
+    ],
 )
 def test_everything_is_stopped_when_a_step_fails_and_the_run_says_why(setup: Setup, who: str, call: str) -> None:
     files, run = begin(setup)
@@ -190,10 +199,10 @@ def test_processes_that_somebody_else_stopped_end_the_campaign(setup: Setup, mon
 
 def test_a_host_that_can_not_be_stopped_fails_the_run_and_the_others_are_stopped(setup: Setup) -> None:
     files, run = begin(setup)
-    recording(setup.load[0]).fails["stop load1-1"] = HostError("load1 said no")
+    recording(setup.load[0]).fails["stop load1"] = HostError("load1 said no")
     assert execute(setup, files, run, Silent()) == "failed"
     assert "load1 said no" in read_json(files.run(run.directory).state)["reason"]
-    assert recording(setup.load[0]).running == ["load1-1"]
+    assert recording(setup.load[0]).running == ["load1-1", "load1-2", "sampler"]
     assert not recording(setup.target).running
 
 
@@ -207,15 +216,15 @@ def test_a_ledger_without_an_end_is_no_whole_run(setup: Setup, monkeypatch: pyte
 def test_the_campaign_goes_on_after_a_failed_run_and_repeats_no_finished_one(setup: Setup) -> None:
     files, first = begin(setup)
     host = recording(setup.target)
-    host.fails["start server"] = HostError("busy")
+    host.fails["start server on target"] = HostError("busy")
     assert len(run_missing(setup, files, Silent(), lambda directory, name: [])) == 2
-    del host.fails["start server"]
+    del host.fails["start server on target"]
     assert execute(setup, files, first, Silent()) == "done"
     assert read_json(files.run(first.directory).state)["attempt"] == 2
     assert [run.label for run in missing_runs(setup.plan, files)] == [setup.plan.runs()[1].label]
     host.calls.clear()
     assert run_missing(setup, files, Silent(), lambda directory, name: []) == []
-    assert host.calls.count("start server") == 1
+    assert host.calls.count("start server on target") == 1
 
 
 def test_an_unfinished_campaign_is_taken_up_unless_something_changed(setup: Setup) -> None:
