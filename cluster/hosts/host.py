@@ -83,7 +83,7 @@ class ProcessHandle:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a process ended: exited, stopped, lease, memory, lifetime or vanished, and its exit status."""
+    """How a process ended, one of ENDINGS of cluster/remote/supervise.py, and its exit status."""
 
     name: str
     how: str

@@ -65,6 +65,7 @@ done
 """
 # Runs with the environment's Python, or before a deploy with the one that the host came with.
 ANY_PYTHON = 'p=$0; test -x "$p" || p=$1; shift; exec "$p" -I "$@"'
+SENT_ALONG = {"supervise": ("process_table",)}
 READ_MODULE = "import sys; exec(compile(sys.stdin.read(int(sys.argv.pop(1))), sys.argv[1], 'exec'))"
 
 
@@ -315,7 +316,17 @@ class SshHost(Host):
 
 
 def _source(module: str) -> bytes:
-    return (PROJECT / "cluster" / "remote" / f"{module}.py").read_bytes()
+    """A module of cluster/remote/ as one program, with those of its neighbours that it imports."""
+    lines = ["import sys, types"]
+    for each in SENT_ALONG.get(module, ()):
+        name = f"cluster.remote.{each}"
+        lines.append(f"sys.modules[{name!r}] = types.ModuleType({name!r})")
+        lines.append(f"exec(compile({_text(each)!r}, {each!r}, 'exec'), vars(sys.modules[{name!r}]))")
+    return "\n".join((*lines, f"exec(compile({_text(module)!r}, {module!r}, 'exec'))")).encode()
+
+
+def _text(module: str) -> str:
+    return (PROJECT / "cluster" / "remote" / f"{module}.py").read_text(encoding="utf-8")
 
 
 def _no_shell(status: int, out: bytes, err: bytes) -> str:

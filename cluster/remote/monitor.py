@@ -2,7 +2,8 @@
 
 The process leads a session of its own, and is killed by the kernel if its monitor dies. Descendants that leave the
 session (setsid, a daemon) become the monitor's children when their parents end, since it is a subreaper: so all of them
-are ended, and nothing else. The monitor ends the process when
+are ended, and nothing else. The monitor has a guard, its parent and a subreaper as well: if the monitor is killed, the
+guard ends what is left. The monitor ends the process when
 
 - it is told to (`supervise stop`),
 - the lease is not renewed in time, which means that the control machine is gone,
@@ -15,6 +16,7 @@ Standard library only.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import ctypes
 import json
 import os
@@ -28,16 +30,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cluster.remote.process_table import descendants, end_descendants, end_session, start_time
 from cluster.remote.supervise import (
-    LEASE,
     Process,
     claim,
-    descendants,
-    end_descendants,
-    end_session,
+    lease_age,
     read,
-    start_time,
     stop,
+    touch,
     write,
 )
 
@@ -46,6 +46,7 @@ SIGNALS = 4096  # bytes read at a time, one for each signal
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 LAST_LINES = 5
+GUARD_GRACE_S = 1.0
 
 _child = 0
 _child_status: int | None = None
@@ -78,7 +79,12 @@ def start(
     if os.fork() == 0:
         os.close(reading)
         _detach()
-        _monitor(state, name, argv, out, err, limits, writing)
+        _adopt_orphans()
+        monitor = os.fork()
+        if monitor == 0:
+            _monitor(state, name, argv, out, err, limits, writing)
+        os.close(writing)
+        _guard(state, name, monitor)
     os.close(writing)
     os.wait()
     with os.fdopen(reading) as pipe:
@@ -109,7 +115,7 @@ def _monitor(state: Path, name: str, argv: list[str], out: Path, err: Path, limi
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+    _adopt_orphans()
     global _child
     try:
         child = _child = _spawn(argv, out, err, limits)
@@ -141,6 +147,34 @@ def _monitor(state: Path, name: str, argv: list[str], out: Path, err: Path, limi
         os._exit(0)
 
 
+def _guard(state: Path, name: str, monitor: int) -> None:
+    """Wait for the monitor; where it was killed, end what it watched and write how it ended. Doesn't return."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    try:
+        if os.WIFSIGNALED(os.waitpid(monitor, 0)[1]):
+            process = read(state, name)
+            if process is not None and process.monitor == monitor:
+                end_session(process.pid, GUARD_GRACE_S, _reap)
+            end_descendants(os.getpid(), GUARD_GRACE_S, _reap)
+            process = read(state, name)  # `supervise stop` may have removed it
+            if process is not None and process.monitor == monitor:
+                write(state, replace(process, ended="vanished"))
+    finally:
+        os._exit(0)
+
+
+def _prctl(option: int, value: int) -> None:
+    """prctl(2); nothing where the system has none (control may be a Mac)."""
+    with contextlib.suppress(AttributeError):
+        ctypes.CDLL(None).prctl(option, value)
+
+
+def _adopt_orphans() -> None:
+    """Become the parent of descendants whose own parents have ended."""
+    _prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
 def _spawn(argv: list[str], out: Path, err: Path, limits: Limits) -> int:
     """Fork and exec in a new session. Raises OSError where the program can't be run."""
     failed_r, failed_w = os.pipe()  # closed by a successful exec, else it has the errno
@@ -148,13 +182,13 @@ def _spawn(argv: list[str], out: Path, err: Path, limits: Limits) -> int:
     if child == 0:
         try:
             os.setsid()
-            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.signal(signal.SIGHUP, signal.SIG_DFL)
-            if limits.cpus:
+            if limits.cpus and hasattr(os, "sched_setaffinity"):
                 os.sched_setaffinity(0, limits.cpus)
             hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -175,7 +209,6 @@ def _spawn(argv: list[str], out: Path, err: Path, limits: Limits) -> int:
 
 def _watch(state: Path, limits: Limits, stopping: list[int], woken: socket.socket) -> str:
     """Wait for a reason to end the process; returns one of supervise.ENDINGS. `woken` has a byte for each signal."""
-    lease = state / LEASE
     began = time.monotonic()
     while True:
         _reap()
@@ -183,7 +216,7 @@ def _watch(state: Path, limits: Limits, stopping: list[int], woken: socket.socke
             return "exited"
         if stopping:
             return "stopped"
-        if limits.lease_s and _age(lease) > limits.lease_s:
+        if limits.lease_s and lease_age(state) > limits.lease_s:
             return "lease"
         if limits.lifetime_s and time.monotonic() - began > limits.lifetime_s:
             return "lifetime"
@@ -193,19 +226,12 @@ def _watch(state: Path, limits: Limits, stopping: list[int], woken: socket.socke
             woken.recv(SIGNALS)
 
 
-def _age(path: Path) -> float:
-    """Seconds since the file was touched."""
-    try:
-        return time.time() - path.stat().st_mtime
-    except FileNotFoundError:
-        return float("inf")
-
-
 def available_memory_mb() -> float:
-    """MemAvailable of /proc/meminfo in MiB: what can be allocated without swapping."""
-    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) / 1024
+    """MemAvailable of /proc/meminfo in MiB: what can be allocated without swapping; inf where there is no such file."""
+    with contextlib.suppress(FileNotFoundError):
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) / 1024
     return float("inf")
 
 
@@ -272,7 +298,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(json.dumps({"error": wrong}))
         return 1
     options.state.mkdir(parents=True, exist_ok=True)
-    (options.state / LEASE).touch()
+    touch(options.state)
     limits = Limits(
         cpus=tuple(int(cpu) for cpu in options.cpus.split(",") if cpu),
         lease_s=options.lease,

@@ -18,18 +18,19 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-KILL_WAIT_S = 5.0
+from cluster.remote.process_table import descendants, end_session, has_proc, send_signal, session_members, start_time
+
+MONITOR_S = 20.0  # within which a monitor that was told to stop has ended, unless it can't run
 LEASE = "lease"
 HOLDER = "holder"
 HELD_S = 60.0  # without a renewal for so long, another checkout may take the host
 MARK = ".load-study"
 UNMARKED = {"code", "env", "processes", "work", "wheels", "code.tar", "plan.toml", "logs"}  # before there was a mark
-ENDINGS = ("exited", "stopped", "lease", "memory", "lifetime", "vanished")
+ENDINGS = ("exited", "stopped", "lease", "memory", "lifetime", "vanished", "damaged")
 
 
 @dataclass(frozen=True)
@@ -51,84 +52,6 @@ class Process:
     left: int = 0  # processes outside its session that had to be ended with it
 
 
-def start_time(pid: int) -> int | None:
-    """When the process started, in clock ticks since boot; None where there is no such process, or only a zombie."""
-    fields = _stat(pid)
-    return int(fields[19]) if fields and fields[0] != "Z" else None
-
-
-def session_members(session: int) -> list[int]:
-    """PIDs of the living processes of a session."""
-    members = []
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            fields = _stat(int(entry))
-            if fields and int(fields[3]) == session and fields[0] not in "ZX":
-                members.append(int(entry))
-    return members
-
-
-def descendants(root: int) -> list[int]:
-    """PIDs of the living children of a process, their children, and so on."""
-    children: dict[int, list[int]] = {}
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            fields = _stat(int(entry))
-            if fields and fields[0] not in "ZX":
-                children.setdefault(int(fields[1]), []).append(int(entry))
-    found: list[int] = []
-    pending = [root]
-    while pending:
-        own = children.get(pending.pop(), [])
-        found += own
-        pending += own
-    return found
-
-
-def _stat(pid: int) -> list[str] | None:
-    """Fields of /proc/PID/stat from the third, the state, on: the second, the name, may contain blanks and brackets."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-    except OSError:
-        return None
-
-
-def end_session(session: int, grace: float, reap: Callable[[], None] = lambda: None) -> None:
-    """SIGTERM to the process group, and after `grace` seconds SIGKILL to all that is left of the session.
-
-    `reap` is called while it waits: a caller's own child stays in the session as a zombie until it is waited for.
-    """
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(session, signal.SIGTERM)
-    _end_all(lambda: session_members(session), grace, reap)
-
-
-def end_descendants(root: int, grace: float, reap: Callable[[], None] = lambda: None) -> None:
-    """SIGTERM to all descendants of a process, whatever their session, and after `grace` seconds SIGKILL."""
-    for pid in descendants(root):
-        _signal(pid, signal.SIGTERM)
-    _end_all(lambda: descendants(root), grace, reap)
-
-
-def _end_all(living: Callable[[], list[int]], grace: float, reap: Callable[[], None]) -> None:
-    """Wait until none is left, after `grace` seconds with SIGKILL, for at most KILL_WAIT_S more."""
-    until = time.monotonic() + grace
-    while living() and time.monotonic() < until:
-        reap()
-        time.sleep(0.02)
-    until = time.monotonic() + KILL_WAIT_S
-    while (left := living()) and time.monotonic() < until:
-        for pid in left:
-            _signal(pid, signal.SIGKILL)
-        reap()
-        time.sleep(0.02)
-
-
-def _signal(pid: int, number: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):  # one that sudo started isn't ours to end
-        os.kill(pid, number)
-
-
 # -- state ------------------------------------------------------------------------------------------------------------
 
 
@@ -147,15 +70,44 @@ def write(state: Path, process: Process) -> None:
 
 
 def read(state: Path, name: str) -> Process | None:
-    """What is known of the process of that name; `vanished` where neither it nor its monitor is left."""
+    """What is known of the process of that name; `vanished` where neither it nor its monitor is left.
+
+    `damaged` where its file can't be read: by `monitors` it is found all the same.
+    """
     try:
-        process = Process(**json.loads(_path(state, name).read_text(encoding="utf-8")))
+        process = _checked(json.loads(_path(state, name).read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
+    except (OSError, ValueError, TypeError, RecursionError):
+        return Process(name, 0, 0, 0, 0, [], "", "", 0.0, ended="" if monitors(state, name) else "damaged")
     watched = start_time(process.monitor) == process.monitor_start_time
     if not process.ended and not watched:
         return replace(process, ended="" if _left(process) else "vanished")
     return process
+
+
+def _checked(value: Any) -> Process:
+    """The process of a state file. Raises TypeError where a key is missing, unknown or of another type."""
+    process = Process(**value)
+    numbers = (process.pid, process.start_time, process.monitor, process.monitor_start_time)
+    texts = (process.name, process.ended, process.ready)
+    if not all(isinstance(number, int) for number in numbers) or not all(isinstance(text, str) for text in texts):
+        raise TypeError
+    return process
+
+
+def monitors(state: Path, name: str) -> list[int]:
+    """PIDs of the monitors of that name, by their command lines: also where its state file is damaged."""
+    asked = [["--state", str(state)], ["--name", name]]
+    found = []
+    for entry in os.listdir("/proc") if has_proc() else []:
+        with contextlib.suppress(OSError):
+            words = Path(f"/proc/{entry}/cmdline").read_text(encoding="utf-8", errors="replace").split("\0")
+            own = words[: words.index("--")] if "--" in words else []
+            pairs = [own[at : at + 2] for at in range(len(own) - 1)]
+            if "cluster.remote.monitor" in own and all(pair in pairs for pair in asked):
+                found.append(int(entry))
+    return [pid for pid in found if start_time(pid) is not None]
 
 
 def _left(process: Process) -> list[int]:
@@ -175,14 +127,13 @@ def stop(state: Path, name: str) -> dict[str, Any]:
     process = read(state, name)
     if process is None:
         return {"error": f"nothing is known of {name}"}
-    if not process.ended and start_time(process.monitor) == process.monitor_start_time:
-        _signal(process.monitor, signal.SIGTERM)
-        while (
-            start_time(process.monitor) == process.monitor_start_time
-        ):  # ends, since the monitor's own waits are bounded
-            time.sleep(0.02)
+    if not process.pid:  # its file is damaged
+        _end_monitors({pid: start_time(pid) for pid in monitors(state, name)})
+        process = replace(process, ended="damaged")
+    elif not process.ended:
+        _end_monitors({process.monitor: process.monitor_start_time})
         process = read(state, name) or process
-    if _left(process):  # its monitor was killed
+    if process.pid and _left(process):  # its monitor was killed
         end_session(process.pid, grace=1.0)
         process = replace(process, ended="vanished")
     _path(state, name).unlink(missing_ok=True)
@@ -194,13 +145,51 @@ def stop_all(state: Path) -> list[dict[str, Any]]:
     processes = listed(state)
     for process in processes:
         if not process.ended and start_time(process.monitor) == process.monitor_start_time:
-            _signal(process.monitor, signal.SIGTERM)
+            send_signal(process.monitor, signal.SIGTERM)
     return [stop(state, process.name) for process in processes]
+
+
+def _end_monitors(started: dict[int, int | None]) -> None:
+    """Tell monitors, by PID and start time, to end what they watch, and wait for them.
+
+    A stopped one (SIGSTOP) is continued; one that still doesn't end is killed with all of its descendants.
+    """
+
+    def left() -> list[int]:
+        return [pid for pid, start in started.items() if start and start_time(pid) == start]
+
+    for pid in left():
+        send_signal(pid, signal.SIGTERM)
+        send_signal(pid, signal.SIGCONT)
+    until = time.monotonic() + MONITOR_S
+    while left() and time.monotonic() < until:
+        time.sleep(0.02)
+    for pid in left():
+        for each in (pid, *descendants(pid)):
+            send_signal(each, signal.SIGKILL)
+
+
+def touch(state: Path) -> None:
+    """Renew the lease. Its file's time is the monotonic clock's, so that a step of the wall clock ends nothing."""
+    path = state / LEASE
+    if not path.exists():
+        path.touch()
+    now = time.monotonic_ns()
+    os.utime(path, ns=(now, now))
+
+
+def lease_age(state: Path) -> float:
+    """Seconds since the lease was renewed; inf where it never was, or before the host's last boot."""
+    try:
+        age = (time.monotonic_ns() - (state / LEASE).stat().st_mtime_ns) / 1e9
+    except FileNotFoundError:
+        return float("inf")
+    return age if age >= 0 else float("inf")
 
 
 def renew(state: Path) -> list[dict[str, Any]]:
     """Renew the lease of every process; returns what is known of each."""
-    (state / LEASE).touch()
+    touch(state)
     return [asdict(process) for process in listed(state)]
 
 
@@ -236,13 +225,11 @@ def hold(state: Path, holder: str) -> str:
     if wrong := claim(state.parent):
         return wrong
     current = _holder(state)
-    if current not in ("", holder):
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - (state / LEASE).stat().st_mtime < HELD_S:
-                return f"{current} measures on this host: wait until it has ended"
+    if current not in ("", holder) and lease_age(state) < HELD_S:
+        return f"{current} measures on this host: wait until it has ended"
     state.mkdir(parents=True, exist_ok=True)
     (state / HOLDER).write_text(holder, encoding="utf-8")
-    (state / LEASE).touch()
+    touch(state)
     return ""
 
 

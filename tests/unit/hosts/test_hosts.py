@@ -19,7 +19,7 @@ from cluster.hosts.host import PROJECT, Host, Spawn, at_once
 from cluster.hosts.inventory import HostEntry
 from cluster.hosts.local import LocalHost
 from cluster.hosts.ssh import SshHost
-from cluster.remote.supervise import start_time
+from cluster.remote.process_table import start_time
 from study.errors import HostError, UnreachableError
 from tests import sshd
 from tests.sshd import Sshd, make_key

@@ -15,8 +15,9 @@ import pytest
 from cluster.hosts.host import PROJECT, ProcessHandle, Spawn
 from cluster.hosts.inventory import HostEntry
 from cluster.hosts.local import LocalHost
-from cluster.remote import supervise
+from cluster.remote import process_table, supervise
 from cluster.remote.cores import by_session, processes
+from cluster.remote.process_table import descendants, session_members, start_time
 from study.errors import HostError
 
 FOREVER = "import time; time.sleep(60)"
@@ -59,7 +60,7 @@ def how(host: LocalHost, name: str = "worker") -> str:
 def test_a_process_leads_a_session_of_its_own_with_its_limits(host: LocalHost) -> None:
     handle = spawn(host, FOREVER, cpus=(min(os.sched_getaffinity(0)),))
     assert os.getsid(handle.pid) == handle.pid
-    assert supervise.start_time(handle.pid) == handle.start_time
+    assert start_time(handle.pid) == handle.start_time
     assert os.sched_getaffinity(handle.pid) == {min(os.sched_getaffinity(0))}
     soft, hard = Path(f"/proc/{handle.pid}/limits").read_text(encoding="ascii").split("Max open files")[1].split()[:2]
     assert soft == hard
@@ -68,9 +69,9 @@ def test_a_process_leads_a_session_of_its_own_with_its_limits(host: LocalHost) -
 def test_stop_ends_a_process_that_ignores_it_and_its_children(host: LocalHost) -> None:
     handle = spawn(host, STUBBORN, ready_s=10, grace_s=0.2)
     assert handle.ready == "ready"
-    until(lambda: len(supervise.session_members(handle.pid)) == 2)
+    until(lambda: len(session_members(handle.pid)) == 2)
     assert host.stop("worker").how == "stopped"
-    assert supervise.session_members(handle.pid) == []
+    assert session_members(handle.pid) == []
     assert host.listed() == {}
 
 
@@ -84,7 +85,7 @@ def test_the_exit_status_is_kept_until_it_is_asked_for(host: LocalHost) -> None:
 def test_a_lease_that_nobody_renews_ends_the_process(host: LocalHost) -> None:
     handle = spawn(host, FOREVER, lease_s=0.5)
     until(lambda: how(host) == "lease")
-    assert supervise.session_members(handle.pid) == []
+    assert session_members(handle.pid) == []
 
 
 def test_a_renewed_lease_lets_it_live(host: LocalHost) -> None:
@@ -108,11 +109,85 @@ def test_the_memory_guard_and_the_lifetime_end_it(host: LocalHost) -> None:
     until(lambda: how(host, "greedy") == "memory" and how(host, "old") == "lifetime")
 
 
+# With two children in its session and one that left it, which all outlive it.
+FAMILY = """
+import os, sys, time
+for leaves in (False, True):
+    if os.fork() == 0:
+        if leaves:
+            os.setsid()
+        time.sleep(60)
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+def test_what_a_killed_monitor_watched_is_ended_with_all_descendants(host: LocalHost) -> None:
+    """The kernel ends the process itself alone: the children of a command would outlive every lease."""
+    handle = spawn(host, FAMILY, ready_s=10)
+    until(lambda: len(descendants(handle.pid)) == 2)
+    family = [handle.pid, *descendants(handle.pid)]
+    os.kill(json.loads((host.state / "worker.json").read_text(encoding="utf-8"))["monitor"], signal.SIGKILL)
+    until(lambda: all(start_time(pid) is None for pid in family))
+    until(lambda: how(host) == "vanished")
+    assert host.stop("worker").how == "vanished"
+
+
+def test_a_monitor_that_was_stopped_does_not_block_stop(host: LocalHost) -> None:
+    handle = spawn(host, FOREVER)
+    os.kill(json.loads((host.state / "worker.json").read_text(encoding="utf-8"))["monitor"], signal.SIGSTOP)
+    assert host.stop("worker").how == "stopped"
+    assert session_members(handle.pid) == []
+
+
+@pytest.mark.parametrize("clock_step_s", [-3600.0, 3600.0])
+def test_a_step_of_the_wall_clock_ends_no_lease(tmp_path: Path, clock_step_s: float) -> None:
+    """The lease is compared by the monotonic clock, whatever time() says meanwhile."""
+    supervise.touch(tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        now = time.time()
+        patch.setattr(time, "time", lambda: now + clock_step_s)
+        patch.setattr(time, "time_ns", lambda: int((now + clock_step_s) * 1e9))
+        assert 0 <= supervise.lease_age(tmp_path) < 5
+        supervise.touch(tmp_path)
+        assert 0 <= supervise.lease_age(tmp_path) < 5
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", "7", "null", '{"name": "worker"}', '{"name": 7, "pid": "x"}', "[" * 100_000, "\x00\xff"],
+    ids=range(9),
+)
+def test_a_damaged_state_file_hides_no_process(host: LocalHost, content: str) -> None:
+    handle = spawn(host, FOREVER)
+    (host.state / "worker.json").write_text(content, encoding="utf-8")
+    assert host.listed() == {"worker": None}
+    assert host.stop("worker").how == "damaged"
+    assert start_time(handle.pid) is None
+    assert host.listed() == {}
+    host.state.joinpath("gone.json").write_text(content, encoding="utf-8")
+    assert how(host, "gone") == "damaged"
+    assert host.stop("gone").how == "damaged"
+
+
+def test_without_proc_processes_are_found_by_ps(host: LocalHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    handle = spawn(host, FAMILY, ready_s=10)
+    until(lambda: len(descendants(handle.pid)) == 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(process_table, "has_proc", lambda: False)
+        first = start_time(handle.pid)
+        assert first is not None
+        assert first == start_time(handle.pid)
+        assert len(descendants(handle.pid)) == 2
+        assert handle.pid in session_members(handle.pid)
+        assert start_time(2**22 + 1) is None
+
+
 def test_a_process_dies_with_its_monitor(host: LocalHost) -> None:
     handle = spawn(host, FOREVER)
     state = json.loads((host.state / "worker.json").read_text(encoding="utf-8"))
     os.kill(state["monitor"], signal.SIGKILL)
-    until(lambda: supervise.session_members(handle.pid) == [])
+    until(lambda: session_members(handle.pid) == [])
     assert how(host) == "vanished"
 
 
@@ -124,7 +199,7 @@ def test_a_stranger_with_the_same_pid_is_left_alone(host: LocalHost) -> None:
     known |= {"name": "gone", "start_time": known["start_time"] - 1, "monitor": 2**22, "monitor_start_time": 1}
     state.write_text(json.dumps(known), encoding="utf-8")
     assert host.stop("gone").how == "vanished"
-    assert supervise.session_members(handle.pid) == [handle.pid]
+    assert session_members(handle.pid) == [handle.pid]
 
 
 def test_what_can_not_start_says_so(host: LocalHost) -> None:
@@ -182,14 +257,14 @@ def test_what_leaves_its_session_is_ended_too(host: LocalHost, tmp_path: Path, w
     left = int(told.read_text(encoding="utf-8"))
     assert os.getsid(left) != handle.pid
     if way == "setsid":
-        assert left in supervise.descendants(handle.pid)
+        assert left in descendants(handle.pid)
         ended = host.stop("leaver")
         assert (ended.how, ended.left) == ("stopped", 1)
     else:
         until(lambda: how(host, "leaver") == "exited")
         ended = host.stop("leaver")
         assert (ended.how, ended.status, ended.left) == ("exited", 0, 1)
-    assert supervise.start_time(left) is None
+    assert start_time(left) is None
 
 
 def test_the_status_is_the_processs_own_and_not_an_adopted_childs(host: LocalHost) -> None:

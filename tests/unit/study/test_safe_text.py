@@ -41,7 +41,7 @@ ANYTHING = st.text(st.sampled_from(list("[]()!<>\\`:/w.a \n#|")), max_size=30)
 
 def liberal(text: str) -> str:
     """Rendered as a viewer would that lets HTML through and makes links of bare addresses."""
-    return MarkdownIt("commonmark", {"html": True}).enable("table").render(text)
+    return str(MarkdownIt("commonmark", {"html": True}).enable("table").render(text))
 
 
 def test_the_hostile_texts_are_active_by_themselves() -> None:
