@@ -43,7 +43,7 @@ PERCENTILES = {"p50_ms": "p50 (median)", "p95_ms": "p95", "p99_ms": "p99"}
 COSTS = {"server_cpu_ms": "CPU a request in ms", "server_pss_mb": "memory (PSS) in MiB"}
 TIMES: Mapping[str, Dash] = {"p50_ms": (0, ()), "p99_ms": (0, (2, 1.5))}
 KNEE = "knee N* = (R1 + Z) Xmax"
-ROW_IN = 0.27  # of a figure with a row for each pair
+ROW_IN = 0.27  # height of a row, in a figure with a row for each pair of models
 LONG_PAIR = 32  # letters: beyond it the two names stand one below the other
 SHADES = tuple(sns.color_palette("cividis", 8).as_hex())
 HATCHES = ("", "//", "..", "\\\\", "xx", "--", "oo", "||")

@@ -238,7 +238,7 @@ def unanswered(window: Window, plan: Plan) -> Check:
     """7: requests left hanging, whether the timeout ended them or the window. They matter where nothing was full."""
     slowest = window.response.max_ms
     least_ms = 1000 * T.hanging_s if slowest is None else max(1000 * T.hanging_s, T.hanging_times * slowest)
-    # Without any answer nobody knows how long one takes; that window has too few samples.
+    # Without a good answer there is no response time to compare ages with, so no request counts as hanging.
     hanging = window.ages.above(least_ms) if slowest is not None else EMPTY
     timed_out = window.failures.get("timed-out", 0)
     share = (timed_out + hanging.total) / max(1, window.attempts + hanging.total)

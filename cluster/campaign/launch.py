@@ -23,7 +23,9 @@ PROBE_S = 1.0  # how long one readiness probe of a command waits before its proc
 SLOW_RAMP_S = 140.0  # how long the ladder waits for a step's users beyond the plan, before it gives up
 SLACK_S = 120.0
 GRACE_S = 8.0  # longer than the servers' own drain
-BACKGROUND_READY_S = 15.0  # longer than the background clients take to connect one after the other
+BACKGROUND_READY_S = (
+    15.0  # longer than READY_S of cluster/remote/background.py, after which the clients report in any case
+)
 SERVER, MASTER, SAMPLER, BACKGROUND = "server", "master", "sampler", "background"
 
 
@@ -148,7 +150,7 @@ def _master_address(attempt: Attempt, host: Host) -> tuple[str, int]:
         return control.entry.address, port
     name = tunnel.process_name(host.entry)
     log = control.directory / attempt.scratch / f"{name}.log"
-    log.unlink(missing_ok=True)  # one that a killed fab left would name another tunnel's port
+    log.unlink(missing_ok=True)  # a log that a killed fab left names the port of its own tunnel
     attempt.spawn(control, name, argv)
     return LOOPBACK, tunnel.wait_until_open(control, host.entry, log)
 

@@ -116,7 +116,7 @@ class LeanUser(Recorded):
         cls._ahead_s = time.time() - at
         cls._lingering.sweep(at - LINGER_S)
         for user in cls.recorder.begun_before(at - cls.timeout):
-            # A user with a request in flight waits only in `_readable` or `_writable`.
+            # It can be thrown: with a request in flight a user waits only in `_readable` or `_writable`.
             user._running.throw(TimeoutError(LATE))
 
     @task
@@ -219,7 +219,7 @@ class LeanUser(Recorded):
             connection = _socket.socket(self._family, _socket.SOCK_STREAM | _socket.SOCK_NONBLOCK)
             self._connection = connection
             connection.setsockopt(_socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-            if self.keep_alive:  # Nagle's algorithm never delays a connection's first segment, its only one otherwise
+            if self.keep_alive:  # without keep-alive the only segment is the first, which is never delayed
                 connection.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
         except OSError as error:
             return error

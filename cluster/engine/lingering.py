@@ -14,7 +14,7 @@ class LingeringClose:
     """Connections whose response is complete and that the server has yet to close. One for each worker."""
 
     def __init__(self) -> None:
-        self._open: dict[Any, tuple[_socket.socket, float]] = {}  # connection and time by watcher, in order of time
+        self._open: dict[Any, tuple[_socket.socket, float]] = {}  # by watcher: connection, when taken over
 
     def take(self, connection: _socket.socket, watcher: Any) -> None:
         """Close the connection when the server has, or after LINGER_S. `watcher` is that connection's, and stopped."""

@@ -204,7 +204,9 @@ class Recorder:
         if tally is None:
             return None
         if tally.ticks["at"] and at - tally.began - tally.ticks["at"][-1] < TICK_S / 2:
-            for column in tally.ticks.values():  # the last interval would be too short to be a sample
+            # What is left of the phase is too short to be a sample: the last row is dropped, and the closing row covers
+            # its interval too.
+            for column in tally.ticks.values():
                 column.pop()
         self._tick(tally, at)
         ages = histogram()

@@ -68,7 +68,7 @@ def read_ini(text: str) -> tuple[GroupTree, list[str]]:
                     break
     mistakes += [f"line {number}: {where}: there is no group {of}" for number, where, of in named if of not in declared]
     for _, _, of in named:
-        tree.group(of)  # so that every child is in the tree
+        tree.group(of)  # adds the group where it is missing, so that circle() visits every child
     if circle := tree.circle():
         mistakes.append(f"groups contain each other: {' < '.join(circle)}")
     return tree, mistakes

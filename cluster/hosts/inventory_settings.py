@@ -76,7 +76,7 @@ def text(settings: Mapping[str, object], *keys: str) -> str:
     for key in keys:
         value = settings.get(key)
         if isinstance(value, list | tuple) and all(type(each) in (int, str) for each in value):
-            return ",".join(map(str, value))  # cpus=0,2 is a list in Python's reading, and so in Ansible's
+            return ",".join(map(str, value))  # Ansible reads cpus=0,2 as a Python tuple; make it text again
         if value is not None and not isinstance(value, str | int | float):
             raise ValueError(f"{key} is one word, not {_shown(value)}")
         if value is not None and value != "":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-OPENED = "Tcp.PassiveOpens"  # connections accepted since boot, by any program
+OPENED = "Tcp.PassiveOpens"  # connections that any program in this network namespace accepted since boot
 
 
 def kernel_counters() -> dict[str, int]:

@@ -17,7 +17,7 @@ from servers.core.channel import CLOSED, READABLE, READING, WAITING, Channel
 from servers.core.listener import Listener, refuse
 
 _BATCH = 64  # clients accepted in a row before the connected ones are served again
-_SWEEPS = 8  # checks of all deadlines within one timeout
+_SWEEPS = 8  # all deadlines are checked at least this often within one timeout, and once a second
 
 
 class Poller(Protocol):

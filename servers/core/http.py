@@ -46,8 +46,8 @@ _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 _HEAD = re.compile(
     rb"(" + _TOKEN + rb") ([!-~]++) HTTP/([0-9])\.([0-9])\r\n(?:" + _TOKEN + rb":[\t -~\x80-\xff]*+\r\n)*+\r\n"
 )
-# The fields that decide a message's framing, in one pass over a well-formed head in lower case, in which a field name
-# follows a line feed and occurs nowhere else.
+# Finds all fields that the server acts on in one pass. The head must be well-formed and in lower case: a line feed
+# then stands only before a field's name, and at the end of the head.
 _FRAMING = re.compile(rb"\n(host|connection|content-length|transfer-encoding):[\t ]*([^\r]*)")
 _BARE = re.compile(rb"(?<!\r)\n|\r(?=[^\n])")
 _MAX_DIGITS = 18

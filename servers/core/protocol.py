@@ -20,7 +20,7 @@ from servers.core.counts import Ending
 from servers.core.http import MAX_HEAD
 from servers.core.listener import Listener
 
-_SWEEPS = 8  # checks of all deadlines within one timeout
+_SWEEPS = 8  # all deadlines are checked at least this often within one timeout, and once a second
 _POLL_S = 0.005
 
 

@@ -32,7 +32,7 @@ from tests.running import PROJECT, free_ports, live, until
 
 INVENTORY = PROJECT / "inventory.ini"
 WORKERS = ("load1-1", "load1-2")
-MODEL = "thread"  # a slow or hanging answer of it holds up nobody else's
+MODEL = "thread"  # a thread for each client: a slow or hanging answer delays no other client
 
 PLAN = """
 name = "lab"

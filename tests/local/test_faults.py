@@ -24,7 +24,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 TRIES = 3
 SHORT = Shape()
 FAST = Shape(client="fast")
-# Users who think so little that a worker's standstill is under 1 % of its think times.
+# Short think times, hence many of them. A standstill of a worker delays one of each user, less than 1 % of all: the
+# 99th percentile of the users' lag doesn't show it, only that of the event loop's does.
 BRISK = Shape(users=20, think=(0.01, 0.03))
 # Long enough for ten answers beyond p99.9; settled for longer than the slowest answer takes.
 LONG = Shape(users=300, think=(0.1, 0.3), settle=6, measure=14, timeout=8)

@@ -66,7 +66,8 @@ def main() -> None:
             stopping = gevent.spawn(runner.stop)
             while any(user.args[0]._state != LOCUST_STATE_STOPPING for user in runner.user_greenlets):
                 gevent.sleep(0.01)
-            gevent.socket.create_connection(LeanUser._address).close()  # for a server that waits for this moment
+            # The test's server answers after this connection: all users have been told to stop by then.
+            gevent.socket.create_connection(LeanUser._address).close()
             stopping.join()
         while runner.user_count:
             gevent.sleep(0.01)
