@@ -17,7 +17,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from analysis.judge.rules.strangers import judge_strangers
+from analysis.judge.laws.strangers import judge_strangers
 from analysis.rank.day_effect import DayCall
 from analysis.rank.family import compare_family, order
 from analysis.rank.ratios import median_interval

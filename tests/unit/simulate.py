@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from analysis.judge.rules.expected_queue import QueueMean, judge_queue
-from analysis.judge.rules.law_error import (
+from analysis.judge.laws.expected_queue import QueueMean, judge_queue
+from analysis.judge.laws.law_error import (
     Deviation,
     balance,
     by_cycles,

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from analysis.judge.rules.expected_queue import LEAST, erlang_c, judge_queue, mean_queue, pool_busy, pool_full
+from analysis.judge.laws.expected_queue import LEAST, erlang_c, judge_queue, mean_queue, pool_busy, pool_full
 from tests.unit import simulate
 
 PLACES = [(60, (0.1, 0.3), 4.0, 4.0), (200, (0.1, 0.3), 4.0, 10.0), (100, (1.0, 5.0), 20.0, 4.0)]

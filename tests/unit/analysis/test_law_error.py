@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from analysis.judge.rules.law_error import balance, clocks_apart, counts_miss, little_miss
+from analysis.judge.laws.law_error import balance, clocks_apart, counts_miss, little_miss
 from study.plan import Plan
 from tests.unit import simulate
 from tests.unit.simulate import CHECKED, SOUND
