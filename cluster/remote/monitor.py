@@ -56,6 +56,8 @@ def start(
     before = read(state, name)
     if before is not None and not before.ended:
         return {"error": f"{name} runs already, PID {before.pid}; `fab stop` ends what an earlier campaign left"}
+    for log in (out, err):
+        log.write_bytes(b"")  # what a process of that name wrote before is not this one's readiness
     reading, writing = os.pipe()
     if os.fork() == 0:
         os.close(reading)
@@ -245,7 +247,6 @@ def main(arguments: list[str] | None = None) -> int:
     )
     for log in (options.out, options.err):
         log.parent.mkdir(parents=True, exist_ok=True)
-        log.touch()
     answer = start(options.state, options.name, argv, options.out, options.err, limits, options.ready)
     print(json.dumps(answer))
     return 1 if "error" in answer else 0

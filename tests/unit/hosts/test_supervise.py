@@ -136,6 +136,14 @@ def test_what_can_not_start_says_so(host: LocalHost) -> None:
     assert host.listed().get("late") is None
 
 
+def test_what_an_earlier_process_of_the_name_wrote_is_not_taken_for_readiness(host: LocalHost) -> None:
+    """As after a kill of fab: `fab stop` ends the server, and its output stays where the next one writes."""
+    spawn(host, "print('earlier', flush=True); " + FOREVER, ready_s=10)
+    host.stop("worker")
+    later = spawn(host, "import time; time.sleep(0.3); print('later', flush=True); " + FOREVER, ready_s=10)
+    assert later.ready == "later"
+
+
 def test_a_name_is_used_once_at_a_time(host: LocalHost) -> None:
     spawn(host, FOREVER)
     with pytest.raises(HostError, match="runs already"):
