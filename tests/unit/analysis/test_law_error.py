@@ -16,6 +16,7 @@ STEPS = simulate.shipped_steps(most_users=400)
 LARGE = [(plan, users) for plan, users in simulate.shipped_steps() if users > 400]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SOUND)
 def test_sound_steps_of_every_plan_pass_in_98_of_100_windows_heavy_tails_too(kind: str) -> None:
     counted: Counter[str] = Counter()
@@ -29,12 +30,14 @@ def test_sound_steps_of_every_plan_pass_in_98_of_100_windows_heavy_tails_too(kin
     assert all(counted[name] / windows <= 0.02 for name in CHECKED), counted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("plan", "users"), LARGE, ids=[f"{plan.name}-{users}" for plan, users in LARGE])
 def test_the_largest_steps_pass(plan: Plan, users: int) -> None:
     window = simulate.planned_window(plan, users, SOUND["4 ms, wide"], np.random.default_rng(users))
     assert not [name for name, miss in simulate.misses(window, users, plan.think_time).items() if miss.fails]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SOUND)
 def test_two_percent_of_users_lost_are_found_where_the_window_has_many_cycles(kind: str) -> None:
     """At every shipped step but those of 3 s (rehearsal) and of 7 cycles for 100 users (seed)."""
