@@ -1,8 +1,8 @@
-"""How often check 11 finds another program on the study's cores: `python -m benchmarks.busy_neighbour`, on a quiet machine.
+"""How often check 11 finds another program on the study's cores: `python -m benchmarks.busy_neighbour`.
 
-One run of `thread` with a step for each line of the table and as many without another program, in turns. A busy loop
-takes 20 or 50 % of the server's or of a worker's core for the length of the step's window. The exit status is 1 where a
-step with the loop names nobody, or one without it names somebody.
+One run of `thread`, whose steps have another program beside them and none in turns: a busy loop that takes 20 or 50 %
+of the server's or of a worker's core for the length of the window. The machine must be quiet otherwise. The exit status
+is 1 where a step with the loop names nobody, or one without it names somebody.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.local.one_run import Fault, Outcome, Running, run_steps
 from tests.local.beside import LIGHT, Whose, beside, taken
+from tests.local.one_run import Fault, Outcome, Running, run_steps
 from tests.running import until
 
 FIRST_USERS = 40

@@ -1,5 +1,7 @@
-"""Another program on the study's cores is named, and a control without it names nobody. `benchmarks.busy_neighbour` repeats
-this twenty times."""
+"""Another program on the study's cores is named, and a control without it names nobody.
+
+`python -m benchmarks.busy_neighbour` repeats this twenty times.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.local.one_run import Fault, Outcome, Shape, run
 from tests.local.beside import FULL, LIGHT, Whose, stranger, taken
+from tests.local.one_run import Fault, Outcome, Shape, run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
