@@ -22,13 +22,14 @@ from analysis import analyze
 from analysis.tell.sentences import joined
 from cluster.campaign import cleanup, commands, resume
 from cluster.campaign import run as campaign
+from cluster.campaign.launch import SERVER
 from cluster.campaign.observer import StepOutcome
 from cluster.campaign.prepare import Choice, Setup, exclusive, make_setup
 from cluster.remote import supervise
 from study.formats.live_json import LiveFigures
 from study.layout import RunFiles
 from study.plan import Plan, Run
-from tests.running import PROJECT, free_ports, measures, until
+from tests.running import PROJECT, free_ports, live, measures, until
 
 INVENTORY = PROJECT / "inventory.ini"
 WORKERS = ("load1-1", "load1-2")
@@ -56,15 +57,20 @@ class Shape:
     """What is asked of a run, faulted or not. Seconds."""
 
     client: str = "lean"
-    users: int = 60
+    users: int | tuple[int, ...] = 60
+    """Of the one step, or of each step of a ladder."""
     think: tuple[float, float] = (0.05, 0.15)
     settle: float = 1
     measure: float = 6
     timeout: float = 2
+    cpu_ms: float = 0
+    """CPU time that each request costs the server."""
 
     def plan(self) -> str:
         port, master_port = free_ports(2)
-        return PLAN.format(model=MODEL, port=port, master_port=master_port, **vars(self))
+        users = self.users if isinstance(self.users, int) else ", ".join(map(str, self.users))
+        text = PLAN.format(model=MODEL, port=port, master_port=master_port, **{**vars(self), "users": users})
+        return text + (f"\n[work]\ncpu_ms = {self.cpu_ms}\n" if self.cpu_ms else "")
 
 
 @dataclass
@@ -75,10 +81,28 @@ class Running:
     files: RunFiles
 
     def pid(self, worker: str) -> int:
-        found = supervise.read(self.ready.load[0].state, worker)
-        assert found is not None
-        assert not found.ended
-        return found.pid
+        return _pid(self.ready.load[0].state, worker)
+
+    @property
+    def server(self) -> int:
+        return _pid(self.ready.target.state, SERVER)
+
+    @property
+    def measures(self) -> bool:
+        """Whether a step that loads the server is being measured."""
+        return measures(self.files.directory.parents[1], self.files.directory.name)
+
+    @property
+    def step(self) -> int | None:
+        """The step that is going on; None once the run has ended."""
+        return live(self.files.directory.parents[1], self.files.directory.name).get("step")
+
+
+def _pid(state: Path, name: str) -> int:
+    found = supervise.read(state, name)
+    assert found is not None
+    assert not found.ended
+    return found.pid
 
 
 @dataclass(frozen=True)
@@ -133,6 +157,12 @@ class Watching:
 
 def run(directory: Path, shape: Shape, fault: Fault) -> Outcome:
     """One campaign of one run and one step, from its plan to its verdict."""
+    (outcome,) = run_steps(directory, shape, fault)
+    return outcome
+
+
+def run_steps(directory: Path, shape: Shape, fault: Fault) -> list[Outcome]:
+    """One campaign of one run, and what is said of each step of its ladder."""
     directory.mkdir(parents=True)
     plan_file = directory / "lab.toml"
     plan_file.write_text(shape.plan(), encoding="utf-8")
@@ -148,14 +178,16 @@ def run(directory: Path, shape: Shape, fault: Fault) -> Outcome:
             done.result()
     assert state == "done", files.run(one.directory).state.read_text(encoding="utf-8")
     found = analyze(files.directory, figures=False)
-    (step,) = found.steps[found.steps["kind"] == "ladder"].to_dict("records")
     ledger = files.run(one.directory).ledger.read_text(encoding="utf-8")
-    return Outcome(
-        {str(name): value for name, value in step.items()},
-        found.checks[found.checks["step"] == step["step"]],
-        ledger,
-        tuple(watching.figures),
-    )
+    return [
+        Outcome(
+            {str(name): value for name, value in step.items()},
+            found.checks[found.checks["step"] == step["step"]],
+            ledger,
+            tuple(watching.figures),
+        )
+        for step in found.steps[found.steps["kind"] == "ladder"].to_dict("records")
+    ]
 
 
 def replaced(directory: Path, shape: Shape, fault: Fault) -> dict[str, Any]:
@@ -182,8 +214,7 @@ def while_measuring(running: Running, fault: Callable[[Running], None] | None) -
     """Wait for the measure window, then let the fault happen."""
     if fault is None:
         return
-    campaign_directory, run_name = running.files.directory.parents[1], running.files.directory.name
-    until(lambda: measures(campaign_directory, run_name), 40, "the measure window")
+    until(lambda: running.measures, 40, "the measure window")
     fault(running)
 
 
