@@ -174,12 +174,13 @@ def warm_up(sums_s: Sequence[float], counts: Sequence[float]) -> Deviation | Non
     return Deviation(max(0.0, shift) / usual, max(T.drift, (shift - float(shifts[lowest])) / usual))
 
 
-def clocks_apart(phases: Mapping[str, tuple[float, float | None]]) -> dict[str, float]:
+def clocks_apart(phases: Mapping[str, tuple[float, float | None]], late_s: float = 0.0) -> dict[str, float]:
     """Workers whose clock ran fast or slow in a phase, with by how much as a share: +0.2 is 20 % fast.
 
     `phases` has each worker's phase length in s by its monotonic clock and by its wall clock (None where it wasn't
     recorded). A worker's two clocks are compared with each other, and its monotonic clock with the median of all
-    workers, which begin and end a phase at the same messages. Of two workers that differ, nobody can say which is
+    workers, which begin and end a phase at the same messages, each read up to `late_s` late where a worker's event loop
+    is busy. Of two workers that differ, nobody can say which is
     right: both are named. A step of the wall clock (NTP) shows as well.
     """
     lengths = {worker: monotonic for worker, (monotonic, _) in phases.items()}
@@ -190,7 +191,7 @@ def clocks_apart(phases: Mapping[str, tuple[float, float | None]]) -> dict[str, 
         if wall is not None and abs(monotonic - wall) > allowed:
             apart[worker] = monotonic / wall - 1
         # Of two, the median lies between them: half of the difference is what each shows.
-        elif abs(monotonic - usual) > (allowed / 2 if len(phases) == 2 else allowed):
+        elif abs(monotonic - usual) > max(allowed, 2 * late_s) / (2 if len(phases) == 2 else 1):
             apart[worker] = monotonic / usual - 1
     return apart
 

@@ -64,15 +64,39 @@ def test_a_server_that_fails_at_the_start_has_no_low_end() -> None:
     assert len(trials) == 1
 
 
-def test_a_generator_that_ends_first_gives_a_lower_bound() -> None:
-    found, _ = run(Search(50, 100_000), lambda users, *_: "generator" if users > 900 else "passed")
-    assert found == Bracket(800, None, "generator")
+def test_a_generator_that_ends_first_gives_a_lower_bound_as_near_to_it_as_the_resolution() -> None:
+    search = Search(50, 100_000)
+    found, trials = run(search, lambda users, *_: "generator" if users > 900 else "passed")
+    assert (found.high, found.ended, found.confirmed) == (None, "generator", False)
+    assert found.low is not None
+    assert found.low <= 900 < 1.1 * found.low
+    assert len(trials) <= search.most_trials(900)
+
+
+def test_a_server_that_ends_before_the_generator_is_bracketed() -> None:
+    """Doubling meets the generator's limit first; the server's lies between it and the load before."""
+
+    def server(users: int, _long: bool, _trials: Sequence[Trial]) -> Outcome:
+        return "generator" if users > 1500 else "failed" if users > 1000 else "passed"
+
+    found, trials = run(Search(50, 100_000), server)
+    assert (found.ended, found.confirmed) == ("slo", True)
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low <= 1000 < found.high <= 1.1 * found.low
+    assert len(trials) <= Search(50, 100_000).most_trials(1000)
 
 
 def test_a_generator_that_ends_below_a_broken_slo_leaves_the_bracket_open() -> None:
-    outcomes = iter(("passed", "passed", "failed", "generator"))
+    outcomes = iter(("passed", "passed", "failed", "generator", "passed", "passed"))
     found, _ = run(Search(50, 1000), lambda *_: next(outcomes))  # type: ignore[arg-type]
-    assert found == Bracket(100, 200, "generator")
+    assert found == Bracket(130, 200, "generator")
+
+
+def test_a_generator_that_ends_in_the_confirmation_ends_the_search() -> None:
+    found, trials = run(Search(50, 10_000), lambda users, long, _: "generator" if long else sharp(330)(users, long, ()))
+    assert (found.ended, found.confirmed) == ("generator", False)
+    assert trials[-1].long
 
 
 def test_one_unclear_trial_is_repeated_once_and_changes_nothing_else() -> None:
