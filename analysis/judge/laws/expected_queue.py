@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from scipy import stats as scipy_stats
+from scipy import special
 
 from analysis.judge.thresholds import THRESHOLDS as T
 
@@ -96,7 +96,7 @@ def judge_queue(
         return QueueMean(mean, expected, T.queue_least)
     shape, scale = (expected / error) ** 2, error**2 / expected
     return QueueMean(
-        mean, expected, max(T.queue_least, float(scipy_stats.gamma.isf(T.queue_alarms, shape, scale=scale)))
+        mean, expected, max(T.queue_least, scale * float(special.gammainccinv(shape, T.queue_alarms)))
     )
 
 
