@@ -2,8 +2,8 @@
 
 A run doubles the users from `start` until a trial breaks the SLO, bisects on a log scale, confirms the low end by a
 trial twice as long, and steps down where that fails. Where the load generator was the limit it bisects below that load,
-since the server's own limit may lie between; it ends with a lower bound where no load there breaks the SLO. Nothing here waits or measures: whoever runs the trials calls
-`next_trial` after each of them.
+since the server's own limit may lie between; it ends with a lower bound where no load there breaks the SLO. Nothing
+here waits or measures: whoever runs the trials calls `next_trial` after each of them.
 """
 
 from __future__ import annotations

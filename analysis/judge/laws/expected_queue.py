@@ -95,9 +95,7 @@ def judge_queue(
     if expected <= 0 or error <= 0:
         return QueueMean(mean, expected, T.queue_least)
     shape, scale = (expected / error) ** 2, error**2 / expected
-    return QueueMean(
-        mean, expected, max(T.queue_least, scale * float(special.gammainccinv(shape, T.queue_alarms)))
-    )
+    return QueueMean(mean, expected, max(T.queue_least, scale * float(special.gammainccinv(shape, T.queue_alarms))))
 
 
 def pool_busy(throughput: float, held_s: float, pool: int) -> float:

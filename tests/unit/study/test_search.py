@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -12,24 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from study.search import Bracket, Next, Outcome, Search, Trial, next_trial
-
-Server = Callable[[int, bool, Sequence[Trial]], Outcome]
-
-
-def run(search: Search, server: Server, most: int = 200) -> tuple[Bracket, list[Trial]]:
-    """Walk the search to its end on a simulated server; `most` bounds a search that never ends."""
-    trials: list[Trial] = []
-    for _ in range(most):
-        asked = next_trial(search, trials)
-        if isinstance(asked, Bracket):
-            return asked, trials
-        trials.append(Trial(asked.users, server(asked.users, asked.long, trials), asked.long))
-    raise AssertionError(f"no end after {most} trials: {trials}")
-
-
-def sharp(capacity: float) -> Server:
-    """Passes up to its capacity and fails beyond it."""
-    return lambda users, _long, _trials: "passed" if users <= capacity else "failed"
+from tests.unit.simulated_search import noisy, run, sharp
 
 
 def test_it_doubles_then_bisects_then_confirms() -> None:
@@ -132,21 +115,6 @@ def test_hysteresis_that_shows_in_long_trials_lowers_the_answer() -> None:
     assert found.confirmed
     assert found.low is not None
     assert 300 / 1.1 <= found.low <= 300
-
-
-def noisy(capacity: float, noise: float, draw: np.random.Generator, disturbed: float) -> Server:
-    """Near the edge a trial passes by chance: each trial's edge is drawn around the capacity.
-
-    With this the outcome isn't monotone in the users. `disturbed` is the share of trials that a stranger disturbs.
-    """
-
-    def server(users: int, long: bool, _trials: Sequence[Trial]) -> Outcome:
-        if draw.random() < disturbed:
-            return "unclear"
-        edge = capacity * math.exp(draw.normal() * noise / (math.sqrt(2) if long else 1))
-        return "passed" if users <= edge else "failed"
-
-    return server
 
 
 def test_a_thousand_random_servers_are_answered_within_the_resolution_and_the_bound() -> None:
