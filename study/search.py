@@ -1,8 +1,9 @@
 """The capacity search: which load to try next, as a pure function of the trials so far (METHOD, "Capacity").
 
 A run doubles the users from `start` until a trial breaks the SLO, bisects on a log scale, confirms the low end by a
-trial twice as long, and steps down where that fails. Nothing here waits or measures: whoever runs the trials calls
-`next_trial` after each of them.
+trial twice as long, and steps down where that fails. Where the load generator was the limit it bisects below that load,
+since the server's own limit may lie between; it ends with a lower bound where no load there breaks the SLO. Nothing
+here waits or measures: whoever runs the trials calls `next_trial` after each of them.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ STEPS_DOWN = 3
 Outcome = Literal["passed", "failed", "generator", "unclear"]
 """`passed`: the SLO holds. `failed`: the SLO is broken. `generator`: the load generator was the limit.
 `unclear`: a check other than these failed, as when a stranger took CPU time."""
+BEYOND = ("failed", "generator")
+"""Outcomes beyond which no load is tried: the search goes on below."""
 End = Literal["slo", "most", "generator", "unclear"]
 
 
@@ -86,14 +89,17 @@ def next_trial(search: Search, trials: Sequence[Trial]) -> Next | Bracket:
     if last.outcome == "unclear" and not _unclear_twice(trials):
         return Next(last.users, last.long)
     low, high = bracket(trials)
-    if last.outcome in ("generator", "unclear"):
+    confirming = [trial for trial in trials if trial.long and trial.outcome != "unclear"]
+    if last.outcome == "unclear" or (last.outcome == "generator" and (confirming or low is None)):
         return Bracket(low, high, last.outcome, _confirmed(trials, low))
-    if high is None:
+    ceiling = min((trial.users for trial in trials if trial.outcome in BEYOND), default=None)
+    if ceiling is None:
         assert low is not None
         return Bracket(low, None, "most") if low >= search.most else Next(min(2 * low, search.most))
-    confirming = [trial for trial in trials if trial.long and trial.outcome != "unclear"]
-    if not confirming and low is not None and not _narrow(search, low, high, trials):
-        return Next(_between(low, high))
+    if not confirming and low is not None and low < ceiling and not _narrow(search, low, ceiling, trials):
+        return Next(_between(low, ceiling))
+    if high is None or ceiling < high:
+        return Bracket(low, high, "generator", _confirmed(trials, low))
     if low is None and not confirming:
         return Bracket(None, high, "slo")
     return _confirm(search, confirming, low, high)
@@ -114,10 +120,10 @@ def _unclear_twice(trials: Sequence[Trial]) -> bool:
 
 
 def _narrow(search: Search, low: int, high: int, trials: Sequence[Trial]) -> bool:
-    """Whether the bracket is as narrow as was asked for, or as whole users and the bound on trials allow."""
-    ended = [trial for trial in trials if trial.outcome in ("passed", "failed")]
-    first_failure = next(number for number, trial in enumerate(ended) if trial.outcome == "failed")
-    bisected = len(ended) - first_failure - 1
+    """Whether the interval is as narrow as was asked for, or as whole users and the bound on trials allow."""
+    ended = [trial for trial in trials if trial.outcome != "unclear"]
+    first_beyond = next(number for number, trial in enumerate(ended) if trial.outcome in BEYOND)
+    bisected = len(ended) - first_beyond - 1
     return high <= low * (1 + search.resolution) or high - low <= 1 or bisected >= search.bisections
 
 

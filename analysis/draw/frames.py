@@ -175,7 +175,11 @@ def ratios_frame(ranking: Ranking) -> pd.DataFrame:
             "call": pair.claim,
             "blocks": pair.blocks,
         }
-        for name, figure in (("peak goodput", ranking.goodput), ("mean response time", ranking.response))
+        for name, figure in (
+            ("capacity", ranking.capacity),
+            ("peak goodput", ranking.goodput),
+            ("mean response time", ranking.response),
+        )
         for pair in shown_ratios(figure)
     ]
     return pd.DataFrame(rows, columns=["figure", "pair", "value", "low", "high", "call", "blocks"]).astype(

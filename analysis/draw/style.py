@@ -18,6 +18,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
@@ -42,6 +43,7 @@ Dash = tuple[float, tuple[float, ...]]
 """Offset, and lengths of dash and gap in turn; none of them is a solid line."""
 DASHES: tuple[Dash, ...] = ((0, ()), (0, (5, 2)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2, 1, 2, 1, 2)))
 WIDE = 20  # where the largest is more than so many times the least, a log scale shows them
+PNG_DPI = 190
 WIDTH_IN, PANEL_IN, LEGEND_ROW_IN = 5.0, 3.2, 0.2
 TICK_IN = 0.55  # room that the label of a tick needs
 THEME = {
@@ -145,18 +147,23 @@ def legend(figure: Figure, entries: Sequence[Artist]) -> None:
 
 
 def save(figure: Figure, directory: Path, name: str) -> tuple[Path, ...]:
-    """PNG and SVG, each by a temporary name and a rename, so that a reader never meets half a file."""
+    """PNG and SVG, each by a temporary name and a rename, so that a reader never meets half a file.
+
+    The canvases print themselves: Figure.savefig draws everything a second time, for the layout.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     paths = tuple(directory / f"{name}.{suffix}" for suffix in ("png", "svg"))
     for path in paths:
         descriptor, temporary = tempfile.mkstemp(dir=directory, prefix=f".{path.name}.")
         os.close(descriptor)
         try:
-            kind = path.suffix[1:]
-            figure.savefig(temporary, format=kind, dpi=190, metadata={"Date": None} if kind == "svg" else None)
-            figure.set_layout_engine(
-                "none"
-            )  # it is laid out now, and to do it again would take as long as all the rest
+            if path.suffix == ".png":
+                figure.set_dpi(PNG_DPI)
+                FigureCanvasAgg(figure).print_png(temporary)  # type: ignore[no-untyped-call]
+            else:
+                FigureCanvasSVG(figure).print_svg(temporary, metadata={"Date": None})  # type: ignore[no-untyped-call]
+            # It is laid out now, and to do it again would take as long as all the rest.
+            figure.set_layout_engine("none")
             os.chmod(temporary, 0o644)
             os.replace(temporary, path)
         except BaseException:

@@ -210,6 +210,10 @@ CODES: Mapping[str, Code] = {
         10, "mean response time of the A/A control over its model's", RATIO, ("low", "high"),
         control=TEXT, model=TEXT, low=RATIO, high=RATIO,
     ),
+    "repeat.control-capacity": _check(
+        10, "capacity of the A/A control over its model's", RATIO, ("low", "high"),
+        control=TEXT, model=TEXT, low=RATIO, high=RATIO,
+    ),
     # 11 strangers
     "strangers.share": _check(
         11, "busy time of others and steal on a group of cores", SHARE, ("value", "host", "cores", "steal"),

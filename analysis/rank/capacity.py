@@ -143,11 +143,17 @@ def slo_broken(result: StepResult, slo: Slo) -> Broken | None:
 
 
 def capacity_values(capacities: Iterable[ModelCapacity]) -> Mapping[str, Mapping[int, float]]:
-    """Per label and block the low end of each closed bracket: what may be compared by ratios within blocks."""
-    return {
-        each.model: {block.block: float(block.low) for block in each.blocks if block.closed and block.low is not None}
-        for each in capacities
-    }
+    """Per label and block the low end of each closed bracket: what may be compared by ratios within blocks.
+
+    Empty for a label of which some block is only a bound by its own size (no load failed, or none passed): the other
+    blocks would be a choice by their result. A block whose last trial was unclear is left out alone.
+    """
+    values: dict[str, dict[int, float]] = {}
+    for each in capacities:
+        bound = any(not block.closed and block.ended != "unclear" for block in each.blocks)
+        closed = {block.block: float(block.low) for block in each.blocks if block.low is not None and block.closed}
+        values[each.model] = {} if bound or not each.searched else closed
+    return values
 
 
 def _ended(trials: Sequence[Trial], low: int | None, plan: Plan) -> End:

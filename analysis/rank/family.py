@@ -42,6 +42,8 @@ class Ranked:
     """The label of the A/A control and that of the model which it repeats; the control is never ranked."""
     repeated: Blocks | None = None
     """The model's blocks that the control is compared with, where those in `values` are of another step."""
+    resolution: float = 0.0
+    """Relative width to which each value is known: no smaller difference is claimed, and no tie."""
 
     def median(self, label: str) -> float | None:
         """Over the label's blocks; None without any."""
@@ -242,10 +244,18 @@ def _pair(figure: Ranked, first: str, second: str) -> Pair | None:
     tested = blocks >= T.least_blocks and comparable
     p = None
     if tested:
-        p = 2 * float(special.stdtr(blocks - 1, -abs(mean) / error)) if error > 0 else float(mean == 0)
+        p = _p_value(mean, error, blocks - 1, math.log1p(figure.resolution))
     claim: Claim = "too few blocks" if comparable else "not comparable"
     low, high = math.exp(mean - half), math.exp(mean + half)
     return Pair(figure.name, first, second, math.exp(mean), low, high, p, None, blocks, claim)
+
+
+def _p_value(mean: float, error: float, degrees: int, least: float) -> float:
+    """Of the hypothesis that the logarithm of the ratio is at most `least` in size; t's two tails where that is 0."""
+    if error <= 0:
+        return float(abs(mean) <= least)
+    tails = (abs(mean) - least) / error, (abs(mean) + least) / error
+    return float(sum(special.stdtr(degrees, -tail) for tail in tails))
 
 
 def _holm(pairs: Sequence[Pair]) -> list[Pair]:
@@ -281,10 +291,11 @@ def _claimed(pair: Pair, figure: Ranked, control: Pair | None) -> Pair:
         return pair
     bounded = {pair.first, pair.second} & (figure.bounds | figure.at_most)
     failed = control is not None and control.claim in ("more", "less")
-    if not bounded and not failed and pair.low >= 1 - T.tie and pair.high <= 1 + T.tie:
+    if not bounded and not failed and not figure.resolution and pair.low >= 1 - T.tie and pair.high <= 1 + T.tie:
         return replace(pair, claim="tie")
     larger, smaller = (pair.first, pair.second) if pair.ratio > 1 else (pair.second, pair.first)
-    differs = pair.p_holm <= 1 - T.confidence and max(pair.ratio, 1 / pair.ratio) > cap(control)
+    least = max(cap(control), 1 + figure.resolution)
+    differs = pair.p_holm <= 1 - T.confidence and max(pair.ratio, 1 / pair.ratio) > least
     if differs and _may_exceed(figure, larger, smaller):
         return replace(pair, claim="more" if pair.ratio > 1 else "less")
     return replace(pair, claim="not comparable" if bounded else "undetermined")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from scipy import stats as scipy_stats
+from scipy import special
 
 from analysis.judge.thresholds import THRESHOLDS as T
 
@@ -50,4 +50,4 @@ def interval_coverage(runs: int) -> float:
 
 def _coverage(rank: int, runs: int) -> float:
     """Probability that the median lies between the rank-th smallest and the rank-th largest."""
-    return max(0.0, 1 - 2 * float(scipy_stats.binom.cdf(rank - 1, runs, 0.5)))
+    return max(0.0, 1 - 2 * float(special.bdtr(rank - 1, runs, 0.5)))

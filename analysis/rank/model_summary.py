@@ -19,9 +19,9 @@ COLUMNS = (
     "model", "requests", "failures", "rps", "mean_ms", "p50_ms", "p99_ms", "peak_rps", "peak_users",
     "sustained_users", "rank_rps", "rank_mean_ms", "verdict", "common_users", "blocks", "mean_ms_low",
     "mean_ms_high", "peak_rps_low", "peak_rps_high", "at_least", "rps_low", "rps_high", "at_most",
-    "common_verdict", "capacity_users", "capacity_low", "capacity_high", "capacity_ended",
+    "common_verdict", "capacity_users", "capacity_low", "capacity_high", "capacity_ended", "rank_capacity",
 )  # fmt: skip
-CAPACITY = ("capacity_users", "capacity_low", "capacity_high")
+CAPACITY = ("capacity_users", "capacity_low", "capacity_high", "rank_capacity")
 WHOLE = (
     "requests",
     "failures",
@@ -81,6 +81,7 @@ def _row(model: str, ladder: Steps, ranking: Ranking, plan: Plan) -> dict[str, A
         "sustained_users": sustained.users,
         "rank_rps": ranking.goodput.ranks.get(model),
         "rank_mean_ms": ranking.response.ranks.get(model),
+        "rank_capacity": ranking.capacity.ranks.get(model),
         "common_verdict": "",
     }
     if peak := ranking.goodput.ranked.values.get(model):

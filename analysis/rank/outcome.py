@@ -54,8 +54,8 @@ def outcome_of(campaign: Campaign) -> CampaignOutcome:
     plan = campaign.plan
     results = judged_by_blocks(tuple(judge_all(campaign)))
     steps = steps_of((step for result in results for step in result.steps), campaign.labels)
-    ranking = rank_models(steps, plan)
     capacities = capacities_of(results, campaign.labels, plan)
+    ranking = rank_models(steps, plan, capacities)
     return CampaignOutcome(
         campaign=campaign,
         results=results,

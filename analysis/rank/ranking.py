@@ -5,27 +5,29 @@ Past the knee X is more than 5 % under N / (R1 + Z), which makes a step `overloa
 goodput counts for the peak as that of valid steps does. A model whose ladder ends, or stops being valid, before the
 server was full has a peak that is only a lower bound: it is never placed below another. Response times are compared at
 the largest step that is valid for all models that have a valid step: a mean over an overloaded step counts only the
-survivors. A model without a figure stays a rival, of which nothing is claimed. All comparisons of both figures are one
+survivors. A model without a figure stays a rival, of which nothing is claimed. After a search the
+capacities are compared too, those of closed brackets alone. All comparisons of all figures are one
 family (`analysis/rank/family.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from analysis.judge.findings import Check, Outcome, check, passed
 from analysis.judge.repeat import across_blocks
 from analysis.judge.thresholds import THRESHOLDS as T
 from analysis.judge.verdicts import SERVED, VALID
+from analysis.rank.capacity import ModelCapacity, capacity_values
 from analysis.rank.family import Claim, Family, Order, Pair, Ranked, compare_family, order, turned
 from analysis.rank.steps import Steps
 from study.plan import AA_SUFFIX, Plan
 
 LONGEST_RATIOS = 10  # pairs up to which all are shown
 
-RPS, MEAN = "rps", "mean_ms"
-"""The figures that are ranked, by their columns of steps.csv."""
+RPS, MEAN, CAPACITY = "rps", "mean_ms", "capacity"
+"""The figures that are ranked: two by their columns of steps.csv, and the users that a search found."""
 
 
 @dataclass(frozen=True)
@@ -85,11 +87,13 @@ class Ranking:
     """Models that reached their limit: the server was full at the step of its peak or at a larger one."""
     goodput: FigureRanking
     response: FigureRanking
+    capacity: FigureRanking
+    """Without values where the plan has no search."""
     tests: int
-    """The comparisons that Holm's correction is over: both figures, every pair and the controls."""
+    """The comparisons that Holm's correction is over: all figures, every pair and the controls."""
 
 
-def rank_models(steps: Steps, plan: Plan) -> Ranking:
+def rank_models(steps: Steps, plan: Plan, capacities: Iterable[ModelCapacity] = ()) -> Ranking:
     """Compare the models. The A/A control is compared with its model alone and never ranked."""
     ladder = steps.ladder.measured
     valid, served = ladder.usable(VALID), ladder.usable(SERVED)
@@ -106,6 +110,7 @@ def rank_models(steps: Steps, plan: Plan) -> Ranking:
     figures = (
         _ranked(served, RPS, asked, control, more_is_better=True, bounds=frozenset(measured) - reached),
         _ranked(valid, MEAN, dict.fromkeys(measured, common), control, at_most=frozenset(late)),
+        _ranked_capacity(capacities, measured, control, plan),
     )
     family = compare_family(figures)
     return Ranking(
@@ -116,6 +121,7 @@ def rank_models(steps: Steps, plan: Plan) -> Ranking:
         reached=reached,
         goodput=_figure_ranking(figures[0], family),
         response=_figure_ranking(figures[1], family),
+        capacity=_figure_ranking(figures[2], family),
         tests=family.tests,
     )
 
@@ -172,6 +178,18 @@ def _ranked(
     return Ranked(column, values, more_is_better, bounds, at_most, (control, model), repeated)
 
 
+def _ranked_capacity(
+    capacities: Iterable[ModelCapacity], measured: Sequence[str], control: str | None, plan: Plan
+) -> Ranked:
+    """The capacities of closed brackets; a model without one stays a rival where any has one."""
+    values = dict(capacity_values(capacities))
+    if plan.search is None or not any(values.values()):
+        return Ranked(CAPACITY, {}, more_is_better=True)
+    named = (control, control.removesuffix(AA_SUFFIX)) if control is not None else None
+    every = {label: values.get(label, {}) for label in (*measured, *((control,) if control is not None else ()))}
+    return Ranked(CAPACITY, every, more_is_better=True, control=named, resolution=plan.search.resolution)
+
+
 def _figure_ranking(figure: Ranked, family: Family) -> FigureRanking:
     control = figure.control[0] if figure.control is not None else None
     ordered = order(family, figure)
@@ -223,16 +241,16 @@ def shown_ratios(ranking: FigureRanking) -> list[Pair]:
     ]
 
 
-def control_check(code: str, pair: Pair) -> Check:
-    """The A/A control: one model under two names. It fails only where its interval lies wholly outside 0.97-1.03."""
+def control_check(code: str, pair: Pair, tie: float = T.tie) -> Check:
+    """The A/A control: one model under two names. It fails only where its interval lies wholly outside 1 +- `tie`."""
     outcome: Outcome = "not available"
     if pair.low is not None and pair.high is not None:
-        outcome = passed(not (pair.low > 1 + T.tie or pair.high < 1 - T.tie))
+        outcome = passed(not (pair.low > 1 + tie or pair.high < 1 - tie))
     return check(
         outcome,
         code,
         value=pair.ratio,
-        threshold=T.tie,
+        threshold=tie,
         control=pair.first,
         model=pair.second,
         low=pair.low,
@@ -250,7 +268,9 @@ def repeat_checks(steps: Steps, ranking: Ranking) -> list[tuple[str, int | None,
         (str(model), int(str(step)), across_blocks([float(value) for value in rows["rps"]]))
         for (model, step), rows in valid.groupby(["model", "step"], sort=False)
     ]
-    for code, figure in (("repeat.control-rps", ranking.goodput), ("repeat.control-mean", ranking.response)):
+    figures = (("rps", ranking.goodput), ("mean", ranking.response), ("capacity", ranking.capacity))
+    for name, figure in figures:
         if figure.control is not None:
-            checks.append((figure.control.first, None, control_check(code, figure.control)))
+            tie = max(T.tie, figure.ranked.resolution)
+            checks.append((figure.control.first, None, control_check(f"repeat.control-{name}", figure.control, tie)))
     return checks

@@ -21,12 +21,33 @@ LEGEND = "`~`: no test tells the two apart"
 
 def answer_sentences(outcome: CampaignOutcome) -> tuple[str, ...]:
     """The sentences, made of medians over blocks."""
-    return (*capacity_sentences(outcome), *_goodput(outcome), *_response(outcome), *model_words(outcome))
+    capacity = (*capacity_sentences(outcome), *capacity_order(outcome))
+    return (*capacity, *_goodput(outcome), *_response(outcome), *model_words(outcome))
 
 
 def model_words(outcome: CampaignOutcome) -> tuple[str, ...]:
     """Of models that could not keep up anywhere, and of those that were measured and have no trusted figure."""
     return (*_collapsed(outcome), *_untrusted(outcome))
+
+
+def capacity_order(outcome: CampaignOutcome) -> tuple[str, ...]:
+    """As `By capacity: thread (1,850 users) > select (1,700 users)`; nothing where fewer than two can be compared."""
+    figure, known = outcome.ranking.capacity, {each.model: each for each in outcome.capacities}
+    if len(figure.medians) < 2:
+        return ()
+    texts = {model: counted(known[model].users or 0, "user") for model in figure.medians}
+    missing = [model for model in outcome.ranking.measured if model not in figure.medians]
+    rest = f" Not compared, since not every block of {series(missing)} has both ends." if missing else ""
+    if not figure.ordered:
+        observed = side_by_side(list(texts), lambda model: f"{model} {texts[model]}")
+        return (
+            f"By capacity, observed: {observed}; no order is claimed: {why_no_order(outcome.ranking, figure)}.{rest}",
+        )
+    tie = f"; {LEGEND}" if "~" in figure.order.signs else ""
+    signs = signs_text(figure.order, lambda model: f"{model} ({texts[model]})")
+    least = f"differences below {figure.ranked.resolution:.0%} are not claimed"
+    order = f"By capacity: {signs}{beyond_text(figure)}; over {blocks_text(tested(figure))}, {least}{tie}."
+    return (f"{order}{rest}",)
 
 
 def peak_text(ranking: Ranking, model: str) -> str:

@@ -55,7 +55,10 @@ CLAIMS: Mapping[Claim, str] = {
 def ratio_lines(ranking: Ranking) -> list[str]:
     """The pairs that are shown, and how many were compared."""
     lines: list[str] = []
-    for title, figure in (("Peak goodput", ranking.goodput), ("Mean response time", ranking.response)):
+    figures = (
+        ("Capacity", ranking.capacity), ("Peak goodput", ranking.goodput), ("Mean response time", ranking.response),
+    )  # fmt: skip
+    for title, figure in figures:
         if not figure.pairs:
             continue
         pairs = shown_ratios(figure)
@@ -106,14 +109,16 @@ def _called(pair: Pair, figure: Ranked) -> str:
 def control_lines(ranking: Ranking, plan: Plan) -> list[str]:
     """The A/A control: the same model under two names, so that its ratio shows what the study can't distinguish."""
     parts = (
-        ("peak goodput", "valid or an overload", ranking.goodput), ("mean response time", "valid", ranking.response),
-    )  # fmt: skip
+        ("peak goodput", "have no step that is valid or an overload", ranking.goodput),
+        ("mean response time", "have no step that is valid", ranking.response),
+        *((("capacity", "have no closed bracket", ranking.capacity),) if plan.search is not None else ()),
+    )
     lines: list[str] = []
-    for name, verdicts, figure in parts:
+    for name, without, figure in parts:
         if figure.control is not None:
             lines.append(f"- {name}: {_called(figure.control, _values(figure.ranked))}{_capped(figure)}")
         elif plan.aa:
-            lines.append(f"- {name}: the two runs of the model have no step that is {verdicts} in one block of both")
+            lines.append(f"- {name}: the two runs of the model {without} in one block of both")
     return lines
 
 
@@ -126,7 +131,8 @@ def _capped(figure: FigureRanking) -> str:
     """What the control withdraws."""
     if figure.control is None or figure.cap <= 1:
         return ""
-    claimed = f"; no difference of two models below {figure.cap - 1:.1%} is claimed"
+    least = max(figure.cap - 1, figure.ranked.resolution)
+    claimed = f"; no difference of two models below {least:.1%} is claimed"
     return f"{claimed}, and no tie" if figure.control.claim in ("more", "less") else claimed
 
 

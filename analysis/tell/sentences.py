@@ -45,6 +45,7 @@ NAMES: Mapping[str, str] = {
     "repeat.return-mean": "return step R",
     "repeat.control-rps": "A/A requests/s",
     "repeat.control-mean": "A/A mean response time",
+    "repeat.control-capacity": "A/A capacity",
     "strangers.share": "others on these cores",
     "strangers.second": "others' worst second",
 }
@@ -185,6 +186,7 @@ SENTENCES: dict[str, Sentence] = {
     "repeat.return-mean": phrases.return_step("ms"),
     "repeat.control-rps": phrases.control,
     "repeat.control-mean": phrases.control,
+    "repeat.control-capacity": phrases.control,
     "strangers.share": phrases.strangers,
     "strangers.second": lambda f: (
         f"others took up to {f['value']:.1%} of the {f['whose']}'{'s' if f['whose'] == 'server' else ''} cores on"

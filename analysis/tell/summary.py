@@ -12,7 +12,7 @@ import pandas as pd
 
 from analysis.rank.outcome import CampaignOutcome
 from analysis.rank.ranking import FigureRanking, Ranking
-from analysis.tell.answer import common_text, mean_text, model_words, peak_text
+from analysis.tell.answer import capacity_order, common_text, mean_text, model_words, peak_text
 from analysis.tell.calibration_sentence import calibration_lines
 from analysis.tell.capacity_sentence import capacity_sentences, load_text
 from analysis.tell.limit_sentence import limit_text
@@ -44,6 +44,7 @@ def summary_text(outcome: CampaignOutcome) -> str:
         f" {done} of {counted(len(results), 'run')} done.",
         "## Answer",
         *capacity_sentences(outcome),
+        *capacity_order(outcome),
         claim(ranking),
         order_line("Requests per second", ranking, ranking.goodput, _peak_figures(ranking)),
         order_line("Average response time", ranking, ranking.response, _mean_figures(ranking)),
@@ -64,7 +65,7 @@ def summary_text(outcome: CampaignOutcome) -> str:
 
 def claim(ranking: Ranking) -> str:
     """Whether anything is claimed of the models' order, over how many comparisons, and if not, why not."""
-    figures = [figure for figure in (ranking.goodput, ranking.response) if figure.ordered]
+    figures = [figure for figure in (ranking.capacity, ranking.goodput, ranking.response) if figure.ordered]
     if figures:
         pairs = [pair for figure in figures for pair in tested(figure)]
         return (

@@ -75,7 +75,8 @@ def clocks(window: Window) -> Check:
         for worker in window.workers
         if worker.seconds is not None
     }
-    apart = clocks_apart(phases)
+    late_ms = max((worker.loop_lag_p99_ms or 0.0 for worker in window.workers), default=0.0)
+    apart = clocks_apart(phases, late_ms / 1000)
     known = len(phases) > 1 or any(wall is not None for _, wall in phases.values())
     worst = max(apart.values(), key=abs, default=0.0)
     return check(

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from scipy import stats as scipy_stats
+from scipy import special
 
 from analysis.judge.thresholds import THRESHOLDS as T
 
@@ -95,9 +95,7 @@ def judge_queue(
     if expected <= 0 or error <= 0:
         return QueueMean(mean, expected, T.queue_least)
     shape, scale = (expected / error) ** 2, error**2 / expected
-    return QueueMean(
-        mean, expected, max(T.queue_least, float(scipy_stats.gamma.isf(T.queue_alarms, shape, scale=scale)))
-    )
+    return QueueMean(mean, expected, max(T.queue_least, scale * float(special.gammainccinv(shape, T.queue_alarms))))
 
 
 def pool_busy(throughput: float, held_s: float, pool: int) -> float:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats as scipy_stats
+from scipy import special
 
 from analysis.judge.thresholds import THRESHOLDS as T
 
@@ -174,12 +174,13 @@ def warm_up(sums_s: Sequence[float], counts: Sequence[float]) -> Deviation | Non
     return Deviation(max(0.0, shift) / usual, max(T.drift, (shift - float(shifts[lowest])) / usual))
 
 
-def clocks_apart(phases: Mapping[str, tuple[float, float | None]]) -> dict[str, float]:
+def clocks_apart(phases: Mapping[str, tuple[float, float | None]], late_s: float = 0.0) -> dict[str, float]:
     """Workers whose clock ran fast or slow in a phase, with by how much as a share: +0.2 is 20 % fast.
 
     `phases` has each worker's phase length in s by its monotonic clock and by its wall clock (None where it wasn't
     recorded). A worker's two clocks are compared with each other, and its monotonic clock with the median of all
-    workers, which begin and end a phase at the same messages. Of two workers that differ, nobody can say which is
+    workers, which begin and end a phase at the same messages, each read up to `late_s` late where a worker's event loop
+    is busy. Of two workers that differ, nobody can say which is
     right: both are named. A step of the wall clock (NTP) shows as well.
     """
     lengths = {worker: monotonic for worker, (monotonic, _) in phases.items()}
@@ -190,7 +191,7 @@ def clocks_apart(phases: Mapping[str, tuple[float, float | None]]) -> dict[str, 
         if wall is not None and abs(monotonic - wall) > allowed:
             apart[worker] = monotonic / wall - 1
         # Of two, the median lies between them: half of the difference is what each shows.
-        elif abs(monotonic - usual) > (allowed / 2 if len(phases) == 2 else allowed):
+        elif abs(monotonic - usual) > max(allowed, 2 * late_s) / (2 if len(phases) == 2 else 1):
             apart[worker] = monotonic / usual - 1
     return apart
 
@@ -219,10 +220,17 @@ def _drift(values: Floats, errors: Floats) -> Deviation:
     number explains.
     """
     at = np.arange(len(values), dtype=float)
-    slope = float(scipy_stats.theilslopes(values, at)[0])
+    slope = theil_sen(values, at)
     spread = float(((at - at.mean()) ** 2).sum())
     theory = math.sqrt(float((errors**2).mean()) / spread)
     left = values - slope * at
     scatter = math.sqrt(float(((left - left.mean()) ** 2).sum()) / (len(values) - 2) / spread)
-    allowed = max(T.drift_sigmas * theory, float(scipy_stats.t.ppf(T.drift_quantile, len(values) - 2)) * scatter)
+    allowed = max(T.drift_sigmas * theory, float(special.stdtrit(len(values) - 2, T.drift_quantile)) * scatter)
     return Deviation(abs(slope) * len(values), max(T.drift, allowed * len(values)), slope * len(values))
+
+
+def theil_sen(values: Sequence[float], at: Sequence[float]) -> float:
+    """The median of the slopes between any two points; scipy.stats has it too, whose import takes a second."""
+    y, x = np.asarray(values, dtype=float), np.asarray(at, dtype=float)
+    rise, run = y[:, None] - y, x[:, None] - x
+    return float(np.median(rise[run > 0] / run[run > 0]))

@@ -73,7 +73,8 @@ def summary_table(campaign: Campaign, summary: pd.DataFrame, ranking: Ranking, w
         def cell(name: str, rank: str = "", row: Any = row, bounds: frozenset[str] = bounds, to: str = to) -> Cell:
             text = number(_number(row[name]), bounded(name in bounds, name in row["at_most"], BOUNDS))
             place = _rank(ranking, rank, str(row["model"])) if text else ""
-            notes = (interval(row.get(f"{name}_low"), row.get(f"{name}_high")), place)
+            stem = name.removesuffix("_users")
+            notes = (interval(row.get(f"{stem}_low"), row.get(f"{stem}_high")), place)
             return Cell(text, to if text else "", "; ".join(filter(None, notes)))
 
         limit = kinds[model]
@@ -81,7 +82,7 @@ def summary_table(campaign: Campaign, summary: pd.DataFrame, ranking: Ranking, w
         rows.append(
             (
                 Cell(model, f"#model-{model}"),
-                cell("capacity_users"),
+                cell("capacity_users", "rank_capacity"),
                 cell("requests"),
                 cell("rps"),
                 cell("mean_ms", "rank_mean_ms"),
@@ -109,7 +110,8 @@ def summary_table(campaign: Campaign, summary: pd.DataFrame, ranking: Ranking, w
 
 def _rank(ranking: Ranking, rank: str, model: str) -> str:
     """As `rank 2`, or `rank 1 to 3` where no test tells more."""
-    figure = {"rank_rps": ranking.goodput, "rank_mean_ms": ranking.response}.get(rank)
+    figures = {"rank_rps": ranking.goodput, "rank_mean_ms": ranking.response, "rank_capacity": ranking.capacity}
+    figure = figures.get(rank)
     place = figure.places.get(model) if figure is not None else None
     if place is None:
         return ""

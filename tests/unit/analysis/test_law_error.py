@@ -132,3 +132,13 @@ def test_a_clock_that_runs_fast_is_named() -> None:
     assert set(clocks_apart({"load1-1": (30.0, None), "load2-1": (30.3, None)})) == {"load1-1", "load2-1"}
     assert clocks_apart({"load1-1": (3.0, None), "load1-2": (3.009, None)}) == {}
     assert clocks_apart({}) == {}
+
+
+def test_workers_whose_event_loops_were_late_read_the_ends_of_a_phase_late() -> None:
+    late = {"load1-1": (1.725, 1.725), "load1-2": (1.787, 1.787)}
+    assert set(clocks_apart(late)) == {"load1-1", "load1-2"}
+    assert clocks_apart(late, late_s=0.065) == {}
+    assert set(clocks_apart({"load1-1": (1.5, 1.725), "load1-2": (1.787, 1.787)}, late_s=0.065)) == {
+        "load1-1",
+        "load1-2",
+    }

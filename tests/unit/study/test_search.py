@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -12,24 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from study.search import Bracket, Next, Outcome, Search, Trial, next_trial
-
-Server = Callable[[int, bool, Sequence[Trial]], Outcome]
-
-
-def run(search: Search, server: Server, most: int = 200) -> tuple[Bracket, list[Trial]]:
-    """Walk the search to its end on a simulated server; `most` bounds a search that never ends."""
-    trials: list[Trial] = []
-    for _ in range(most):
-        asked = next_trial(search, trials)
-        if isinstance(asked, Bracket):
-            return asked, trials
-        trials.append(Trial(asked.users, server(asked.users, asked.long, trials), asked.long))
-    raise AssertionError(f"no end after {most} trials: {trials}")
-
-
-def sharp(capacity: float) -> Server:
-    """Passes up to its capacity and fails beyond it."""
-    return lambda users, _long, _trials: "passed" if users <= capacity else "failed"
+from tests.unit.simulated_search import noisy, run, sharp
 
 
 def test_it_doubles_then_bisects_then_confirms() -> None:
@@ -64,15 +47,39 @@ def test_a_server_that_fails_at_the_start_has_no_low_end() -> None:
     assert len(trials) == 1
 
 
-def test_a_generator_that_ends_first_gives_a_lower_bound() -> None:
-    found, _ = run(Search(50, 100_000), lambda users, *_: "generator" if users > 900 else "passed")
-    assert found == Bracket(800, None, "generator")
+def test_a_generator_that_ends_first_gives_a_lower_bound_as_near_to_it_as_the_resolution() -> None:
+    search = Search(50, 100_000)
+    found, trials = run(search, lambda users, *_: "generator" if users > 900 else "passed")
+    assert (found.high, found.ended, found.confirmed) == (None, "generator", False)
+    assert found.low is not None
+    assert found.low <= 900 < 1.1 * found.low
+    assert len(trials) <= search.most_trials(900)
+
+
+def test_a_server_that_ends_before_the_generator_is_bracketed() -> None:
+    """Doubling meets the generator's limit first; the server's lies between it and the load before."""
+
+    def server(users: int, _long: bool, _trials: Sequence[Trial]) -> Outcome:
+        return "generator" if users > 1500 else "failed" if users > 1000 else "passed"
+
+    found, trials = run(Search(50, 100_000), server)
+    assert (found.ended, found.confirmed) == ("slo", True)
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low <= 1000 < found.high <= 1.1 * found.low
+    assert len(trials) <= Search(50, 100_000).most_trials(1000)
 
 
 def test_a_generator_that_ends_below_a_broken_slo_leaves_the_bracket_open() -> None:
-    outcomes = iter(("passed", "passed", "failed", "generator"))
+    outcomes = iter(("passed", "passed", "failed", "generator", "passed", "passed"))
     found, _ = run(Search(50, 1000), lambda *_: next(outcomes))  # type: ignore[arg-type]
-    assert found == Bracket(100, 200, "generator")
+    assert found == Bracket(130, 200, "generator")
+
+
+def test_a_generator_that_ends_in_the_confirmation_ends_the_search() -> None:
+    found, trials = run(Search(50, 10_000), lambda users, long, _: "generator" if long else sharp(330)(users, long, ()))
+    assert (found.ended, found.confirmed) == ("generator", False)
+    assert trials[-1].long
 
 
 def test_one_unclear_trial_is_repeated_once_and_changes_nothing_else() -> None:
@@ -108,21 +115,6 @@ def test_hysteresis_that_shows_in_long_trials_lowers_the_answer() -> None:
     assert found.confirmed
     assert found.low is not None
     assert 300 / 1.1 <= found.low <= 300
-
-
-def noisy(capacity: float, noise: float, draw: np.random.Generator, disturbed: float) -> Server:
-    """Near the edge a trial passes by chance: each trial's edge is drawn around the capacity.
-
-    With this the outcome isn't monotone in the users. `disturbed` is the share of trials that a stranger disturbs.
-    """
-
-    def server(users: int, long: bool, _trials: Sequence[Trial]) -> Outcome:
-        if draw.random() < disturbed:
-            return "unclear"
-        edge = capacity * math.exp(draw.normal() * noise / (math.sqrt(2) if long else 1))
-        return "passed" if users <= edge else "failed"
-
-    return server
 
 
 def test_a_thousand_random_servers_are_answered_within_the_resolution_and_the_bound() -> None:
