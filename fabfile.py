@@ -15,9 +15,10 @@ from invoke.collection import Collection
 
 from cluster.campaign import interrupts
 from cluster.lab import tasks as lab
-from cluster.show.command_line import choices, leave, parse_tasks
-from study.errors import StudyError, UsageError
+from cluster.show.command_line import choices, leave, nobody_reads, parse_tasks
+from study.errors import StudyError, UsageError, told
 from study.exit_status import ExitStatus
+from study.layout import from_here
 from study.safe_text import printable
 
 if TYPE_CHECKING:  # each task imports what it needs, so that `fab -l` is quick
@@ -40,10 +41,12 @@ def session(inventory: str | None = None, plan: str | None = None) -> Iterator[S
     except StudyError as error:
         print(f"fab: {printable(str(error))}", file=sys.stderr)
         sys.exit(error.exit_status)
+    except BrokenPipeError:
+        nobody_reads()
     except OSError as error:
-        if error.filename is None:  # not about a file that the person named: a bug
+        if (text := told(error)) is None:
             raise
-        print(f"fab: {error.filename}: {error.strerror}", file=sys.stderr)
+        print(f"fab: {printable(text)}", file=sys.stderr)
         sys.exit(ExitStatus.FAILED)
     except KeyboardInterrupt:
         print("fab: stopped; nothing is left running, and every finished run is kept", file=sys.stderr)
@@ -96,13 +99,14 @@ def calibrate(c: Any, inventory: str | None = None, plan: str | None = None) -> 
         study.calibrate(capacity)
 
 
-@task(help=CAMPAIGN)
-def analyze(c: Any, campaign: str = "results/latest") -> None:
+@task(help={**CAMPAIGN, "out": "another directory for them, where the campaign can't be written to"})
+def analyze(c: Any, campaign: str = "results/latest", out: str = "") -> None:
     """Make all figures and tables of a campaign again from its files."""
     with session():
-        if not Path(campaign).is_dir():
+        directory = from_here(campaign)
+        if not directory.is_dir():
             raise UsageError(f"{campaign}: no campaign is there; `make campaign` makes one, below results/")
-        summarise(Path(campaign))
+        summarise(directory, Path(out) if out else None)
 
 
 @task(
@@ -165,13 +169,13 @@ def capacity(calibration: Path, need: float, cores: int) -> str:
     return analysis.capacity_sentence(analysis.capacity(calibration), need, cores)
 
 
-def summarise(directory: Path) -> bool:
+def summarise(directory: Path, out: Path | None = None) -> bool:
     """Make figures, tables and summary of what is on disk, and print the summary; whether any step is valid."""
     import analysis
 
-    result = analysis.analyze(directory)
+    result = analysis.analyze(directory, out=out)
     _session().print_markdown(result.text)
-    print(f"report: {result.campaign.files.report.resolve()}", flush=True)
+    print(f"report: {result.paths[-1].resolve()}", flush=True)
     return result.any_valid
 
 

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from study.errors import StudyError, UsageError
-from study.safe_text import printable
+from study.errors import StudyError, told
+from study.safe_text import accept_any_terminal, printable
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,27 +22,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--no-figures", action="store_true", help="tables only")
     parser.add_argument(
-        "--out", metavar="DIR", type=Path, help="where the analysis of other Locust runs goes (default: DIR/analysis)"
+        "--out",
+        metavar="DIR",
+        type=Path,
+        help="where figures and tables go (default: the campaign itself; of other Locust runs DIR/analysis)",
     )
     options = parser.parse_args(arguments)
+    accept_any_terminal()
     named = [_named(given) for given in options.directories]
     from analysis.read.locust_csv import is_locust  # imports pandas, which --help does without
 
     try:
         if len(named) == 1 and not is_locust(named[0][1]):
-            if options.out is not None:
-                raise UsageError(
-                    "--out is for other Locust runs: a campaign's figures and tables go into its directory"
-                )
-            return _campaign(named[0][1], not options.no_figures)
+            return _campaign(named[0][1], not options.no_figures, options.out)
         return _locust(named, options.out, not options.no_figures)
     except StudyError as error:
         print(f"analysis: {printable(str(error))}", file=sys.stderr)
         return error.exit_status
     except OSError as error:
-        if error.filename is None:  # not about a file of the person's: a bug
+        if (text := told(error)) is None:
             raise
-        print(f"analysis: {error.filename}: {error.strerror}", file=sys.stderr)
+        print(f"analysis: {printable(text)}", file=sys.stderr)
         return StudyError.exit_status
 
 
@@ -52,10 +52,10 @@ def _named(given: str) -> tuple[str, Path]:
     return (name, Path(path)) if separator and not Path(given).exists() else ("", Path(given))
 
 
-def _campaign(directory: Path, figures: bool) -> int:
+def _campaign(directory: Path, figures: bool, out: Path | None) -> int:
     from analysis.pipeline import analyze
 
-    analysis = analyze(directory, figures=figures)
+    analysis = analyze(directory, figures=figures, out=out)
     _print(analysis.text, analysis.gaps, analysis.paths)
     runs = len(analysis.results)
     if undone := sum(result.data.state != "done" for result in analysis.results):

@@ -18,6 +18,7 @@ from analysis.tell.step_verdict import StepVerdict, told_verdict
 from analysis.tell.summary import summary_text
 from study.errors import StudyError, UsageError
 from study.formats.json_files import write_whole
+from study.layout import CampaignFiles
 
 
 @dataclass(frozen=True)
@@ -49,14 +50,18 @@ class Comparison(CampaignComparison):
         write_whole(path, csv_text(self.frame) if path.suffix == ".csv" else self.text)
 
 
-def analyze(campaign_dir: Path | str, write: bool = True, figures: bool = True) -> Analysis:
-    """Analyse a campaign's directory and write steps.csv, checks.csv, summary.csv, summary.md and figures into it.
+def analyze(
+    campaign_dir: Path | str, write: bool = True, figures: bool = True, out: Path | str | None = None
+) -> Analysis:
+    """Analyse a campaign's directory and write steps.csv, checks.csv, summary.csv, summary.md, figures and report.
 
-    Raises FormatError where it is no campaign, or one of a version that this program doesn't read.
+    They are written into it, or into `out`. Raises FormatError where it is no campaign, or one of a version that this
+    program doesn't read.
     """
     outcome = outcome_of(load(campaign_dir))
     text = summary_text(outcome)
-    paths = _write(outcome, text, figures) if write else ()
+    place = outcome.campaign.files if out is None else CampaignFiles(Path(out))
+    paths = _write(outcome, text, figures, place) if write else ()
     return Analysis(**vars(outcome), text=text, paths=paths)
 
 
@@ -93,8 +98,7 @@ def compare(first: Path | str, second: Path | str) -> Comparison:
     return Comparison(**vars(compared), text=comparison_text(compared), unjudged=unjudged(compared))
 
 
-def _write(outcome: CampaignOutcome, text: str, figures: bool) -> tuple[Path, ...]:
-    files = outcome.campaign.files
+def _write(outcome: CampaignOutcome, text: str, figures: bool, files: CampaignFiles) -> tuple[Path, ...]:
     texts = {
         files.steps: csv_text(steps_table(outcome.rows)),
         files.checks: csv_text(checks_table(outcome.checks)),
@@ -103,17 +107,17 @@ def _write(outcome: CampaignOutcome, text: str, figures: bool) -> tuple[Path, ..
     }
     for path, content in texts.items():
         write_whole(path, content)
-    return (*texts, *_draw(outcome, figures))
+    return (*texts, *_draw(outcome, figures, files))
 
 
-def _draw(outcome: CampaignOutcome, figures: bool) -> tuple[Path, ...]:
+def _draw(outcome: CampaignOutcome, figures: bool, files: CampaignFiles) -> tuple[Path, ...]:
     """The figures, each as PNG and SVG, and the report."""
     from analysis.draw.figures import drawings  # seaborn takes a second to import, and no verdict needs it
     from analysis.draw.frames import ratios_frame, tails_frame
     from analysis.draw.style import save
     from analysis.tell.report.report_page import report_html
 
-    files, plan, ranking = outcome.campaign.files, outcome.campaign.plan, outcome.ranking
+    plan, ranking = outcome.campaign.plan, outcome.ranking
     slower, ratios = tails_frame(outcome.results, ranking.common_users), ratios_frame(ranking)
     drawn: list[Path] = []
     if figures:
@@ -121,5 +125,5 @@ def _draw(outcome: CampaignOutcome, figures: bool) -> tuple[Path, ...]:
             outcome.steps, slower, ratios, plan.models, plan.mean_think_s or None, outcome.summary, plan.slo.p99_ms
         ):
             drawn += save(figure, files.figures, name)
-    write_whole(files.report, report_html(outcome, slower, ratios))
+    write_whole(files.report, report_html(outcome, slower, ratios, files))
     return (*drawn, files.report)

@@ -5,7 +5,11 @@ Anything else that is raised is a bug and keeps its traceback.
 
 from __future__ import annotations
 
+import errno
+
 from study.exit_status import ExitStatus
+
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 
 
 class StudyError(Exception):
@@ -60,3 +64,17 @@ class FormatError(StudyError):
     """A file has a format version that this program doesn't read, or isn't the kind of file that its name says."""
 
     exit_status = ExitStatus.USAGE
+
+
+def told(error: OSError) -> str | None:
+    """A message for an error of the system that a person can mend; None where it isn't one, but a bug.
+
+    Errors about a file that the person named have its name; those of a full disk often have none.
+    """
+    what = error.strerror or str(error)
+    where = "" if error.filename is None else f"{error.filename}: "
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{where}{what}: free some space; finished runs are kept, and the same command goes on"
+    if error.errno in DISK_ERRORS or "usable temporary directory" in what:
+        return f"{where}{what}"
+    return f"{where}{what}" if where else None

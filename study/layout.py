@@ -98,6 +98,21 @@ class CampaignFiles:
         return self.directory / "figures"
 
 
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+def from_here(given: str | Path) -> Path:
+    """A path as a person means it: from the working directory; within this checkout also from its top."""
+    path = Path(given)
+    above = PROJECT / path
+    return above if PROJECT in Path.cwd().parents and not path.exists() and above.exists() else path
+
+
+def results_directory() -> Path:
+    """Where campaigns are kept: results/ of the checkout within it, elsewhere of the working directory."""
+    return (PROJECT if PROJECT in Path.cwd().parents else Path.cwd()) / "results"
+
+
 def point_latest(campaign: Path) -> None:
     """Make results/latest point to this campaign, in one step."""
     link = campaign.parent / LATEST

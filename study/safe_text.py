@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+from io import TextIOWrapper
 
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 """A cell that begins with one of these is a formula to a spreadsheet."""
@@ -30,3 +32,10 @@ def inert(text: str) -> str:
     without = re.sub(r"\](?=[(\[:])", r"]\\", printable(text))
     without = _TAG.sub(r"\1&lt;", without)
     return without.replace("://", ":\\//").replace("www.", "www\\.")
+
+
+def accept_any_terminal() -> None:
+    """Print `?` for a character that the terminal's encoding lacks, in place of an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")

@@ -50,7 +50,7 @@ THEME = {
     "figure.facecolor": PAPER, "axes.facecolor": PAPER, "axes.edgecolor": GRID, "grid.color": GRID, "text.color": INK,
     "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK, "font.size": 10, "axes.titlesize": 10.5,
     "axes.labelsize": 10, "xtick.labelsize": 9, "ytick.labelsize": 9, "legend.fontsize": 9,
-    "svg.hashsalt": "load-study",
+    "svg.hashsalt": "load-study", "text.parse_math": False,
 }  # fmt: skip
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_said: list[bool] = []
 
 
 def listen() -> None:
@@ -24,7 +27,16 @@ def listen() -> None:
 def _interrupt(number: int, frame: FrameType | None) -> None:
     for each in INTERRUPTS:
         signal.signal(each, signal.SIG_IGN)
+    _say_stopping()
     raise KeyboardInterrupt
+
+
+def _say_stopping() -> None:
+    """At once: to end everything on all hosts takes seconds. By write(2), which a signal's handler may call."""
+    if not _said:
+        _said.append(True)
+        with contextlib.suppress(OSError):
+            os.write(2, b"\nfab: stopping ...\n")
 
 
 @contextmanager
@@ -36,7 +48,12 @@ def held_back() -> Iterator[None]:
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
     pending: list[int] = []
-    handlers = {number: signal.signal(number, lambda number, frame: pending.append(number)) for number in INTERRUPTS}
+
+    def hold(number: int, frame: FrameType | None) -> None:
+        _say_stopping()
+        pending.append(number)
+
+    handlers = {number: signal.signal(number, hold) for number in INTERRUPTS}
     try:
         yield
     finally:

@@ -24,12 +24,12 @@ from cluster.hosts.ssh import SshHost
 from study import models
 from study.errors import HostError, StudyError, UsageError
 from study.formats.facts_json import Facts
+from study.layout import from_here, results_directory
 from study.plan import Plan, PlanFile, load_plan
 from study.workload import Server
 
 DEFAULT_PLAN = PROJECT / "campaigns" / "quick.toml"
 DEFAULT_INVENTORY = PROJECT / "inventory.ini"
-RESULTS = Path("results")
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Choice:
 
     @staticmethod
     def _one(option: str, before: Path | None, given: str | None) -> Path | None:
-        now = Path(given) if given is not None else before
+        now = from_here(given) if given is not None else before
         if before is not None and now != before:
             raise UsageError(f"--{option} {before} holds for the whole command line; a second one, {now}, can't")
         return now
@@ -162,7 +162,7 @@ def make_setup(choice: Choice) -> Setup:
         preflight.stop_if_impossible(known.checks())
     target, *load, control = known.hosts
     plan, text = known.asked.plan, known.asked.text
-    return Setup(plan, text, known.inventory, control, target, tuple(load), known.facts, RESULTS.absolute())
+    return Setup(plan, text, known.inventory, control, target, tuple(load), known.facts, results_directory())
 
 
 def hosts_of(inventory: Inventory) -> tuple[Host, ...]:

@@ -7,7 +7,9 @@ the nearest right one, a plan may be named without its option, and `fab` alone l
 from __future__ import annotations
 
 import difflib
+import os
 import re
+import signal
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -17,7 +19,8 @@ from invoke.exceptions import ParseError
 from invoke.parser import Parser
 
 from study.errors import UsageError
-from study.safe_text import printable
+from study.exit_status import ExitStatus
+from study.safe_text import accept_any_terminal, printable
 
 HELD = ("inventory", "plan")  # options that hold for the whole command line
 POSITIONS = {"plan": "--plan", "analyze": "--campaign"}  # the option of a task's one argument without its option
@@ -32,13 +35,15 @@ def parse_tasks(program: Any, tasks: Collection) -> dict[str, list[str]]:
     core = getattr(program, "core", None)
     if core is None:  # imported by something else than fab
         return {}
+    accept_any_terminal()
     contexts = tasks.to_contexts()
     core.unparsed[:] = with_options(core.unparsed, {name for context in contexts for name in _names(context)})
     options = core[0].args
     asked_otherwise = any(options[name].value for name in ("list", "help", "complete"))
     if not core.unparsed and not core.remainder and not asked_otherwise:
         options["list"]._value = True  # `.value` would make a text of it
-    if asked_otherwise:
+    if asked_otherwise or options["list"].value:
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `fab -l | head`
         return {}
     try:
         parsed = Parser(initial=program.initial_context, contexts=contexts).parse_argv(core.unparsed)
@@ -82,6 +87,12 @@ def explain(message: str, context: Any, contexts: Sequence[Any]) -> str:
 
 def _names(context: Any) -> list[str]:
     return [context.name, *context.aliases]
+
+
+def nobody_reads() -> None:
+    """End the program where the reader of its output has gone, as `head` does."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered goes nowhere
+    sys.exit(ExitStatus.FAILED)
 
 
 def leave(error: UsageError) -> None:

@@ -41,7 +41,7 @@ class Channel:
     _buffer = b""
     _discarded = 0
     _reply: Reply
-    _unsent: bytes
+    _unsent: bytes | memoryview
 
     def __init__(self, client: socket.socket, handle: Application, now: float) -> None:
         self.client = client
@@ -156,15 +156,15 @@ class Channel:
         self._close()
         self.handle.counts.closed(ending if due and not lingered else None)
 
-    def _write(self, wire: bytes) -> bool:
-        """Send; True when the kernel took all bytes. The rest is kept in `_unsent`."""
+    def _write(self, wire: bytes | memoryview) -> bool:
+        """Send; True when the kernel took all bytes. The rest is kept in `_unsent`, as a view: answers are shared."""
         try:
             sent = self.client.send(wire, socket.MSG_DONTWAIT)
         except BlockingIOError:
             sent = 0
         if sent == len(wire):
             return True
-        self._unsent = wire[sent:]
+        self._unsent = memoryview(wire)[sent:]
         return False
 
     def _end_output(self) -> None:

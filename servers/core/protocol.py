@@ -22,6 +22,7 @@ from servers.core.listener import Listener
 
 _SWEEPS = 8  # all deadlines are checked at least this often within one timeout, and once a second
 _POLL_S = 0.005
+_PIECE = 2**18  # bytes
 
 
 class HttpProtocol(Channel, asyncio.Protocol):
@@ -84,8 +85,9 @@ class HttpProtocol(Channel, asyncio.Protocol):
             self._step(self._after_writing)
 
     def _after_writing(self, now: float) -> None:
-        self._sent(now)
-        self._answer(now)
+        if self._write(self._unsent):
+            self._sent(now)
+            self._answer(now)
 
     def _step(self, step, *arguments) -> None:  # type: ignore[no-untyped-def]
         """Run one step of the channel, then schedule what it waits for."""
@@ -103,8 +105,17 @@ class HttpProtocol(Channel, asyncio.Protocol):
                 self._reading_paused = False
                 self.transport.resume_reading()
 
-    def _write(self, wire: bytes) -> bool:
-        self.transport.write(wire)
+    def _write(self, wire: bytes | memoryview) -> bool:
+        """Hand over a large answer in pieces: the transport copies what the kernel doesn't take at once."""
+        if len(wire) <= _PIECE:
+            if wire:
+                self.transport.write(wire)
+            self._unsent = b""
+        else:
+            self._unsent = memoryview(wire)
+            while self._unsent and not self._writing_paused:
+                self.transport.write(self._unsent[:_PIECE])
+                self._unsent = self._unsent[_PIECE:]
         return not self._writing_paused
 
     def _end_output(self) -> None:

@@ -35,6 +35,9 @@ def write_whole(path: Path, text: str) -> None:
             stream.flush()
             os.fsync(descriptor)
         os.replace(temporary, path)
+    except OSError as error:
+        Path(temporary).unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from None  # a full disk's error names no file
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise

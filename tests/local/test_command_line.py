@@ -1,11 +1,18 @@
 """What a person who types the wrong thing gets: one message that says what to do, an exit status, no traceback."""
 
+import os
+import re
 import socket
+import subprocess
+import sys
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
-from tests.running import fab, write_plan
+from study.layout import from_here, results_directory
+from tests.running import FAB, PROJECT, environment, fab, write_plan
+from tests.unit.synthetic import plan, write_campaign
 
 NAMES = ("analyze", "check", "clean", "deploy", "plan", "run-campaign", "status", "stop")
 
@@ -94,3 +101,58 @@ def test_the_environment_names_plan_and_inventory_too(tmp_path: Path) -> None:
     done = fab(tmp_path, "plan", STUDY_PLAN=str(plan), STUDY_INVENTORY=str(tmp_path / "absent.ini"))
     assert done.returncode == 2
     assert "absent.ini" in done.stderr
+
+
+def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
+    """`fab -l | head`, with nobody left to read before anything was written."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run([*FAB, "-l"], cwd=tmp_path, env=environment(), stdout=writing, stderr=subprocess.PIPE)
+    os.close(writing)
+    assert done.stderr == b""
+
+
+@pytest.mark.parametrize("arguments", [("plan", "campaigns/quick.toml"), ("plan", "--plan", "../campaigns/quick.toml")])
+def test_it_works_in_a_directory_of_the_checkout(arguments: tuple[str, ...]) -> None:
+    done = subprocess.run(
+        [FAB[0], *arguments], cwd=PROJECT / "docs", env=environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "plan quick" in done.stdout
+
+
+def test_results_of_the_checkout_have_one_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(PROJECT / "docs")
+    assert results_directory() == PROJECT / "results"
+    assert from_here("campaigns/quick.toml") == PROJECT / "campaigns" / "quick.toml"
+    assert from_here("results.md") == Path("results.md")
+    monkeypatch.chdir(tmp_path)
+    assert results_directory() == tmp_path / "results"
+    assert from_here("campaigns/quick.toml") == Path("campaigns/quick.toml")
+
+
+def test_a_terminal_that_is_not_utf8_gets_question_marks(tmp_path: Path) -> None:
+    campaign = write_campaign(tmp_path / "c", plan(models=["single", "thread"], users=[100], blocks=1)).directory
+    done = fab(tmp_path, "analyze", str(campaign), PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr
+    again = subprocess.run(
+        [sys.executable, "-m", "analysis", str(campaign), "--no-figures"],
+        cwd=PROJECT, env=environment(PYTHONIOENCODING="ascii"), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert again.returncode == 0, again.stderr
+
+
+def test_a_campaign_that_can_not_be_written_to_is_analysed_elsewhere(tmp_path: Path) -> None:
+    campaign = write_campaign(tmp_path / "c d", plan(models=["single", "thread"], users=[100], blocks=1)).directory
+    before = {path: path.stat().st_mtime_ns for path in campaign.rglob("*")}
+    done = fab(tmp_path, "analyze", str(campaign), "--out", "elsewhere")
+    assert done.returncode == 0, done.stderr
+    assert {path: path.stat().st_mtime_ns for path in campaign.rglob("*")} == before
+    made = tmp_path / "elsewhere"
+    assert {path.name for path in made.iterdir()} >= {"steps.csv", "summary.md", "report.html", "figures"}
+    page = (made / "report.html").read_text(encoding="utf-8")
+    links = [unquote(link) for link in re.findall(r'<a href="([^"#]+)"', page)]
+    assert any("runs/" in link for link in links)
+    own = {"steps.csv", "checks.csv", "summary.csv"}
+    assert all((made / link).exists() for link in links), links
+    assert own <= set(links)

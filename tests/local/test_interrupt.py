@@ -14,6 +14,7 @@ LEASE_AND_GRACE_S = 40.0  # the documentation promises a minute
 def nothing_runs_and_the_first_run_is_analysed(stopped: Stopped) -> None:
     assert stopped.status == 130, stopped.output
     assert "Traceback" not in stopped.output
+    assert stopped.output.count("fab: stopping ...") == 1
     assert not stopped.left
     assert not stopped.ports
     (label,) = stopped.finished

@@ -114,3 +114,25 @@ def test_nothing_leaks(model: str, start: Callable[..., ServerProcess]) -> None:
     after = steady(server, before)
     assert after.memory_kb <= before.memory_kb + MARGIN_KB * before.processes, (before, after)
     assert server.stop()["answered"] == requests
+
+
+LOOPS = ("select", "select-loop", "poll-loop", "epoll-loop", "epoll-reuseport", "asyncio", "uvloop", "gevent")
+UNREAD_CLIENTS, UNREAD_BYTES, UNREAD_MOST_KB = 30, 10_000_000, 60_000
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_answers_that_nobody_reads_are_not_copied(loop: str, start: Callable[..., ServerProcess]) -> None:
+    """A copy of each would be 300 MB; the threads' models hold the one answer that all share."""
+    server = start(loop, "--bytes", str(UNREAD_BYTES), "--timeout", "30")
+    clients = [server.connect() for _ in range(UNREAD_CLIENTS)]
+    try:
+        for client in clients:
+            client.sendall(REQUEST)
+        for client in clients:  # an answer has begun on each
+            assert client.recv(1) == b"H"
+        held = held_resources(server)
+        assert held.memory_kb < UNREAD_MOST_KB * held.processes, held
+        assert sum(len(piece) for piece in iter(lambda: clients[0].recv(2**20), b"")) > UNREAD_BYTES
+    finally:
+        for client in clients:
+            client.close()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -27,6 +29,7 @@ from analysis.tell.report.captions import pictures
 from analysis.tell.report.page import Picture, Table
 from analysis.tell.report.provenance import not_shown, origin, where_table
 from study.formats.manifest_json import ModelDescription
+from study.layout import CampaignFiles
 from study.safe_text import inert
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -48,15 +51,16 @@ class Section:
     tables: tuple[Table, ...]
 
 
-def report_html(outcome: CampaignOutcome, slower: pd.DataFrame, ratios: pd.DataFrame) -> str:
+def report_html(outcome: CampaignOutcome, slower: pd.DataFrame, ratios: pd.DataFrame, files: CampaignFiles) -> str:
     """The page; `slower` and `ratios` are the frames that figures were drawn from (`analysis/draw/frames.py`).
 
-    Figures that were not drawn are left out; every text from files is escaped.
+    `files` is where page and figures are: the campaign itself, or elsewhere. Figures that were not drawn are left out;
+    every text from files is escaped.
     """
     campaign, steps, ranking, results = outcome.campaign, outcome.steps, outcome.ranking, outcome.results
     plan, manifest = campaign.plan, campaign.manifest
-    drawn = pictures(campaign.files.figures, steps, slower, ratios, ranking, plan)
-    if (capacity := capacity_picture(campaign.files.figures, outcome)) is not None:
+    drawn = pictures(files.figures, steps, slower, ratios, ranking, plan)
+    if (capacity := capacity_picture(files.figures, outcome)) is not None:
         drawn["capacity"] = capacity
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
@@ -66,6 +70,7 @@ def report_html(outcome: CampaignOutcome, slower: pd.DataFrame, ratios: pd.DataF
     again = class_report.same_set_up(plan)
     return environment.get_template("report.html").render(
         plan=plan,
+        campaign_root=_link_to(campaign.files.directory, files.directory),
         load=load_text(plan),
         done=sum(result.data.state == "done" for result in results),
         runs=len(results),
@@ -90,6 +95,12 @@ def report_html(outcome: CampaignOutcome, slower: pd.DataFrame, ratios: pd.DataF
         not_shown=not_shown(outcome),
         gaps=gap_lines(results, outcome.missing),
     )
+
+
+def _link_to(campaign: Path, page: Path) -> str:
+    """What links to the campaign's own files begin with, from a page in another directory."""
+    way = os.path.relpath(campaign.resolve(), page.resolve())
+    return "" if way == "." else f"{quote(way)}/"
 
 
 def _section(campaign: Campaign, steps: pd.DataFrame, limit: Limit, drawn: Mapping[str, Picture]) -> Section:
