@@ -67,6 +67,7 @@ def report_html(outcome: CampaignOutcome, slower: pd.DataFrame, ratios: pd.DataF
         lstrip_blocks=True,
     )  # fmt: skip
     environment.filters["markdown"] = markdown
+    ladders = tables.ladder_tables(campaign, steps)
     again = class_report.same_set_up(plan)
     return environment.get_template("report.html").render(
         plan=plan,
@@ -83,7 +84,7 @@ def report_html(outcome: CampaignOutcome, slower: pd.DataFrame, ratios: pd.DataF
         scoreboard=tables.scoreboard(outcome.checks, steps),
         verdicts=tables.verdict_table(campaign, steps),
         failed=failed_checks(steps, outcome.checks, campaign.labels),
-        sections=[_section(campaign, steps, limit, drawn) for limit in outcome.limits],
+        sections=[_section(campaign, steps, limit, drawn, ladders[limit.model]) for limit in outcome.limits],
         ratios=ratio_lines(ranking),
         control=control_lines(ranking, plan),
         control_runs={x: tables.runs_table(campaign, steps, x) for x in campaign.labels if x not in plan.models},
@@ -103,17 +104,18 @@ def _link_to(campaign: Path, page: Path) -> str:
     return "" if way == "." else f"{quote(way)}/"
 
 
-def _section(campaign: Campaign, steps: pd.DataFrame, limit: Limit, drawn: Mapping[str, Picture]) -> Section:
+def _section(
+    campaign: Campaign, steps: pd.DataFrame, limit: Limit, drawn: Mapping[str, Picture], ladder: tuple[Table, Table]
+) -> Section:
     model = limit.model
     about = campaign.manifest.models.get(model, ModelDescription()) if campaign.manifest else ModelDescription()
-    every = (tables.step_table, tables.cost_table, tables.runs_table)
     return Section(
         model,
         about.summary or _command(campaign, model),
         _plain(about.docstring),
         limit_text(limit),
         drawn.get(f"model-{model}"),
-        tuple(table(campaign, steps, model) for table in every),
+        (*ladder, tables.runs_table(campaign, steps, model)),
     )
 
 

@@ -6,7 +6,7 @@ several.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -165,28 +165,38 @@ def verdict_table(campaign: Campaign, steps: pd.DataFrame) -> Table:
     return Table("Verdict of each model and step", heads, tuple(rows))
 
 
-def step_table(campaign: Campaign, steps: pd.DataFrame, model: str) -> Table:
-    """One model's ladder: what its users got."""
-    return _by_step(campaign, steps, model, STEP_COLUMNS, f"{model}: what its users got")
+def ladder_tables(campaign: Campaign, steps: pd.DataFrame) -> dict[str, tuple[Table, Table]]:
+    """For each label two tables of its ladder: what its users got, and what it used of the target."""
+    medians = {
+        column: {(row["model"], row["users"]): row for row in points(steps, column, campaign.labels).to_dict("records")}
+        for column in (*STEP_COLUMNS, *COST_COLUMNS)
+    }
+    return {
+        label: (
+            _by_step(campaign, steps, label, STEP_COLUMNS, f"{label}: what its users got", medians),
+            _by_step(campaign, steps, label, COST_COLUMNS, f"{label}: what it used of the target", medians),
+        )
+        for label in campaign.labels
+    }
 
 
-def cost_table(campaign: Campaign, steps: pd.DataFrame, model: str) -> Table:
-    """One model's ladder: what it used of the target."""
-    return _by_step(campaign, steps, model, COST_COLUMNS, f"{model}: what it used of the target")
-
-
-def _by_step(campaign: Campaign, steps: pd.DataFrame, model: str, columns: dict[str, str], caption: str) -> Table:
+def _by_step(
+    campaign: Campaign,
+    steps: pd.DataFrame,
+    model: str,
+    columns: dict[str, str],
+    caption: str,
+    medians: dict[str, dict[tuple[str, int], dict[Hashable, Any]]],
+) -> Table:
+    """`medians` has a row of `analysis.draw.frames.points` for each column, model and users."""
     mine = Steps(steps).of_model(model).ladder
     to = link(campaign, model)
     present = {name: head for name, head in columns.items() if mine.known(name)}
-    figures = {
-        name: {row["users"]: row for row in points(mine.frame, name, [model]).to_dict("records")} for name in present
-    }
     rows = []
     for users, group in mine.by_users():
         cells = [Cell(f"{users:,}")]
         for name in present:
-            point = figures[name].get(users)
+            point = medians[name].get((model, users))
             if point is None:
                 cells.append(Cell(""))
             else:

@@ -18,7 +18,7 @@ from analysis.tell.limit_sentence import limit_text
 from analysis.tell.report.captions import figure_captions
 from analysis.tell.report.page import Table
 from analysis.tell.report.provenance import not_shown
-from analysis.tell.report.report_tables import step_table, summary_table
+from analysis.tell.report.report_tables import ladder_tables, summary_table
 from analysis.tell.summary import summary_text
 from analysis.tell.words import number
 from tests.unit import drawn_campaigns
@@ -66,8 +66,8 @@ def tables(drawn: Drawn) -> Iterator[Table]:
     for _, _, each in captions.values():
         yield from each
     yield summary_table(outcome.campaign, outcome.summary, outcome.ranking, outcome.limits)
-    for model in drawn.plan.models:
-        yield step_table(outcome.campaign, outcome.steps, model)
+    for what_users_got, _ in ladder_tables(outcome.campaign, outcome.steps).values():
+        yield what_users_got
 
 
 def goodness(drawn: Drawn, figure: FigureRanking) -> dict[str, float]:
