@@ -21,6 +21,7 @@ KERNEL = ("listen_overflows", "listen_drops", "syn_cookies", "retransmits", "tcp
 FEW_ENDED = 0.05  # share of the CPU time of ended children up to which the context switches are complete
 TEXT = text_columns(SampleRow)
 NUMBERS = number_columns(SampleRow)
+EDGE_S = 0.02  # of a row, that may lie outside of the window
 CLOCKS_APART_S = 5.0  # difference of the hosts' clocks up to which samples that end early don't count as cut
 
 
@@ -108,9 +109,14 @@ class Samples:
     """Name of the run's directory, for the texts of gaps."""
 
     def window(self, start: float, end: float) -> pd.DataFrame:
-        """Rows of which at least half the interval lies in the window (Unix time, s)."""
-        middle = self.frame["time"] - self.frame["seconds"] / 2
-        return self.frame[(middle >= start) & (middle <= end)]
+        """Rows whose interval lies in the window (Unix time, s), of hosts without any those of which half of it does.
+
+        A row that also covers what follows has the burst of connections of the next step's new users.
+        """
+        time, seconds = self.frame["time"], self.frame["seconds"]
+        whole = (time - seconds >= start - EDGE_S) & (time <= end + EDGE_S)
+        half = (time - seconds / 2 >= start) & (time - seconds / 2 <= end)
+        return self.frame[whole | (half & ~whole.groupby(self.frame["host"]).transform("any"))]
 
     def unsampled(self, workers: Collection[str]) -> tuple[str, ...]:
         """A line for the server and for each of the run's workers that has no samples."""

@@ -12,7 +12,7 @@ from analysis.judge.judging import judge_all
 from analysis.judge.laws.strangers import judge_strangers
 from analysis.judge.window import Window
 from analysis.read.results import load
-from analysis.read.samples import CoreGroupSeconds, Target
+from analysis.read.samples import CoreGroupSeconds, Target, read_samples, target_of
 from study.plan import Run, Step
 from tests.unit.synthetic import Load, idle_load, plan, write_campaign
 
@@ -69,6 +69,21 @@ def test_a_rate_is_over_the_seconds_of_its_own_sample(tmp_path: Path) -> None:
     assert group is not None
     assert set(group.seconds) == {2.0}
     assert group.own == pytest.approx([0.2] * len(group.own))
+
+
+def test_a_row_that_the_next_ramp_shares_is_not_of_the_window(tmp_path: Path) -> None:
+    """New users connect all at once: what waits for them in that second is no queue of the step before."""
+    path = tmp_path / "samples-target.csv"
+    head = "time,role,name,seconds,accept_queue,accept_queue_mean,accept_queue_looks,listen_socket_drops"
+    rows = [f"{at},server,thread,1.0,0,{mean},9,{drops}" for at, mean, drops in ((10.4, 0, 0), (11.4, 60, 500))]
+    path.write_text("\n".join([head, *rows]) + "\n", encoding="utf-8")
+    samples = read_samples(tmp_path)
+    read = target_of(samples.window(9.0, 11.0))
+    assert read is not None
+    assert (read.accept_queue_mean, read.listen_socket_drops) == (0.0, 0.0)
+    short = target_of(samples.window(10.45, 11.25))  # shorter than a row and its edges: what there is
+    assert short is not None
+    assert short.accept_queue_mean == 60.0
 
 
 def test_the_queue_is_a_mean_over_all_looks_and_the_drops_are_the_listening_sockets(tmp_path: Path) -> None:
