@@ -94,7 +94,7 @@ def run_campaign(c: Any, inventory: str | None = None, plan: str | None = None, 
 
 @task(help={**INVENTORY, **PLAN})
 def calibrate(c: Any, inventory: str | None = None, plan: str | None = None) -> None:
-    """Measure the rate that the load generator sustains, up to twice what the plan's largest step may ask for."""
+    """Measure the rate that the load generator sustains, and keep it for campaigns with these hosts and this client."""
     with session(inventory, plan) as study:
         study.calibrate(capacity)
 

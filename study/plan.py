@@ -28,14 +28,14 @@ ClientCount = Annotated[int, Field(ge=0, le=60_000, strict=True)]
 
 AUTO_SETTLE_S, AUTO_MEASURE_S = 15.0, 45.0  # shortest settle and measure phase where the plan says "auto"
 AUTO_MOST_S = 180.0  # longest phase where the plan says "auto"
-RUN_OVERHEAD_S = 9.0  # start of server, master and workers, drain, stop
+RUN_OVERHEAD_S = 3.7  # start of server, master and workers, drain, stop, and the judgement of its steps
 IDLE_SETTLE_S, IDLE_MEASURE_S = 0.3, 1.0  # phases of the idle step
 IDLE_STEP = 0  # its number
 NO_THINK = (0.0, 0.0)  # think time of the idle step
 NULL_MODEL = "null"  # the model that the generator is calibrated against
 RECOVERY_S = 10.0  # longest wait for idle response times after a failed trial of a search
 RECOVERED_S = 2.1  # how long that takes of a server that has no backlog
-RAMP_S, TRIAL_RAMP_S = 1.0, 0.2  # until all users run and, of a trial, it is judged; beyond the spawn rate's time
+RAMP_S = 0.15  # until all users run, beyond the spawn rate's time
 EXTENSIONS = 4  # a trial with too few answers is measured up to so many times as long
 AA_SUFFIX = "-aa"  # ends the label of the first model's second run in a block
 
@@ -241,9 +241,7 @@ class Plan(Frozen):
         least = most = RUN_OVERHEAD_S
         users = 0
         for step in steps:
-            ramp = (TRIAL_RAMP_S if step.kind in ("trial", "confirm") else RAMP_S) + abs(
-                step.users - users
-            ) / self.spawn_rate
+            ramp = RAMP_S + abs(step.users - users) / self.spawn_rate
             users = step.users
             for planned, auto in zip(self.phases(step), (AUTO_SETTLE_S, AUTO_MEASURE_S), strict=True):
                 least += auto if isinstance(planned, str) else planned

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from analysis.judge.judging import judge_all
@@ -40,14 +40,17 @@ def capacity(directory: Path | str) -> Capacity | None:
         for step in results
         if any(check.number == 4 and check.outcome == "fail" for check in step.judgement.checks)
     }
+    rows = steps_of(results).ladder.frame.sort_values("users").to_dict("records")
     held: Capacity | None = None
-    for row in steps_of(results).ladder.frame.to_dict("records"):
+    for row in rows:  # of each load the last trial: one that a bad second spoilt was repeated
+        if row["verdict"] == "not-measured":
+            continue
         expected = row["users"] / (campaign.plan.mean_think_s + _number(row["mean_ms"]) / 1000)
         lag = _number(row["generator_lag_p99_ms"])
         if not (lag <= T.lag_ms and _number(row["rps"]) >= (1 - T.shortfall) * expected) or row["step"] in late:
             return held
         held = Capacity(float(row["rps"]), False, lag, _number(row["generator_cpu_max"]))
-    return Capacity(held.rate, True, held.lag_ms, held.cpu) if held else None
+    return replace(held, at_least=True) if held else None
 
 
 def raised(held: Capacity | None, steps: Steps) -> Capacity | None:

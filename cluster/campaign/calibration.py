@@ -1,14 +1,17 @@
 """Calibration: how many requests per second the load generator sustains against a server that costs next to nothing.
 
-It is a campaign of its own in the directory calibration/ of the campaign that it is for: the null responder at three
-rates, up to twice what the plan's largest step may ask for. A step should need at most half of what the generator
-sustains.
+It is a campaign of its own in the directory calibration/ of the campaign that it is for: a search whose users double
+until the generator is late, so that the figure is a capacity and not "at least". It is kept on control for the same
+hosts, client, connection mode and code. A step should need at most half of what the generator sustains.
 """
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 from dataclasses import replace
 
+from cluster.campaign import manifest
 from cluster.campaign.observer import DescribeCapacity, Observer
 from cluster.campaign.prepare import Setup
 from cluster.campaign.run import execute
@@ -19,26 +22,31 @@ from study.plan import NULL_MODEL, Plan, parse_plan
 from study.reading import read_as
 
 THINK_S = 0.2  # mean; short, so that few users make a high rate
-HEADROOM = 2.0
-RATES = (0.5, 1.0, HEADROOM)  # as shares of the plan's need
-MOST_USERS = 10_000  # limits the rate to 50,000 requests per second
+LEAST_USERS, MOST_USERS = 100, 12_800  # 500 and 64,000 requests per second
+RESOLUTION = 0.2
 
-TEXT = """# The load generator against the null responder, for the plan {name}. Its rates matter, not its users.
+TEXT = """# The load generator against the null responder. Its rates matter, not its users; its SLO can't be broken.
 name = "calibration"
 models = ["{model}"]
-users = {users}
 think_time = [{low}, {high}]
-spawn_rate = {spawn_rate}
+spawn_rate = {most}
 client = "{client}"
 connection = "{connection}"
 timeout = {timeout}
-settle = 1
-measure = 3
+settle = 0.5
+measure = 2
 return_step = false
 aa = false
 port = {port}
 master_port = {master_port}
 memory_floor_mb = {memory_floor_mb}
+[search]
+from = {least}
+most = {most}
+resolution = {resolution}
+[slo]
+p99_ms = 3600000
+failures_percent = 100
 """
 
 
@@ -47,19 +55,15 @@ def need(plan: Plan) -> float | None:
     return plan.most_users / plan.mean_think_s if plan.mean_think_s else None
 
 
-def plan_text(plan: Plan) -> str | None:
-    """The calibration's plan as TOML; None where the plan's need has no bound, and for a search."""
-    rate = need(plan)
-    if rate is None or plan.search is not None:
-        return None
-    users = sorted({min(max(round(rate * share * THINK_S), 1), MOST_USERS) for share in RATES})
+def plan_text(plan: Plan) -> str:
+    """The calibration's plan as TOML."""
     return TEXT.format(
-        name=plan.name,
         model=NULL_MODEL,
-        users=users,
         low=THINK_S / 2,
         high=THINK_S * 3 / 2,
-        spawn_rate=users[-1],
+        least=LEAST_USERS,
+        most=MOST_USERS,
+        resolution=RESOLUTION,
         client=plan.client,
         connection=plan.connection,
         timeout=plan.timeout,
@@ -69,33 +73,67 @@ def plan_text(plan: Plan) -> str | None:
     )
 
 
-def calibrate(setup: Setup, files: CampaignFiles, observer: Observer, capacity: DescribeCapacity) -> None:
-    """Run the calibration in `files` unless it is there already, and report the rate that was sustained.
+def is_needed(plan: Plan) -> bool:
+    """Whether a campaign calibrates first: not without think time, and not for a search, which finds the limit."""
+    return plan.search is None and need(plan) is not None
 
-    A calibration that fails is reported and does not stop the campaign.
+
+def kept_files(setup: Setup) -> CampaignFiles:
+    """Where the calibration for these hosts, client, connection mode and code is kept on control."""
+    parts = manifest.identity("", setup.inventory, setup.facts)
+    plan = setup.plan
+    known = repr((plan.client, plan.connection, sorted(parts.items())))
+    directory = setup.control.directory / "calibration" / hashlib.sha256(known.encode()).hexdigest()[:16]
+    return CampaignFiles(directory)
+
+
+def calibrate(
+    setup: Setup, files: CampaignFiles, observer: Observer, capacity: DescribeCapacity, anew: bool = False
+) -> None:
+    """Have the calibration in `files`: as it is there, as it is kept, or by running it; then report the rate sustained.
+
+    `anew` runs it in any case. A calibration that fails is reported and does not stop the campaign.
     """
-    rate, text = need(setup.plan), plan_text(setup.plan)
-    if setup.plan.search is not None:
+    if not anew and setup.plan.search is not None:
         observer.message("each search ends where the generator is the limit: it needs no calibration beforehand")
         return
-    if rate is None or text is None:
+    rate = need(setup.plan)
+    if rate is None:
         observer.message("no think time: nothing bounds what a step asks for, so the generator is not calibrated")
         return
-    plan = parse_plan(text, "calibration")
-    (run,) = plan.runs()
-    sealed = files.run(run.directory).state
-    if not (sealed.exists() and read_as(RunState, sealed).state == "done"):
-        files.runs.mkdir(parents=True, exist_ok=True)
-        write_whole(files.plan, text)
-        cost = "a server that costs next to nothing"
-        observer.message(f"calibrating: the generator against {cost}, {duration_s(text):.0f} s")
-        observer.run_started(plan, run, 1, 1)
-        if execute(replace(setup, plan=plan, plan_text=text), files, run, observer) != "done":
-            observer.message(f"calibration failed: {read_as(RunState, sealed).reason}")
+    text, kept = plan_text(setup.plan), kept_files(setup)
+    if not anew and not is_done(files) and is_done(kept):
+        shutil.copytree(kept.directory, files.directory, dirs_exist_ok=True)
+        observer.message("the calibration for these hosts is kept; `fab calibrate` makes it anew")
+    if anew or not is_done(files):
+        if not _run(replace(setup, plan=parse_plan(text, "calibration"), plan_text=text), files, observer):
             return
+        shutil.rmtree(kept.directory, ignore_errors=True)
+        shutil.copytree(files.directory, kept.directory)
     observer.message(capacity(files.directory, rate, setup.placement.load_cores()))
 
 
+def is_done(files: CampaignFiles) -> bool:
+    """Whether a whole calibration is in the directory."""
+    sealed = list(files.runs.glob("*/run.json"))
+    return files.plan.is_file() and bool(sealed) and all(read_as(RunState, each).state == "done" for each in sealed)
+
+
+def _run(setup: Setup, files: CampaignFiles, observer: Observer) -> bool:
+    """Run it in `files`; whether it is done."""
+    (run,) = setup.plan.runs()
+    files.runs.mkdir(parents=True, exist_ok=True)
+    write_whole(files.plan, setup.plan_text)
+    cost = "a server that costs next to nothing"
+    most = duration_s(setup.plan_text)
+    observer.message(f"calibrating: the generator against {cost}, {most:.0f} s at the most")
+    observer.run_started(setup.plan, run, 1, 1)
+    if execute(setup, files, run, observer) == "done":
+        return True
+    observer.message(f"calibration failed: {read_as(RunState, files.run(run.directory).state).reason}")
+    return False
+
+
 def duration_s(text: str) -> float:
-    """How long a calibration with this plan takes, in seconds."""
-    return parse_plan(text, "calibration").run_seconds()[0]
+    """How long a calibration with this plan takes, in seconds, where the generator holds the plan's most."""
+    return parse_plan(text, "calibration").run_seconds()[1]

@@ -75,12 +75,12 @@ class Session:
         return ExitStatus.OK if any_valid else ExitStatus.NO_VALID_STEP
 
     def calibrate(self, capacity: DescribeCapacity) -> None:
-        """Calibrate the load generator for the plan, and keep nothing of it."""
+        """Calibrate the load generator for the plan's client and connection mode, and keep the result for campaigns."""
         with exclusive(), held(self._hosts()), tempfile.TemporaryDirectory(prefix="calibration-") as directory:
             setup = self._ready()
             progress = Progress(self._console)
             with progress.displayed():
-                calibrate(setup, CampaignFiles(Path(directory)), progress, capacity)
+                calibrate(setup, CampaignFiles(Path(directory)), progress, capacity, anew=True)
 
     def show_processes(self) -> None:
         """Print which processes of the study run, and where."""

@@ -56,9 +56,12 @@ def show_plan(console: Console, setup: Setup) -> None:
         ("workers", ", ".join(name for _, name in setup.workers())),
     ):
         console.print(f"  {name:<10} {value}", highlight=False, soft_wrap=True)
-    if text := calibration.plan_text(plan):
-        calibration_s = calibration.duration_s(text)
-        console.print(f"    calibration of the generator    {duration(calibration_s)}", highlight=False)
+    calibration_s = 0.0
+    if calibration.is_needed(plan):
+        kept = calibration.is_done(calibration.kept_files(setup))
+        calibration_s = 0.0 if kept else calibration.duration_s(calibration.plan_text(plan))
+        state = "kept of an earlier campaign" if kept else duration(calibration_s)
+        console.print(f"    calibration of the generator    {state}", highlight=False)
     least, most = plan.run_seconds()
     for number, run in enumerate(plan.runs(), start=1):
         console.print(f"  {number:>3}. block {run.block}  {run.label:<20} {between(least, most)}", highlight=False)

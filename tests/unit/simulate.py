@@ -27,7 +27,7 @@ from analysis.judge.laws.law_error import (
     little_miss,
     warm_up,
 )
-from study.plan import AUTO_MEASURE_S, AUTO_SETTLE_S, RAMP_S, TRIAL_RAMP_S, Plan, load_plan
+from study.plan import AUTO_MEASURE_S, AUTO_SETTLE_S, RAMP_S, Plan, load_plan
 
 Floats = npt.NDArray[np.float64]
 Draw = Callable[[np.random.Generator, Floats], Floats]
@@ -240,8 +240,7 @@ def window_of_step(plan: Plan, users: int) -> tuple[float, float]:
     """When the measure window of a step begins, counted from the start of its first user, and how long it is."""
     settle = AUTO_SETTLE_S if isinstance(plan.settle, str) else plan.settle
     measure = AUTO_MEASURE_S if isinstance(plan.measure, str) else plan.measure
-    noticed = RAMP_S if plan.search is None else TRIAL_RAMP_S
-    return users / plan.spawn_rate + noticed + settle, measure
+    return users / plan.spawn_rate + RAMP_S + settle, measure
 
 
 def shipped_steps(most_users: int = 100_000) -> list[tuple[Plan, int]]:

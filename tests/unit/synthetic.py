@@ -132,10 +132,12 @@ def write_campaign(
     failed: Mapping[str, str] | None = None,
     seed: int = 1,
     idle_of: LoadOf | None = None,
+    steps: Sequence[Step] | None = None,
 ) -> CampaignFiles:
     """A whole campaign. `skip` names runs that are not on disk, `failed` those that failed, with their reason.
 
-    `idle_of` gives the load of the idle step; by default the server answers as at the lowest step.
+    `idle_of` gives the load of the idle step; by default the server answers as at the lowest step. `steps` are those
+    that load the server, a search's trials say; by default the plan's.
     """
     files = CampaignFiles(directory)
     directory.mkdir(parents=True, exist_ok=True)
@@ -145,9 +147,8 @@ def write_campaign(
     for run in asked.runs():
         if run.directory not in skip:
             reason = (failed or {}).get(run.directory)
-            write_run(
-                files.run(run.directory), asked, run, load_of or (lambda _run, _step: Load()), draw, reason, idle_of
-            )
+            answers = load_of or (lambda _run, _step: Load())
+            write_run(files.run(run.directory), asked, run, answers, draw, reason, idle_of, steps)
     return files
 
 
@@ -159,6 +160,7 @@ def write_run(
     draw: np.random.Generator,
     reason: str | None = None,
     idle_of: LoadOf | None = None,
+    steps: Sequence[Step] | None = None,
 ) -> None:
     """One run. A failed one ends after its first step of the ladder; an old one has no idle step."""
     files.directory.mkdir(parents=True, exist_ok=True)
@@ -167,8 +169,9 @@ def write_run(
     ]
     rows: list[dict[str, Any]] = []
     clock, answered = EPOCH, 0
-    first = load_of(run, asked.load_steps()[0])
-    loads = [(step, load_of(run, step)) for step in (asked.load_steps() if reason is None else asked.load_steps()[:1])]
+    every = asked.load_steps() if steps is None else steps
+    first = load_of(run, every[0])
+    loads = [(step, load_of(run, step)) for step in (every if reason is None else every[:1])]
     if not asked.calibrates and not first.old:
         (idle,) = (step for step in asked.steps() if step.kind == "idle")
         loads.insert(0, (idle, idle_of(run, idle) if idle_of is not None else idle_load(first)))
@@ -394,9 +397,11 @@ def _write_samples(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def to_toml(asked: Plan) -> str:
     """The plan as a file again; JSON's scalars and lists are TOML's."""
-    plain = asked.model_dump(mode="json", exclude={"work", "servers", "slo"})
+    plain = asked.model_dump(mode="json", exclude={"work", "servers", "slo", "search"})
     lines = [f"{key} = {json.dumps(value)}" for key, value in plain.items() if value is not None]
-    for name in ("work", "slo"):
+    if asked.search is not None:
+        lines.remove("users = []")
+    for name in ("work", "slo", *(("search",) if asked.search is not None else ())):
         own = getattr(asked, name).model_dump(exclude_none=True)
         lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in own.items())]
     return "\n".join(lines) + "\n"

@@ -229,8 +229,7 @@ def _drift(values: Floats, errors: Floats) -> Deviation:
     return Deviation(abs(slope) * len(values), max(T.drift, allowed * len(values)), slope * len(values))
 
 
-def theil_sen(values: Sequence[float] | Floats, at: Sequence[float] | Floats) -> float:
+def theil_sen(values: Floats, at: Floats) -> float:
     """The median of the slopes between any two points; scipy.stats has it too, whose import takes a second."""
-    y, x = np.asarray(values, dtype=float), np.asarray(at, dtype=float)
-    rise, run = y[:, None] - y, x[:, None] - x
+    rise, run = values[:, None] - values, at[:, None] - at
     return float(np.median(rise[run > 0] / run[run > 0]))

@@ -7,35 +7,57 @@ import pytest
 from analysis import Capacity, analyze, capacity, capacity_sentence
 from analysis.rank.generator_rate import raised
 from cluster.campaign import calibration
-from study.plan import Plan, Run, Step, parse_plan
+from study.plan import Plan, Run, SearchTable, Step, parse_plan
 from tests.unit.synthetic import Load, write_campaign
 
 ASKED = parse_plan('name = "asked"\nmodels = ["single"]\nusers = [100, 3000]\nthink_time = [1, 5]\n', "asked")
 
 
+LADDER = parse_plan(
+    'name = "calibration"\nmodels = ["null"]\nusers = [100, 200, 400]\nthink_time = [0.1, 0.3]\nspawn_rate = 400\n'
+    "settle = 1\nmeasure = 3\nreturn_step = false\naa = false\n",
+    "calibration",
+)
+"""As calibrations were before they searched."""
+
+
 def calibration_plan() -> Plan:
-    text = calibration.plan_text(ASKED)
-    assert text is not None
-    return parse_plan(text, "calibration", {"null": ()})
+    return LADDER
 
 
-def test_rates_go_up_to_twice_what_the_plan_may_ask_for() -> None:
-    plan = calibration_plan()
+def test_it_doubles_the_rate_until_the_generator_is_late_and_its_slo_cannot_be_broken() -> None:
+    plan = parse_plan(calibration.plan_text(ASKED), "calibration", {"null": ()})
     assert calibration.need(ASKED) == 1000.0
-    assert [users / plan.mean_think_s for users in plan.users] == pytest.approx([500, 1000, 2000])
+    assert plan.capacity_search is not None
+    assert plan.capacity_search.start / plan.mean_think_s == 500
+    assert plan.most_users / plan.mean_think_s >= 50_000
+    assert plan.slo.p99_ms > 1000 * plan.timeout
+    assert plan.slo.failures_percent == 100
     assert (plan.client, plan.connection, plan.timeout) == (ASKED.client, ASKED.connection, ASKED.timeout)
 
 
-def test_a_small_need_still_makes_a_ladder() -> None:
-    text = calibration.plan_text(ASKED.model_copy(update={"users": (1,)}))
-    assert text is not None
-    assert parse_plan(text, "calibration").users == (1,)
-
-
-def test_without_think_time_nothing_bounds_the_need() -> None:
+def test_a_search_and_a_plan_without_think_time_are_not_calibrated_for() -> None:
     without = ASKED.model_copy(update={"think_time": (0.0, 0.0)})
     assert calibration.need(without) is None
-    assert calibration.plan_text(without) is None
+    assert not calibration.is_needed(without)
+    assert calibration.is_needed(ASKED)
+    assert not calibration.is_needed(
+        ASKED.model_copy(update={"users": (), "search": SearchTable(**{"from": 1, "most": 2})})
+    )
+
+
+def test_a_repeated_trial_counts_and_the_one_that_a_bad_second_spoilt_does_not(tmp_path: Path) -> None:
+    plan = parse_plan(calibration.plan_text(ASKED), "calibration")
+    trials = [Step(at, "trial", users) for at, users in enumerate((100, 200, 200, 400, 400, 300), 1)]
+
+    def load_of(_run: Run, step: Step) -> Load:
+        return Load(response=0.0005, lag_ms=50.0 if step.number in (2, 4, 5) else 1.0)
+
+    write_campaign(tmp_path, plan, load_of, steps=trials)
+    found = capacity(tmp_path)
+    assert found is not None
+    assert found.rate == pytest.approx(1500.0, rel=0.05)
+    assert not found.at_least
 
 
 @pytest.mark.parametrize(
