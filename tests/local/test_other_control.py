@@ -68,7 +68,7 @@ def elsewhere(tmp_path: Path) -> dict[str, str]:
 @pytest.mark.parametrize("task", ["plan", "status", "stop", "check"])
 def test_no_task_needs_a_call_that_only_linux_has(tmp_path: Path, elsewhere: dict[str, str], task: str) -> None:
     plan = () if task in ("status", "stop") else ("--plan", str(write_plan(tmp_path)))
-    done = fab(tmp_path, task, *plan, **elsewhere)
+    done = fab(tmp_path, task, *plan, PYTHONPATH=elsewhere["PYTHONPATH"])
     assert "Traceback" not in done.stdout + done.stderr, done.stderr
     assert "AttributeError" not in done.stdout + done.stderr
     assert done.returncode == 0 or task == "check"
