@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from study.errors import PlanError
-from study.plan_errors import check_text, messages, whole_message
+from study.plan_errors import MAX_TEXT, check_text, messages, whole_message
 from study.raw_plan import Models, plan_mistakes, server_tables
 from study.search import Search
 from study.workload import Frozen, Name, Server, Work
@@ -302,7 +302,8 @@ def parse_plan(text: str, source: str, known_models: Models | None = None) -> Pl
 def load_plan(path: Path, known_models: Models | None = None) -> PlanFile:
     """Read a plan file once; parse_plan says what is checked. Raises PlanError, also where it can't be read."""
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as stream:
+            text = stream.read(4 * MAX_TEXT + 1).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise PlanError(f"plan {path}: can't be read: {reason} (plans are in campaigns/)") from None

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from study.formats.background_csv import BackgroundRow
+from study.formats.bounded import MOST_COLUMNS, read_text
 from study.formats.csv_rows import columns, number_columns
 
 
@@ -64,6 +65,13 @@ class BackgroundClients:
 
 def read_background(path: Path) -> BackgroundClients:
     """Read a run's bystanders.csv, where there is one; a last line that is cut is left out."""
-    whole = path.read_text(encoding="utf-8", errors="replace").rpartition("\n")[0] if path.is_file() else ""
-    frame = pd.read_csv(io.StringIO(whole or ",".join(columns(BackgroundRow))), on_bad_lines="skip")
-    return BackgroundClients(frame.astype(dict.fromkeys(number_columns(BackgroundRow), "float64")))
+    try:
+        whole = read_text(path).rpartition("\n")[0]
+    except OSError:
+        whole = ""
+    known = columns(BackgroundRow)
+    head = whole.partition("\n")[0].rstrip("\r").split(",", MOST_COLUMNS)
+    text = whole if len(head) < MOST_COLUMNS and {*known} <= {*head} else ",".join(known)
+    frame = pd.read_csv(io.StringIO(text), on_bad_lines="skip")
+    numbers = frame[list(number_columns(BackgroundRow))].apply(pd.to_numeric, errors="coerce").astype("float64")
+    return BackgroundClients(frame.assign(**{name: numbers[name] for name in numbers}))

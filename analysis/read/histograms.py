@@ -23,6 +23,9 @@ Ints = npt.NDArray[np.int64]
 
 _SIGNIFICANT_DIGITS = 3
 _LOWEST_US = 1
+SURE_TEXT = 4_000  # characters: zlib unpacks these to 3 MB at most
+MOST_UNPACKED = 2**20  # 20,000 counters of at most 9 bytes
+COOKIE_BYTES = 8  # of the compressed form, before zlib's data
 _HALF_BITS = 10  # three digits need 2048 sub-buckets; each bucket after the first uses the upper half, 2 ** 10
 
 
@@ -94,6 +97,7 @@ EMPTY = Histogram(np.empty(0, np.int64), np.empty(0, np.int64))
 def decode(text: str) -> Histogram:
     """Decode one histogram of the ledger. Raises HistogramError for anything else."""
     try:
+        _check_size(text)
         decoded = HdrHistogram.decode(text)
     except (
         binascii.Error,
@@ -103,6 +107,8 @@ def decode(text: str) -> Histogram:
         HdrLengthException,
         ValueError,
         TypeError,
+        LookupError,
+        ArithmeticError,
     ) as error:
         raise HistogramError(f"not a histogram: {error}") from None
     if (decoded.lowest_trackable_value, decoded.significant_figures) != (_LOWEST_US, _SIGNIFICANT_DIGITS):
@@ -110,6 +116,14 @@ def decode(text: str) -> Histogram:
     counts = np.frombuffer(decoded.counts, dtype=np.uint64)
     index = np.flatnonzero(counts)
     return Histogram(index.astype(np.int64), counts[index].astype(np.int64))
+
+
+def _check_size(text: str) -> None:
+    """Raise ValueError where a histogram would unpack to more than any of the ledger's can have."""
+    if len(text) > SURE_TEXT:
+        unpacked = zlib.decompressobj().decompress(binascii.a2b_base64(text)[COOKIE_BYTES:], MOST_UNPACKED + 1)
+        if len(unpacked) > MOST_UNPACKED:
+            raise ValueError(f"unpacks to more than {MOST_UNPACKED:,} bytes")
 
 
 def merge(histograms: Iterable[Histogram]) -> Histogram:

@@ -5,7 +5,6 @@ The types of its lines are in study/formats/ledger_jsonl.py.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from analysis.read import histograms
 from analysis.read.histograms import Histogram, HistogramError
 from study.errors import FormatError
+from study.formats.bounded import parse_json, read_bounded
 from study.formats.json_files import check_format
 from study.formats.ledger_jsonl import LostRecord, PhaseRecord, RecoveryRecord, SearchRecord, Ticks, TrialRecord
 from study.plan import IDLE_STEP, Plan, Step
@@ -105,7 +105,7 @@ def read_ledger(path: Path) -> Ledger:
     Raises FormatError where the header has another version.
     """
     try:
-        lines = path.read_bytes().splitlines()
+        lines = read_bounded(path).splitlines()
     except OSError as error:
         return Ledger(gaps=(f"{_short(path)}: can't be read: {error.strerror}",))
     workers: tuple[str, ...] = ()
@@ -115,13 +115,14 @@ def read_ledger(path: Path) -> Ledger:
     mistakes: dict[str, list[int]] = {}
     for number, line in enumerate(lines, start=1):
         try:
-            value = json.loads(line)
+            value = parse_json(line)
         except ValueError:
             gaps.append(f"{_short(path)}: line {number} is {'cut' if number == len(lines) else 'damaged'}, skipped")
             continue
         ended = isinstance(value, dict) and value.get("record") == "end"
         if number == 1:
-            workers = tuple(str(name) for name in check_format(value, path).get("workers", ()))
+            named = check_format(value, path).get("workers", ())
+            workers = tuple(map(str, named)) if isinstance(named, list | tuple) else ()
         elif (mistake := _take(value, taken)) is not None:
             mistakes.setdefault(mistake, []).append(number)
     gaps = [f"{_short(path)}: {_lines(at)} skipped: {mistake}" for mistake, at in mistakes.items()] + gaps
@@ -141,7 +142,7 @@ def _take(value: Any, taken: dict[str, list[Any]]) -> str | None:
     """Append one line by its kind, or return what is wrong with it; other kinds of records are skipped."""
     kind = value.get("record") if isinstance(value, dict) else None
     try:
-        if kind in _KINDS:
+        if isinstance(kind, str) and kind in _KINDS:
             taken[kind].append(_KINDS[kind].validate_python(value))
     except ValidationError as error:
         return first_mistake(error)

@@ -9,7 +9,7 @@ A run's files are read when a method asks for them, one run at a time, so that a
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,7 @@ from analysis.read.histograms import Histogram, merge
 from analysis.read.ledger import Ledger, Record, read_ledger
 from analysis.read.samples import Samples, read_samples
 from study.errors import FormatError, PlanError
+from study.formats.bounded import parse_json, read_bounded
 from study.formats.json_files import check_format
 from study.formats.manifest_json import Manifest
 from study.formats.run_json import LostHost, RunState, ServerCounts
@@ -119,6 +120,9 @@ class Campaign:
         return pd.DataFrame.from_records(list(rows))
 
 
+MOST_PLAN = 10**6
+
+
 def load(directory: Path | str) -> Campaign:
     """Read a campaign's directory, wherever it was copied to and however far it came.
 
@@ -128,12 +132,15 @@ def load(directory: Path | str) -> Campaign:
     if not files.plan.is_file():
         raise FormatError(f"{directory}: not a campaign: it holds no plan.toml (campaigns are below results/)")
     try:
+        read_bounded(files.plan, MOST_PLAN)
         plan = load_plan(files.plan).plan
+    except OSError as error:
+        raise FormatError(f"{files.plan}: can't be read: {error.strerror}") from None
     except PlanError as error:
         raise FormatError(f"{directory}: not a campaign that can be read: {error}") from None
     gaps: list[str] = []
     manifest: Manifest | None = None
-    if not files.manifest.is_file():
+    if not os.path.lexists(files.manifest):
         gaps.append("manifest.json is missing: where it ran isn't known")
     elif (manifest := _read(Manifest, files.manifest)) is None:
         gaps.append("manifest.json is damaged: where it ran isn't known")
@@ -145,7 +152,10 @@ def load(directory: Path | str) -> Campaign:
 def read_run(files: CampaignFiles, run: Run) -> RunData:
     """One run's state; a damaged run.json makes it absent and is named. Raises FormatError for another version."""
     run_files = files.run(run.directory)
-    if not run_files.state.is_file():
+    if run_files.directory.is_symlink():
+        gap = f"{run.directory}: a link, not followed"
+        return RunData(run, run_files, "absent", "a link, not followed", gaps=(gap,))
+    if not os.path.lexists(run_files.state):
         return RunData(run, run_files, "absent", "no such run on disk")
     state = _read(RunState, run_files.state)
     if state is None:
@@ -175,7 +185,7 @@ def _notes(run: Run, state: RunState) -> Iterator[str]:
 def _read(kind: type[Stored], path: Path) -> Stored | None:
     """A JSON file; None for a cut file or a wrong value. Raises FormatError for another program's or version's file."""
     try:
-        value = json.loads(path.read_bytes())
+        value = parse_json(read_bounded(path))
     except (OSError, ValueError):
         return None
     check_format(value, path)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from study.formats.bounded import MOST_COLUMNS, read_text
 from study.formats.csv_rows import number_columns, text_columns
 from study.formats.samples_csv import SampleRow
 
@@ -140,11 +141,18 @@ def read_samples(directory: Path) -> Samples:
     frames: list[pd.DataFrame] = []
     gaps: list[str] = []
     for path in sorted(directory.glob("samples-*.csv")):
-        text = path.read_text(encoding="utf-8", errors="replace")
+        try:
+            text = read_text(path)
+        except OSError as error:
+            gaps.append(f"{directory.name}/{path.name}: can't be read: {error.strerror}")
+            continue
         whole, _, cut = text.rpartition("\n")
         if cut:
             gaps.append(f"{directory.name}/{path.name}: the last line is cut, skipped")
         if not whole:
+            continue
+        if whole.partition("\n")[0].count(",") >= MOST_COLUMNS:
+            gaps.append(f"{directory.name}/{path.name}: more than {MOST_COLUMNS} columns, not read")
             continue
         try:
             frame = pd.read_csv(io.StringIO(whole), dtype=str, on_bad_lines="skip")

@@ -6,12 +6,16 @@ for. Lost hosts are asked again before the next run.
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
 import time
 from collections.abc import Sequence
 
 from cluster.campaign import preflight
 from cluster.campaign.calibration import calibrate
 from cluster.campaign.cleanup import end_processes
+from cluster.campaign.launch import MASTER, SERVER
 from cluster.campaign.observer import DescribeCapacity, Judge, Observer
 from cluster.campaign.prepare import Setup
 from cluster.campaign.resume import missing_runs
@@ -25,6 +29,8 @@ from study.reading import read_as
 
 TARGET_S = 120.0  # how long a lost target is waited for: longer than a machine takes to boot
 ASK_S = 3.0  # between two attempts to reach it
+IN_USE = os.strerror(errno.EADDRINUSE)
+MOST_LOG = 20_000  # characters at the end of a log
 REPORT_S = 30.0  # between two messages about it
 GO_ON = "then `fab run-campaign` goes on with what is missing"
 
@@ -55,10 +61,12 @@ def run_missing(setup: Setup, files: CampaignFiles, observer: Observer, judge: J
             if state != "failed":
                 break
             before, current = current, reachable(setup, observer)
-            if not (is_first and _lost_load_host(before, current, files, run)):
+            lost = _lost_load_host(before, current, files, run)
+            if not is_first or not (lost or _port_was_taken(files, run)):
                 failed.append(run.directory)
                 break
-            observer.message(f"block {run.block}, {run.label} is tried again, with the load of {_names(current.load)}")
+            why = f"with the load of {_names(current.load)}" if lost else "since its port was taken when it began"
+            observer.message(f"block {run.block}, {run.label} is tried again, {why}")
     return failed
 
 
@@ -66,6 +74,16 @@ def _lost_load_host(before: Setup, now: Setup, files: CampaignFiles, run: Run) -
     """Whether the run lost a load host, which may answer again by now."""
     lost = read_as(RunState, files.run(run.directory).state).lost
     return lost is not None or any(host not in now.load for host in before.load)
+
+
+def _port_was_taken(files: CampaignFiles, run: Run) -> bool:
+    """Whether a port was taken between the check and the start, as by a client's connection: it is free again soon."""
+    mine = files.run(run.directory)
+    texts = [read_as(RunState, mine.state).reason]
+    for name in (SERVER, MASTER):
+        with contextlib.suppress(OSError):
+            texts.append((mine.logs / f"{name}.log").read_text(encoding="utf-8", errors="replace")[-MOST_LOG:])
+    return any(IN_USE in text for text in texts)
 
 
 def reachable(setup: Setup, observer: Observer) -> Setup:

@@ -25,6 +25,8 @@ PROCESS_MB = 1.5  # MiB that each forked child of the server adds
 LEAST_DISK_MB = 200
 GOOD_DISK_MB = 2000
 CLOCK_S = 1.0  # tolerated clock difference: samples have one row per second, joined to the ledger by wall-clock time
+PORT_RANGE = (1024, 65000)
+MOST_PORTS = PORT_RANGE[1] - PORT_RANGE[0] + 1
 TIME_WAIT_S = 60  # Linux: how long a closed connection keeps its local port
 LOOPBACK_ONLY = 2  # value of tcp_tw_reuse
 
@@ -223,12 +225,24 @@ def _load_host(entry: HostEntry, plan: Plan, facts: Facts, hosts: int, backgroun
         )  # fmt: skip
     low, high = facts.ephemeral_ports or (1, 0)
     ports = high - low + 1
-    remedy = "sysctl -w net.ipv4.ip_local_port_range='1024 65000', or use more load hosts"
+    remedy = _more_ports(plan.most_users, background)
     yield _at_least(name, "local ports", ports, users + background + SPARE_FDS, "ip_local_port_range", remedy)
     yield from _reuse(entry, plan, facts.tcp_tw_reuse, ports, hosts)
     yield from _memory(
         name, plan, facts, plan.memory_floor_mb + int(users * WORKER_MB_PER_USER[plan.client]) + 150 * workers
     )
+
+
+def _more_ports(users: int, background: int) -> str:
+    """How one load host gets enough local ports, or how many load hosts it takes: the background clients are on one."""
+    room = MOST_PORTS - SPARE_FDS
+    if background >= room:
+        return f"lower idle_connections and slow_clients: they are on one host, whose address has {MOST_PORTS} ports"
+    hosts = max(-(-users // (room - background)), 1)
+    wide = f"sysctl -w net.ipv4.ip_local_port_range='{PORT_RANGE[0]} {PORT_RANGE[1]}'"
+    if hosts == 1:
+        return f"{wide}, or use more load hosts"
+    return f"{wide} and use at least {hosts} load hosts: one address gives {MOST_PORTS} ports at most"
 
 
 def _reuse(entry: HostEntry, plan: Plan, reuse: int | None, ports: int, hosts: int) -> Iterator[HostCheck]:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from cluster.campaign import preflight
 from cluster.campaign.placement import Placement
+from cluster.campaign.reach import way_checks
 from cluster.deploy.release import this_release
 from cluster.hosts.host import PROJECT, STATE, Host, at_once, json_value, try_all
 from cluster.hosts.inventory import CONTROL, SSH, HostEntry, Inventory, load_inventory
@@ -119,6 +120,12 @@ class Survey:
     def checks(self) -> list[preflight.HostCheck]:
         """The preflight's checks of every host."""
         return preflight.examine(self.inventory, self.asked.plan, self.facts, self.failures)
+
+    def way_checks(self) -> list[preflight.HostCheck]:
+        """Whether the load hosts reach the target's port, and have their tunnels; tried only where all hosts answer."""
+        target, *load, _ = self.hosts
+        port_is_free = not self.failures and not self.facts[target.entry.name].ports[str(self.asked.plan.port)]
+        return way_checks(self.inventory, self.asked.plan, target, load) if port_is_free else []
 
     def program_checks(self) -> list[preflight.HostCheck]:
         """Whether the target has the programs that the plan's commands start with, and what they require."""

@@ -46,6 +46,8 @@ from study.reading import parse_as, read_as
 from study.workload import Server
 
 RENEW_S = 2.0
+SILENT_S = 30.0  # the master writes live.json once a second
+START_S = 90.0  # before its first: it waits CONNECT_WAIT_S of commands.py for its workers
 LOOK_S = 0.1  # between two looks at the ledger's end
 TAIL_BYTES = 100  # longer than the record that ends a ledger
 MOST_BOOT_ID = 64
@@ -161,13 +163,21 @@ def _measure(attempt: Attempt, observer: Observer) -> ServerCounts | None:
 
 def _wait_for_end(attempt: Attempt, observer: Observer) -> None:
     """Renew every lease until the master has ended. Raises RunError where the run can't be completed."""
-    until = time.monotonic() + attempt.lifetime_s
+    began = heard = time.monotonic()
+    last: LiveFigures | None = None
+    silent_s = SILENT_S + attempt.setup.plan.timeout  # in the end it waits for the last answers
     with Renewing(attempt.setup.hosts) as renewing:
-        while time.monotonic() < until:
+        while time.monotonic() < began + attempt.lifetime_s:
             if _has_ended(attempt, renewing.once(RENEW_S)):
                 return
-            if figures := _live_figures(attempt.files.live):
+            if (figures := _live_figures(attempt.files.live)) and figures != last:
+                last, heard = figures, time.monotonic()
                 observer.progress(figures)
+            if time.monotonic() > heard + (silent_s if last else START_S):
+                raise RunError(
+                    f"Locust's master on this machine has written nothing for {time.monotonic() - heard:.0f} s: it was"
+                    f" stopped or hangs, and says nothing about the server; see logs/{MASTER}.log"
+                )
             _sleep_unless_complete(attempt.files.ledger)
     raise RunError(f"the run did not end within {attempt.lifetime_s:.0f} s")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -45,22 +46,25 @@ class LocalHost(Host):
         return Completed(done.returncode, done.stdout, done.stderr)
 
     def put(self, local: Path, remote: Path, timeout: float = COMMAND_S) -> None:
-        self._copy(local, remote, timeout)
+        self._copy(local, remote)
 
     def get(self, remote: Path, local: Path, timeout: float = COMMAND_S) -> None:
-        self._copy(remote, local, timeout)
+        self._copy(remote, local)
 
     def share(self, file: Path) -> Path:
         """The file itself: it is on this machine already."""
         return file
 
-    def _copy(self, source: Path, destination: Path, timeout: float) -> None:
+    def _copy(self, source: Path, destination: Path) -> None:
         """Copy a file, or a directory's content, with its times; makes the directories above."""
-        parent = destination.absolute().parent
-        for argv in (["mkdir", "-p", "--", parent], ["cp", "-RpT", "--", source.absolute(), destination.absolute()]):
-            done = self.run([str(word) for word in argv], timeout)
-            if done.status:
-                raise HostError(f"{self.entry.name}: {source} can't be copied: {done.err.strip()}")
+        try:
+            destination.parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir():
+                shutil.copytree(source, destination, symlinks=True, dirs_exist_ok=True)
+            else:
+                shutil.copy2(source, destination)
+        except (OSError, shutil.Error) as error:
+            raise HostError(f"{self.entry.name}: {source} can't be copied: {error}") from None
 
     def _open_keeper(self) -> Keeper:
         options = ("--state", str(self.state), "--lease", f"{LEASE_S:g}")

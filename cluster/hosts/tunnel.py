@@ -9,6 +9,8 @@ tunnel.
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -52,6 +54,28 @@ def open_forward(control: Host, host: HostEntry, port: int, log: Path) -> int:
         if time.monotonic() > until:
             raise HostError(f"{host.name}: no tunnel to it within {READY_S:g} s; transport=direct does without")
         time.sleep(POLL_S)
+    return _forward(host, port)
+
+
+def try_forward(argv: tuple[str, ...], host: HostEntry, port: int) -> None:
+    """Open the host's tunnel for a moment, as a run would. Raises HostError where it can't be."""
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0)
+        try:
+            until = time.monotonic() + READY_S
+            while not _socket(host).exists():
+                if process.poll() is not None or time.monotonic() > until:
+                    log.seek(0)
+                    said = log.read().decode(errors="replace").strip()
+                    raise HostError(f"{host.name}: no tunnel to it: {said or 'ssh gave no answer'}")
+                time.sleep(POLL_S)
+            _forward(host, port)
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _forward(host: HostEntry, port: int) -> int:
     done = ask(_socket(host), "-O", "forward", "-R", f"{LOOPBACK}:0:{LOOPBACK}:{port}")
     if done.returncode or not done.stdout.strip().isdigit():
         why = done.stderr.strip() or "ssh gave no port"

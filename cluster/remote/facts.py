@@ -33,7 +33,7 @@ def collect_facts(address: str, ports: tuple[int, ...], directory: Path) -> dict
         "boot_id": _text("/proc/sys/kernel/random/boot_id"),
         "machine": platform.machine(),
         "cpu": _field("/proc/cpuinfo", "model name"),
-        "cores": sorted(os.sched_getaffinity(0)),
+        "cores": _cores(),
         "governor": _text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         "load_1min": os.getloadavg()[0],
         "memory_mb": _meminfo("MemTotal"),
@@ -57,6 +57,13 @@ def collect_facts(address: str, ports: tuple[int, ...], directory: Path) -> dict
         "ports": {str(port): _obstacle(address, port) for port in ports},
         "clock": time.time(),
     }
+
+
+def _cores() -> list[int]:
+    try:
+        return sorted(os.sched_getaffinity(0))
+    except AttributeError:  # no Linux: control may be a Mac
+        return list(range(os.cpu_count() or 1))
 
 
 def _existing(directory: Path) -> Path:
@@ -110,13 +117,60 @@ def _obstacle(address: str, port: int) -> str:
     return ""
 
 
+def accept_for(address: str, port: int, seconds: float, count: int) -> dict[str, Any]:
+    """Listen for so many seconds or connections, and let others find out whether they can connect."""
+    family, _, _, _, where = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    until = time.monotonic() + seconds
+    accepted = 0
+    with socket.socket(family) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(where)
+        listener.listen(64)
+        while accepted < count and time.monotonic() < until:
+            listener.settimeout(max(0.01, until - time.monotonic()))
+            try:
+                listener.accept()[0].close()
+                accepted += 1
+            except OSError:
+                break
+    return {"accepted": accepted}
+
+
+def connect_within(address: str, port: int, seconds: float) -> dict[str, Any]:
+    """Why no connection can be opened, tried for so many seconds while nobody listens; empty where one can be."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            socket.create_connection((address, port), timeout=max(0.1, until - time.monotonic())).close()
+            return {"obstacle": ""}
+        except ConnectionRefusedError as error:
+            refused = error.strerror or str(error)
+        except OSError as error:
+            return {"obstacle": error.strerror or str(error)}
+        if time.monotonic() > until:
+            return {"obstacle": refused}
+        time.sleep(0.05)
+
+
 def main() -> int:
-    """Print the facts."""
+    """Print the facts, or what came of `--accept` and `--connect`."""
     parser = argparse.ArgumentParser(prog="python -m cluster.remote.facts", description=__doc__)
     parser.add_argument("--address", default="127.0.0.1", help="where the ports would be bound")
     parser.add_argument("--port", type=int, action="append", default=[], help="a port that must be free")
     parser.add_argument("--directory", type=Path, default=Path(), help="where files will be written")
+    parser.add_argument("--accept", type=float, help="listen on address and port for so many seconds instead")
+    parser.add_argument("--connect", type=float, help="connect to address and port within so many seconds instead")
+    parser.add_argument("--count", type=int, default=1, help="connections after which `--accept` ends")
     asked = parser.parse_args()
+    if asked.accept is not None or asked.connect is not None:
+        where = (asked.address, asked.port[0])
+        answer = (
+            connect_within(*where, asked.connect)
+            if asked.accept is None
+            else accept_for(*where, asked.accept, asked.count)
+        )
+        print(json.dumps(answer))
+        return 0
     print(json.dumps(collect_facts(asked.address, tuple(asked.port), asked.directory)))
     return 0
 

@@ -42,7 +42,7 @@ class Session:
     def check(self) -> None:
         """Print the preflight's checks. Raises StudyError where one of them makes the plan impossible."""
         known = survey(self._choice)
-        checks = [*known.checks(), *known.program_checks()]
+        checks = [*known.checks(), *known.program_checks(), *known.way_checks()]
         tables.show_checks(self._console, checks)
         preflight.stop_if_impossible(checks)
 

@@ -53,7 +53,8 @@ class Model(NamedTuple):
 
 def cores() -> int:
     """Number of cores that this process may use; the default sizes of pools follow from it."""
-    return len(os.sched_getaffinity(0))
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
 def at_least_one(text: str) -> int:

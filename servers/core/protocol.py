@@ -85,7 +85,7 @@ class HttpProtocol(Channel, asyncio.Protocol):
             self._step(self._after_writing)
 
     def _after_writing(self, now: float) -> None:
-        if self._write(self._unsent):
+        if not self.transport.is_closing() and self._write(self._unsent):
             self._sent(now)
             self._answer(now)
 
@@ -113,10 +113,10 @@ class HttpProtocol(Channel, asyncio.Protocol):
             self._unsent = b""
         else:
             self._unsent = memoryview(wire)
-            while self._unsent and not self._writing_paused:
+            while self._unsent and not self._writing_paused and not self.transport.is_closing():
                 self.transport.write(self._unsent[:_PIECE])
                 self._unsent = self._unsent[_PIECE:]
-        return not self._writing_paused
+        return not self._unsent and not self._writing_paused
 
     def _end_output(self) -> None:
         self.transport.write_eof()

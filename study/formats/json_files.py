@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from study.errors import FormatError
+from study.formats.bounded import parse_json, read_bounded
 
 FORMAT = 1  # of run.json, manifest.json, live.json and ledger.jsonl; raised when an older reader would be misled
 PROGRAM = "load-study"
@@ -57,7 +58,7 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 def read_json(path: Path) -> dict[str, Any]:
     """Read what write_json wrote. Raises FormatError for another version or a damaged file."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = parse_json(read_bounded(path))
     except (OSError, ValueError) as error:
         raise FormatError(f"{path}: can't be read: {error}") from None
     return check_format(value, path)

@@ -83,6 +83,18 @@ def test_a_changed_key_is_refused_and_the_lines_that_settle_it_do(control: Contr
         known_hosts.write_text(kept, encoding="utf-8")
 
 
+def test_a_blocked_port_of_the_target_is_found_by_the_check(control: Control) -> None:
+    """The load host answers over SSH, and its packets to the target are dropped on the way."""
+    control.lab.network.unroute(LOAD[0], TARGET)
+    done = control.fab("check")
+    assert done.returncode == 1, done.stdout
+    assert rows(done.stdout, LOAD[0])["way to target"][0] == "stop"
+    assert rows(done.stdout, LOAD[1])["way to target"][0] == "ok"
+    assert all(rows(done.stdout, host)["tunnel"][0] == "ok" for host in LOAD)
+    assert "firewall" in done.stderr
+    assert control.left() == {}
+
+
 def test_a_host_that_cannot_be_reached_is_told_within_15_seconds(control: Control) -> None:
     control.lab.network.cut(TARGET)
     done = control.fab("check", timeout=15)

@@ -50,6 +50,24 @@ def test_a_killed_server_or_master_fails_the_run(deployed: Control, host: str, n
 
 
 @pytest.mark.timeout(200)
+def test_a_campaign_without_tunnels(deployed: Control) -> None:
+    """transport=direct: the workers connect to the one address that the master binds."""
+    deployed.ask()
+    with deployed.inventory.open("a", encoding="utf-8") as file:
+        address = deployed.lab.network.address(CONTROL)
+        file.write(f"\n[all:vars]\ntransport=direct\ncontrol_address={address}\n")
+    checked = deployed.fab("check")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "tunnel" not in checked.stdout
+    done = deployed.fab("run-campaign")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sealed(deployed)["state"] == "done"
+    assert not list((deployed.campaign / "runs").glob("*/logs/tunnel-*"))
+    assert set(loaded_steps(deployed)["verdict"]) == {"valid"}
+    assert deployed.left() == {}
+
+
+@pytest.mark.timeout(200)
 def test_a_killed_worker_is_told(deployed: Control) -> None:
     deployed.ask()
     with measuring(deployed) as process:

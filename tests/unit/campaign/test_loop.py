@@ -18,7 +18,7 @@ from cluster.campaign.run import execute
 from cluster.hosts.host import Completed, Ended, ProcessHandle, Spawn
 from cluster.hosts.inventory import Inventory, this_machine
 from cluster.remote import facts
-from study.errors import StudyError, UnreachableError
+from study.errors import HostError, StudyError, UnreachableError
 from study.formats.facts_json import Facts
 from study.formats.json_files import read_json, write_json
 from study.formats.live_json import LiveFigures
@@ -125,6 +125,25 @@ def test_it_is_tried_again_once_with_the_load_hosts_that_are_left(setup: Setup, 
         *(f"{label} failed", "load1 can't be reached: on with load2"),
         f"block 1, {label} is tried again, with the load of load2",
     ]
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_run_whose_port_was_taken_when_it_began_is_tried_again_once(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    start, left = losable(setup.target).start, [times]
+
+    def start_or_refuse(spawn: Spawn, timeout: float = 0.0) -> ProcessHandle:
+        if spawn.name == "server" and left[0]:
+            left[0] -= 1
+            raise HostError("target: server ended before it was ready: [Errno 98] Address already in use")
+        return start(spawn, timeout)
+
+    monkeypatch.setattr(setup.target, "start", start_or_refuse)
+    files, failed, show = completed(setup)
+    assert failed == ([] if times == 1 else [FIRST])
+    assert sealed(files, FIRST)["attempt"] == 2
+    assert any("its port was taken when it began" in message for message in show.messages)
 
 
 def test_a_load_host_that_is_back_carries_the_next_run_again(setup: Setup) -> None:

@@ -1,12 +1,13 @@
 """Only what makes a step impossible stops a campaign; every check that isn't fine says what to do."""
 
+import re
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from cluster.campaign import preflight
-from cluster.campaign.preflight import HostCheck, examine, stop_if_impossible
+from cluster.campaign.preflight import MOST_PORTS, SPARE_FDS, HostCheck, examine, stop_if_impossible
 from cluster.hosts.inventory import CONTROL, this_machine
 from cluster.remote.facts import collect_facts
 from study.errors import HostError, StudyError, UnreachableError
@@ -107,6 +108,26 @@ def test_descriptors_for_held_connections_must_suffice(sound: Facts) -> None:
     kept = PLAN + 'connection = "keep-alive"\n'
     with pytest.raises(StudyError, match="descriptors"):
         stop_if_impossible(checks(replace(sound, fds_hard=1024), kept))
+
+
+@pytest.mark.parametrize(
+    ("users", "background", "part"),
+    [
+        (50_000, 0, "ip_local_port_range='1024 65000', or use more load hosts"),
+        (200_000, 0, "use at least 4 load hosts: one address gives 63977 ports at most"),
+        (100_000, 40_000, "use at least 5 load hosts"),
+        (100, 70_000, "lower idle_connections and slow_clients"),
+    ],
+)
+def test_the_remedy_for_too_few_ports_suffices(sound: Facts, users: int, background: int, part: str) -> None:
+    text = f"{PLAN}idle_connections = {background // 2}\nslow_clients = {background - background // 2}\n"
+    text = re.sub(r"users = .*", f"users = [{users}]", text)
+    known = replace(sound, fds_hard=10**7)
+    (row,) = [check for check in checks(known, text) if check.what == "local ports"]
+    assert part in row.remedy
+    if found := re.search(r"at least (\d+) load hosts", row.remedy):
+        each = -(-users // int(found[1])) + background + SPARE_FDS
+        assert each <= MOST_PORTS < -(-users // (int(found[1]) - 1)) + background + SPARE_FDS
 
 
 def test_each_check_that_is_not_fine_says_what_to_do(sound: Facts) -> None:

@@ -189,6 +189,18 @@ def test_a_run_whose_server_or_memory_is_gone_has_failed(setup: Setup, name: str
     assert part in read_json(files.run(run.directory).state)["reason"]
 
 
+def test_a_master_that_hangs_is_named_and_not_the_server(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after SIGSTOP: it lives, and live.json is never written again."""
+    files, run = begin(setup)
+    now = iter(range(0, 100_000, 5))
+    monkeypatch.setattr("time.monotonic", lambda: float(next(now)))
+    monkeypatch.setattr(recording(setup.control), "renew", lambda: dict.fromkeys(recording(setup.control).running))
+    assert execute(setup, files, run, Silent()) == "failed"
+    reason = read_json(files.run(run.directory).state)["reason"]
+    assert "Locust's master on this machine has written nothing for" in reason
+    assert next(now) < 300  # long before the run's whole time
+
+
 def test_processes_that_somebody_else_stopped_end_the_campaign(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     files, run = begin(setup)
     monkeypatch.setattr(setup.target, "renew", dict)  # as after `fab stop`: nothing is known there any more
