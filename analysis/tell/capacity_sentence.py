@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from analysis.rank.capacity import ModelCapacity
+from analysis.rank.capacity import Differing, ModelCapacity
 from analysis.rank.limits import Limit
 from analysis.rank.outcome import CampaignOutcome
-from analysis.tell.words import counted
+from analysis.tell.words import counted, series
 from study.plan import Plan, Slo
 
 BROKEN = {"p99": "p99", "failures": "failures"}
 """Words for the part of the SLO that the smallest load beyond the capacity broke."""
+OUTCOMES = {
+    "passed": "passed", "failed": "failed", "generator": "limited by the load generator", "unclear": "unclear",
+}  # fmt: skip
+"""Words for a trial's outcome."""
 FULL: Mapping[str, str] = {
     "CPU": "CPU", "processes": "starting processes", "waiting": "its pool", "pool": "its pool",
     "accept queue": "the accept queue", "descriptors": "descriptors",
@@ -20,7 +24,7 @@ FULL: Mapping[str, str] = {
 
 
 def capacity_sentences(outcome: CampaignOutcome) -> tuple[str, ...]:
-    """The sentence, and below it the trials that the analysis judges otherwise than the run itself did."""
+    """The sentence; below it, for each run, the trials that the analysis judges otherwise than the run itself did."""
     if not outcome.capacities:
         return ()
     limits = {limit.model: limit for limit in outcome.limits}
@@ -42,7 +46,11 @@ def one_capacity(capacity: ModelCapacity, limit: Limit | None) -> str:
     model, users, high = capacity.model, capacity.users, capacity.high
     why = f" ({_ended(capacity, limit)})"
     if users is None:
-        return f"{model} carries fewer than {counted(high, 'user')}{why}" if high else f"{model} is not known{why}"
+        return (
+            f"{model} carries fewer than {counted(high, 'user')}{why}"
+            if high
+            else f"what {model} carries is not known{why}"
+        )
     if high is None:
         return f"{model} carries at least {counted(users, 'user')}{why}"
     if not capacity.searched:
@@ -59,14 +67,24 @@ def load_text(plan: Plan) -> str:
 
 
 def differing(outcome: CampaignOutcome) -> tuple[str, ...]:
-    """A sentence for each trial whose final outcome isn't the one by which the run went on."""
+    """A sentence for each run some of whose trials count otherwise by all checks than they did while it went on."""
     return tuple(
-        f"{capacity.model}, block {block.block}: the trial at {counted(each.users, 'user')} was {each.live} for the run"
-        f" and is {each.final} by all checks ({each.verdict})."
+        f"{capacity.model}, block {block.block}: by all checks trials count otherwise than for the run: "
+        f"{'; '.join(_differences(block.differing))}."
         for capacity in outcome.capacities
         for block in capacity.blocks
-        for each in block.differing
+        if block.differing
     )
+
+
+def _differences(trials: Sequence[Differing]) -> Iterator[str]:
+    """As `passed for the run and now unclear (disturbed) at 800 and 1,600 users`."""
+    loads: dict[tuple[str, str, str], list[int]] = {}
+    for each in trials:
+        loads.setdefault((OUTCOMES[each.live], OUTCOMES[each.final], each.verdict), []).append(each.users)
+    for (live, final, verdict), users in loads.items():
+        at = series([f"{each:,}" for each in sorted(set(users))])
+        yield f"{live} for the run and now {final} ({verdict}) at {at} users"
 
 
 def _ended(capacity: ModelCapacity, limit: Limit | None) -> str:

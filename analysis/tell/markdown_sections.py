@@ -15,7 +15,7 @@ from analysis.rank.medians import interval_coverage
 from analysis.rank.ranking import FigureRanking, Ranking, shown_ratios
 from analysis.rank.steps import Steps
 from analysis.tell.phrases import BACKGROUND_CLIENTS, ratio_sentence
-from analysis.tell.sentences import NAMES, joined, sentence
+from analysis.tell.sentences import NAMES, main_reasons, sentence
 from analysis.tell.words import counted, series
 from study.plan import Plan
 from study.safe_text import inert
@@ -176,8 +176,8 @@ def failed_checks(steps: pd.DataFrame, checks: pd.DataFrame, labels: Sequence[st
         mine = bad[bad["model"] == label]
         for (idle, users, verdict), rows in mine.groupby([mine["kind"] == "idle", "users", "verdict"]):
             at = "the idle step" if idle else counted(int(str(users)), "user", spec="d")
-            blocks = f" (in {len(rows)} rows; the first:)" if len(rows) > 1 else ""
-            lines.append(f"- {label} at {at}, {verdict}{blocks}: {joined(rows['reasons'].iloc[0])}")
+            blocks = f" in {len(rows)} windows, the first" if len(rows) > 1 else ""
+            lines.append(f"- {label} at {at}, {verdict}{blocks}: {main_reasons(rows['reasons'].iloc[0])}")
     repeats = checks[(checks["check"] == 10) & (checks["outcome"] == "fail")]
     lines += [
         f"- {row['model']}, check 10, {NAMES[row['code']]}"

@@ -5,7 +5,7 @@ A sentence is a template that the finding's figures are filled into, or a functi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from analysis.judge.findings import Finding, Reason
 from analysis.tell import phrases
@@ -52,6 +52,10 @@ NAMES: Mapping[str, str] = {
 """What a check is called in checks.csv and in the report."""
 
 
+REASONS = 4
+"""As many reasons of a verdict are told where steps are listed."""
+
+
 def sentence(finding: Finding) -> str:
     """What a finding means, with its figures; no full stop at its end."""
     template = SENTENCES[finding.code]
@@ -74,6 +78,14 @@ def reason_sentence(reason: Reason) -> str:
 def joined(reasons: Iterable[Reason], separator: str = "; ") -> str:
     """The sentences of several findings in one line."""
     return separator.join(reason_sentence(reason) for reason in reasons)
+
+
+def main_reasons(reasons: Sequence[Reason]) -> str:
+    """The first REASONS findings of a verdict, without checks whose evidence is missing; checks.csv has all."""
+    telling = [each for each in reasons if isinstance(each, Finding) or each.outcome != "not available"]
+    shown = (telling or list(reasons))[:REASONS]
+    more = len(reasons) - len(shown)
+    return joined(shown) + (f"; {more} more in checks.csv" if more else "")
 
 
 def _population(f: Finding) -> str:
@@ -232,7 +244,7 @@ SENTENCES: dict[str, Sentence] = {
         f"none was reached at {counted(f['users'], 'user')}, the largest valid step, and nothing is known of"
         f" {f['top']:,}: {joined(f['target'])}"
     ),
-    "limit.step-above": lambda f: f"At {counted(f['users'], 'user')} {f['verdict']}: {joined(f['reasons'])}",
+    "limit.step-above": lambda f: f"At {counted(f['users'], 'user')} {f['verdict']}: {main_reasons(f['reasons'])}",
     "compare.not-usable": phrases.not_usable,
     "compare.one-sided": "{model} is in one of the two campaigns only",
 }

@@ -89,5 +89,6 @@ def test_a_trial_that_the_run_took_otherwise_is_named(tmp_path: Path) -> None:
     ledger.write_text("\n".join(lines) + "\n", encoding="utf-8")
     sentences = capacity_sentences(outcome_of(load(tmp_path / "c")))
     assert sentences[1].startswith(
-        "single, block 1: the trial at 400 users was passed for the run and is failed by all"
+        "single, block 1: by all checks trials count otherwise than for the run:"
+        " passed for the run and now failed (overload) at 400 users"
     )
