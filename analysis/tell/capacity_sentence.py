@@ -24,7 +24,7 @@ FULL: Mapping[str, str] = {
 
 
 def capacity_sentences(outcome: CampaignOutcome) -> tuple[str, ...]:
-    """The sentence; below it, for each run, the trials that the analysis judges otherwise than the run itself did."""
+    """The sentence, none where no model was measured."""
     if not outcome.capacities:
         return ()
     limits = {limit.model: limit for limit in outcome.limits}
@@ -33,7 +33,7 @@ def capacity_sentences(outcome: CampaignOutcome) -> tuple[str, ...]:
     if not parts:
         return ()
     plan = outcome.campaign.plan
-    return (f"At {slo_text(plan.slo)}, {', '.join(parts)}.{_blocks(outcome.capacities)}", *differing(outcome))
+    return (f"At {slo_text(plan.slo)}, {', '.join(parts)}.{_blocks(outcome.capacities)}",)
 
 
 def slo_text(slo: Slo) -> str:
@@ -59,11 +59,11 @@ def one_capacity(capacity: ModelCapacity, limit: Limit | None) -> str:
 
 
 def load_text(plan: Plan) -> str:
-    """As `60, 150, 400 users` or `50 to 6,400 users, searched`."""
+    """As `60, 150, 400 users` or `a search from 50 to 6,400 users`."""
     search = plan.capacity_search
     if search is None:
         return f"{', '.join(str(users) for users in plan.users)} users"
-    return f"{search.start:,} to {search.most:,} users, searched"
+    return f"a search from {search.start:,} to {search.most:,} users"
 
 
 def differing(outcome: CampaignOutcome) -> tuple[str, ...]:

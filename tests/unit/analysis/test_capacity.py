@@ -11,7 +11,7 @@ import pytest
 from analysis.rank.capacity import ModelCapacity
 from analysis.rank.outcome import CampaignOutcome, outcome_of
 from analysis.read.results import load
-from analysis.tell.capacity_sentence import capacity_sentences
+from analysis.tell.capacity_sentence import capacity_sentences, differing
 from study.formats.ledger_jsonl import TrialRecord, ledger_line
 from study.plan import Run, Slo, Step
 from tests.unit.synthetic import Load, plan, write_campaign
@@ -87,8 +87,8 @@ def test_a_trial_that_the_run_took_otherwise_is_named(tmp_path: Path) -> None:
     lines = ledger.read_text(encoding="utf-8").splitlines()
     lines[:2] = lines[1::-1]  # the header is the first line
     ledger.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    sentences = capacity_sentences(outcome_of(load(tmp_path / "c")))
-    assert sentences[1].startswith(
+    (sentence,) = differing(outcome_of(load(tmp_path / "c")))
+    assert sentence.startswith(
         "single, block 1: by all checks trials count otherwise than for the run:"
         " passed for the run and now failed (overload) at 400 users"
     )
