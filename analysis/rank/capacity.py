@@ -90,7 +90,7 @@ def capacities_of(results: Iterable[RunResult], labels: Sequence[str], plan: Pla
         found = block_capacity(result, plan)
         if found is not None:
             runs[result.data.run.label].append(found)
-    return tuple(_over_blocks(label, blocks, plan) for label, blocks in runs.items() if blocks)
+    return tuple(over_blocks(label, blocks, plan) for label, blocks in runs.items() if blocks)
 
 
 def block_capacity(result: RunResult, plan: Plan) -> BlockCapacity | None:
@@ -107,7 +107,7 @@ def block_capacity(result: RunResult, plan: Plan) -> BlockCapacity | None:
         block=result.data.run.block,
         low=low,
         high=high,
-        ended="slo" if high is not None else _ended(trials, low, plan),
+        ended="slo" if high is not None else why_open(trials, low, plan),
         broken=slo_broken(failed[0], plan.slo) if failed else None,
         confirmed=any(trial.long and trial.outcome == "passed" and trial.users == low for trial in trials),
         differing=tuple(
@@ -156,7 +156,7 @@ def capacity_values(capacities: Iterable[ModelCapacity]) -> Mapping[str, Mapping
     return values
 
 
-def _ended(trials: Sequence[Trial], low: int | None, plan: Plan) -> End:
+def why_open(trials: Sequence[Trial], low: int | None, plan: Plan) -> End:
     """Why no load failed: of the trials above the largest that passed, what the last one came to."""
     if low is not None and low >= plan.most_users:
         return "most"
@@ -164,7 +164,8 @@ def _ended(trials: Sequence[Trial], low: int | None, plan: Plan) -> End:
     return "generator" if beyond and beyond[-1] == "generator" else "unclear" if beyond else "most"
 
 
-def _over_blocks(label: str, blocks: Sequence[BlockCapacity], plan: Plan) -> ModelCapacity:
+def over_blocks(label: str, blocks: Sequence[BlockCapacity], plan: Plan) -> ModelCapacity:
+    """The median of the blocks' brackets with its interval; bounds where some block has no upper end."""
     lows = [float(block.low or 0) for block in blocks]
     highs = [float(block.high) for block in blocks if block.high is not None]
     median = median_interval(lows)

@@ -16,6 +16,11 @@ OUTCOMES = {
     "passed": "passed", "failed": "failed", "generator": "limited by the load generator", "unclear": "unclear",
 }  # fmt: skip
 """Words for a trial's outcome."""
+BEYOND: Mapping[str, str] = {
+    "most": "the plan's largest load", "generator": "beyond it the load generator was the limit",
+    "unclear": "beyond it no trial was clear", "slo": "the SLO",
+}  # fmt: skip
+"""Why no larger load is known to fail."""
 FULL: Mapping[str, str] = {
     "CPU": "CPU", "processes": "starting processes", "waiting": "its pool", "pool": "its pool",
     "accept queue": "the accept queue", "descriptors": "descriptors",
@@ -91,12 +96,9 @@ def _ended(capacity: ModelCapacity, limit: Limit | None) -> str:
     if capacity.ended == "slo":
         full = FULL.get(limit.kind) if limit is not None and limit.users is not None else None
         return "; ".join(filter(None, (BROKEN.get(capacity.broken or "", "the SLO"), f"full: {full}" if full else "")))
-    beyond = {
-        "most": "the plan's largest load",
-        "generator": "beyond it the load generator was the limit",
-        "unclear": "beyond it no trial was clear",
-    }
-    return beyond[capacity.ended]
+    blocks = sum(block.ended == capacity.ended for block in capacity.blocks)
+    where = f" in {blocks} of {len(capacity.blocks)} blocks" if blocks < len(capacity.blocks) else ""
+    return BEYOND[capacity.ended] + where
 
 
 def _blocks(capacities: Sequence[ModelCapacity]) -> str:

@@ -7,15 +7,17 @@ Figures of rows that no check trusts are TAINTED: a text that shows one must nam
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from analysis.judge.findings import Finding
+from analysis.rank.capacity import BlockCapacity, ModelCapacity, over_blocks, why_open
 from analysis.rank.limits import limits_of
 from analysis.rank.model_summary import summary_frame
 from analysis.rank.outcome import CampaignOutcome
@@ -24,6 +26,7 @@ from analysis.rank.steps import CHECK_COLUMNS, COLUMNS, WHOLE, Steps
 from analysis.read.results import Campaign
 from study.layout import CampaignFiles
 from study.plan import AA_SUFFIX, Plan
+from study.search import Next, Outcome, Trial, bracket, next_trial
 from tests.unit.synthetic import plan
 
 MODELS = ("single", "thread", "select", "fork")
@@ -61,6 +64,8 @@ class Drawn:
 
     outcome: CampaignOutcome
     truth: Mapping[str, Truth]
+    carried: Mapping[str, Mapping[int, float]]
+    """For each label and block the users up to which the server keeps the plan's p99, on that block's day."""
 
     @property
     def plan(self) -> Plan:
@@ -94,6 +99,23 @@ def mixed(draw: np.random.Generator) -> Drawn:
     return drawn(draw, truth, blocks, users, lost=0.1, disturbed=0.1, mistaken=0.05, bounded=bounded)
 
 
+def searched(draw: np.random.Generator) -> Drawn:
+    """A campaign with a search, of models that carry from less than its first load to more than its largest."""
+    truth = {
+        model: Truth(
+            capacity=float(np.exp(draw.uniform(math.log(50), math.log(1200)))) / Z,
+            response=0.004,
+            late_from=float(draw.choice([200, 400, 700])) if draw.random() < 0.2 else math.inf,
+            watched=bool(draw.random() > 0.1),
+        )
+        for model in MODELS[: int(draw.integers(1, 5))]
+    }
+    if draw.random() < 0.3:  # alike
+        truth = dict.fromkeys(truth, next(iter(truth.values())))
+    asked = {"users": [], "search": {"from": 100, "most": 800}}
+    return drawn(draw, truth, int(draw.choice([1, 2, 6, 8, 8])), (100, 800), 0.03, 0.1, 0.05, asked=asked)
+
+
 def drawn(
     draw: np.random.Generator,
     truth: Mapping[str, Truth],
@@ -103,27 +125,98 @@ def drawn(
     disturbed: float = 0.0,
     mistaken: float = 0.0,
     bounded: bool = False,
+    asked: Mapping[str, Any] = MappingProxyType({}),
 ) -> Drawn:
-    """`lost`, `disturbed`, `mistaken`: shares of rows not measured, disturbed, or called saturated by mistake."""
-    asked = plan(models=list(truth), users=list(users), blocks=blocks, return_step=False, aa=len(truth) > 1)
+    """`lost`, `disturbed`, `mistaken`: shares of rows not measured, disturbed, or called saturated by mistake.
+
+    `asked`: keys of the plan.
+    """
+    usual = {"models": list(truth), "users": list(users), "blocks": blocks, "return_step": False}
+    chosen = plan(**{**usual, "aa": len(truth) > 1, **asked})
     kind, cov = str(draw.choice(NOISE)), float(draw.choice([0.01, 0.03, 0.06]))
-    rows = []
+    seen = _Spoilt(lost, disturbed, mistaken)
+    rows: list[dict[str, Any]] = []
+    carried: dict[str, dict[int, float]] = {}
+    runs: dict[str, list[BlockCapacity]] = {}
     for block in range(1, blocks + 1):
         day = 0.02 * draw.standard_normal()
-        for label in dict.fromkeys(run.label for run in asked.runs()):
+        for label in dict.fromkeys(run.label for run in chosen.runs()):
             model = truth[label.removesuffix(AA_SUFFIX)]
-            rate, response = (float(np.exp(day + cov * noise(kind, draw))) for _ in range(2))
-            for number, count in enumerate(users, start=1):
-                row = _row(draw, model, count, rate, response, mistaken if count < users[-1] else 0.0)
-                if draw.random() < lost:
-                    row = {"verdict": "not-measured", "reasons": (Finding("step.not-in-ledger"),)}
-                elif draw.random() < disturbed:
-                    row = {**row, **TAINTED, "verdict": "disturbed", "saturated": False, "reasons": ()}
+            server = _Server(model, *(float(np.exp(day + cov * noise(kind, draw))) for _ in range(2)))
+            carried.setdefault(label, {})[block] = server.carries(chosen.slo.p99_ms)
+            trials: list[Trial] = []
+            for number, (count, long) in enumerate(_loads(chosen, trials), start=1):
+                row = _spoilt(draw, seen, server, count, count < users[-1])
                 late = bounded and row["verdict"] == "valid"
-                place = {"block": block, "model": label, "step": number, "kind": "ladder", "users": count}
+                step = ("confirm" if long else "trial") if chosen.search is not None else "ladder"
+                place = {"block": block, "model": label, "step": number, "kind": step, "users": count}
                 rows.append({**EMPTY, **row, **place, "times_bound": late})
+                trials.append(Trial(count, _trial_outcome(row, chosen), long))
+            if any(row["model"] == label and row["block"] == block and "rps" in row for row in rows):
+                runs.setdefault(label, []).append(_block_capacity(block, trials, chosen))
     steps = Steps(_typed(pd.DataFrame(rows, columns=[*COLUMNS, "target", "full"])))
-    return Drawn(_outcome(asked, steps), truth)
+    capacities = tuple(over_blocks(label, each, chosen) for label, each in runs.items())
+    return Drawn(_outcome(chosen, steps, capacities), truth, carried)
+
+
+@dataclass(frozen=True)
+class _Spoilt:
+    """Shares of rows that are not measured, disturbed, or called saturated by mistake."""
+
+    lost: float
+    disturbed: float
+    mistaken: float
+
+
+@dataclass(frozen=True)
+class _Server:
+    """A model in one run: as it is, but for the factors of its rate and of its response time on that day."""
+
+    truth: Truth
+    rate: float
+    response: float
+
+    @property
+    def capacity(self) -> float:
+        return self.truth.capacity * self.rate
+
+    def carries(self, p99_ms: float) -> float:
+        """Users up to which p99 keeps within the limit: three times the mean, which is N / X - Z once it is full."""
+        return self.capacity * (Z + p99_ms / 3000)
+
+
+def _spoilt(draw: np.random.Generator, seen: _Spoilt, server: _Server, count: int, below_top: bool) -> dict[str, Any]:
+    row = _row(draw, server, count, seen.mistaken if below_top else 0.0)
+    if draw.random() < seen.lost:
+        return {"verdict": "not-measured", "reasons": (Finding("step.not-in-ledger"),)}
+    if draw.random() < seen.disturbed:
+        return {**row, **TAINTED, "verdict": "disturbed", "saturated": False, "reasons": (), "full": ()}
+    return row
+
+
+def _loads(asked: Plan, trials: Sequence[Trial]) -> Iterator[tuple[int, bool]]:
+    """The steps of a run, with whether each is measured twice as long; a search looks at its `trials` so far."""
+    search = asked.capacity_search
+    if search is None:
+        yield from ((users, False) for users in asked.users)
+        return
+    while isinstance(following := next_trial(search, trials), Next):
+        yield following.users, following.long
+
+
+def _trial_outcome(row: Mapping[str, Any], asked: Plan) -> Outcome:
+    if row["verdict"] == "generator-limited":
+        return "generator"
+    if row["verdict"] not in ("valid", "overload"):
+        return "unclear"
+    return "failed" if row["p99_ms"] > asked.slo.p99_ms else "passed"
+
+
+def _block_capacity(block: int, trials: Sequence[Trial], asked: Plan) -> BlockCapacity:
+    low, high = bracket(trials)
+    confirmed = any(trial.long and trial.outcome == "passed" and trial.users == low for trial in trials)
+    ended = "slo" if high is not None else why_open(trials, low, asked)
+    return BlockCapacity(block, low, high, ended, "p99" if high is not None else None, confirmed, ())
 
 
 EMPTY: Mapping[str, Any] = {
@@ -140,14 +233,13 @@ def noise(kind: str, draw: np.random.Generator) -> float:
     return float(draw.standard_normal())
 
 
-def _row(
-    draw: np.random.Generator, truth: Truth, users: int, rate: float, response: float, mistaken: float
-) -> dict[str, Any]:
+def _row(draw: np.random.Generator, server: _Server, users: int, mistaken: float) -> dict[str, Any]:
     """What a run of this model shows at a step, and its verdict as a judge without error gives it."""
+    truth, response = server.truth, server.response
     if users >= truth.late_from:
         lag = Finding("limit.workers", lag_ms=50.0, cpu=0.9)
         return {**TAINTED, "requests": 4000, "failures": 0, "verdict": "generator-limited", "reasons": (lag,)}
-    capacity, asked = truth.capacity * rate, truth.asked(users)
+    capacity, asked = server.capacity, truth.asked(users)
     over = asked > 1.05 * capacity
     rps = capacity if over else asked * (1 + 0.003 * draw.standard_normal())
     mean = users / capacity - Z if over else truth.response * response
@@ -175,16 +267,16 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.astype(types)
 
 
-def _outcome(asked: Plan, steps: Steps) -> CampaignOutcome:
-    ranking = rank_models(steps, asked)
+def _outcome(asked: Plan, steps: Steps, capacities: tuple[ModelCapacity, ...]) -> CampaignOutcome:
+    ranking = rank_models(steps, asked, capacities)
     return CampaignOutcome(
         campaign=Campaign(CampaignFiles(Path("drawn")), asked, None, ()),
         results=(),
         rows=steps,
         checks=pd.DataFrame(columns=list(CHECK_COLUMNS)),
         ranking=ranking,
-        summary=summary_frame(steps, ranking, asked),
+        summary=summary_frame(steps, ranking, asked, capacities),
         limits=limits_of(steps, asked.models),
-        capacities=(),
+        capacities=capacities,
         missing=(),
     )

@@ -6,28 +6,38 @@ from pathlib import Path
 
 from analysis.draw.capacity_figure import capacity_frame
 from analysis.rank.outcome import CampaignOutcome
-from analysis.tell.capacity_sentence import slo_text
+from analysis.tell.capacity_sentence import BEYOND, slo_text
 from analysis.tell.report.page import Cell, Picture, Table, inlined
-from analysis.tell.words import number
+from analysis.tell.words import BOUNDS, bounded, number
 
 
 def capacity_picture(directory: Path, outcome: CampaignOutcome) -> Picture | None:
     """The figure with its caption; None where it isn't drawn."""
     path = directory / "capacity.svg"
-    frame = capacity_frame(outcome.summary)
-    if not path.is_file() or frame.empty:
+    if not path.is_file() or capacity_frame(outcome.summary).empty:
         return None
-    rows = tuple(
-        (Cell(str(row["model"])), *(Cell(number(_known(row[name]))) for name in ENDS), Cell(str(row["capacity_ended"])))
-        for row in frame.to_dict("records")
-    )
-    heads = ("model", "users carried", "interval from", "to", "ended by")
-    table = Table(f"Users carried with {slo_text(outcome.campaign.plan.slo)}", heads, rows)
     text = f"Users that each model carries with {slo_text(outcome.campaign.plan.slo)}; an arrow marks a lower bound."
-    return Picture(inlined(path), "Capacity", text, (table,))
+    return Picture(inlined(path), "Capacity", text, (capacity_table(outcome),))
 
 
-ENDS = ("capacity_users", "capacity_low", "capacity_high")
+def capacity_table(outcome: CampaignOutcome) -> Table:
+    """The capacities that the figure shows, bounds with their sign, and what ended each search."""
+    rows = []
+    for row in capacity_frame(outcome.summary).to_dict("records"):
+        low, high = (_known(row[name]) for name in ("capacity_low", "capacity_high"))
+        users = f"{bounded(high is None, False, BOUNDS)}{number(_known(row['capacity_users']))}"
+        ended = str(row["capacity_ended"])
+        rows.append(
+            (
+                Cell(str(row["model"])),
+                Cell(users),
+                Cell(number(low)),
+                Cell(number(high)),
+                Cell(BEYOND.get(ended, ended)),
+            )
+        )
+    heads = ("model", "users carried", "interval from", "to", "ended by")
+    return Table(f"Users carried with {slo_text(outcome.campaign.plan.slo)}", heads, tuple(rows))
 
 
 def _known(value: object) -> float | None:

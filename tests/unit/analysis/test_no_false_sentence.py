@@ -15,6 +15,7 @@ from analysis.judge.thresholds import THRESHOLDS as T
 from analysis.rank.ranking import FigureRanking
 from analysis.tell.answer import answer_sentences
 from analysis.tell.limit_sentence import limit_text
+from analysis.tell.report.capacity_caption import capacity_table
 from analysis.tell.report.captions import figure_captions
 from analysis.tell.report.page import Table
 from analysis.tell.report.provenance import not_shown
@@ -40,6 +41,12 @@ def alike() -> list[Drawn]:
 def mixed() -> list[Drawn]:
     draw = np.random.default_rng(16)
     return [drawn_campaigns.mixed(draw) for _ in range(40)]
+
+
+@pytest.fixture(scope="module")
+def searched() -> list[Drawn]:
+    draw = np.random.default_rng(17)
+    return [drawn_campaigns.searched(draw) for _ in range(14)]
 
 
 def sentences(drawn: Drawn) -> list[str]:
@@ -72,7 +79,9 @@ def tables(drawn: Drawn) -> Iterator[Table]:
 
 def goodness(drawn: Drawn, figure: FigureRanking) -> dict[str, float]:
     """The true figure of each model, larger where better."""
-    top = drawn.plan.users[-1]
+    if figure is drawn.outcome.ranking.capacity:
+        return {model: truth.capacity for model, truth in drawn.truth.items()}
+    top = drawn.plan.most_users
     if figure.ranked.more_is_better:
         return {model: truth.peak(top) for model, truth in drawn.truth.items()}
     return {model: 1 / truth.response for model, truth in drawn.truth.items()}
@@ -82,7 +91,7 @@ def false_claims(drawn: Drawn) -> list[str]:
     """The claims of the ranking, its places and its signs that the truth contradicts."""
     wrong: list[str] = []
     ranking = drawn.outcome.ranking
-    for figure in (ranking.goodput, ranking.response):
+    for figure in (ranking.goodput, ranking.response, ranking.capacity):
         true, wins = goodness(drawn, figure), "more" if figure.ranked.more_is_better else "less"
         for pair in figure.claims:
             better, worse = (pair.first, pair.second) if pair.claim == wins else (pair.second, pair.first)
@@ -136,6 +145,79 @@ def test_of_models_that_differ_at_most_5_percent_of_campaigns_say_anything_false
     assert sum(bool(drawn.outcome.ranking.goodput.claims) for drawn in mixed) > 5
 
 
+@pytest.mark.slow
+def test_of_searched_capacities_at_most_5_percent_of_campaigns_say_anything_false() -> None:
+    draw = np.random.default_rng(18)
+    searched = [drawn_campaigns.searched(draw) for _ in range(50)]
+    wrong = sum(bool(false_claims(drawn) or false_words(drawn)) for drawn in searched)
+    assert wrong / len(searched) <= 0.05 + 2 * (0.05 * 0.95 / len(searched)) ** 0.5
+    assert sum(bool(drawn.outcome.ranking.capacity.claims) for drawn in searched) > 3
+
+
+CARRIES = re.compile(
+    r"\b([\w-]+) (?:carries (?:(fewer than|at least|between) )?([\d,]+)(?: and ([\d,]+))? users?"
+    r"(?: \[([\d,]+), ([\d,]+)\])?|is not known) \(([^)]*)\)"
+)
+"""As in `a carries 130 users [120, 141] (p99; full: CPU)`: model, kind, users, second users, ends, reason."""
+
+
+def test_a_capacity_is_what_each_day_carries_and_its_reason_is_the_truth(
+    mixed: list[Drawn], searched: list[Drawn]
+) -> None:
+    kinds: dict[str, int] = {}
+    for drawn in (*mixed, *searched):
+        outcome = drawn.outcome
+        if not outcome.capacities:
+            continue
+        first = answer_sentences(outcome)[0]
+        told = CARRIES.findall(first)
+        assert [each[0] for each in told] == [each.model for each in outcome.capacities if each.model in drawn.truth]
+        for model, kind, users, second, low, high, why in told:
+            (capacity,) = (each for each in outcome.capacities if each.model == model)
+            carried = float(np.median([drawn.carried[model][each.block] for each in capacity.blocks]))
+            truth = drawn.truth[model]
+            kinds[kind if users else "not known"] = kinds.get(kind if users else "not known", 0) + 1
+            if kind == "fewer than":
+                assert carried < _whole(users), first
+            elif kind == "at least":
+                assert carried >= _whole(users), first
+            elif users:
+                assert _whole(low or users) <= carried < _whole(high or second), first
+                assert not low or _whole(low) <= _whole(users) <= _whole(high), first
+            if "generator" in why:
+                assert truth.late_from <= drawn.plan.most_users, first
+            days = [drawn.carried[model][each.block] for each in capacity.blocks]
+            if "largest load" in why:
+                some = re.search(r"in (\d+) of (\d+) blocks", why)
+                reached = sum(day >= drawn.plan.most_users for day in days)
+                assert reached >= (int(some[1]) if some else len(days)), first
+            if "full" in why:
+                assert truth.watched, first
+                assert truth.capacity < 1.1 * truth.asked(drawn.plan.most_users), first
+    assert kinds.keys() >= {"", "fewer than", "at least", "between", "not known"}
+    assert kinds[""] > 5
+
+
+def _whole(users: str) -> int:
+    return int(users.replace(",", ""))
+
+
+def test_a_capacity_in_a_table_is_a_bound_where_it_is_one(searched: list[Drawn]) -> None:
+    seen = 0
+    for drawn in searched:
+        rows = drawn.outcome.summary.set_index("model")
+        for capacity in drawn.outcome.capacities:
+            if capacity.model in rows.index:
+                seen += capacity.at_least
+                bounds = frozenset(rows["at_least"][capacity.model])
+                assert bounds.issuperset({"capacity_users", "sustained_users"}) == capacity.at_least
+                assert bounds.isdisjoint({"capacity_users", "sustained_users"}) != capacity.at_least
+        for row in capacity_table(drawn.outcome).rows:
+            (capacity,) = (each for each in drawn.outcome.capacities if each.model == row[0].text)
+            assert row[1].text.startswith("\u2265 ") == capacity.at_least, row
+    assert seen > 3
+
+
 def test_where_nothing_is_tested_there_is_no_sign_and_no_superlative(mixed: list[Drawn]) -> None:
     few = [drawn for drawn in mixed if drawn.plan.blocks < T.least_blocks]
     assert len(few) > 10
@@ -146,8 +228,10 @@ def test_where_nothing_is_tested_there_is_no_sign_and_no_superlative(mixed: list
             assert not SUPERLATIVE.search(text), text
 
 
-def test_every_model_that_was_measured_has_a_row_and_a_word_in_the_answer(mixed: list[Drawn]) -> None:
-    for drawn in mixed:
+def test_every_model_that_was_measured_has_a_row_and_a_word_in_the_answer(
+    mixed: list[Drawn], searched: list[Drawn]
+) -> None:
+    for drawn in (*mixed, *searched):
         answer = " ".join(answer_sentences(drawn.outcome))
         for model in drawn.outcome.ranking.measured:
             assert re.search(rf"\b{model}\b", answer), answer
@@ -178,7 +262,7 @@ def test_a_figure_of_a_step_that_is_not_trusted_stands_with_its_verdict(mixed: l
 def test_no_limit_is_denied_or_named_where_the_truth_is_otherwise(mixed: list[Drawn]) -> None:
     kinds: set[str] = set()
     for drawn in mixed:
-        top = drawn.plan.users[-1]
+        top = drawn.plan.most_users
         for limit in drawn.outcome.limits:
             truth = drawn.truth[limit.model]
             kinds.add(limit.kind)
@@ -234,19 +318,19 @@ def test_sustained_users_without_a_sign_are_where_it_ends(mixed: list[Drawn]) ->
             assert any(truth.asked(users) > 0.8 * truth.capacity for users in larger), row
 
 
-def test_the_blocks_that_are_named_are_those_of_the_very_comparisons(mixed: list[Drawn]) -> None:
-    for drawn in mixed:
+def test_the_blocks_that_are_named_are_those_of_the_very_comparisons(mixed: list[Drawn], searched: list[Drawn]) -> None:
+    for drawn in (*mixed, *searched):
         ranking = drawn.outcome.ranking
-        pairs = [pair for figure in (ranking.goodput, ranking.response) for pair in figure.pairs]
+        pairs = [pair for figure in (ranking.goodput, ranking.response, ranking.capacity) for pair in figure.pairs]
         counts = {pair.blocks for pair in pairs}
         for text in answer_sentences(drawn.outcome):
-            for first, last in re.findall(r"over (\d+)(?: to (\d+))? blocks?", text):
+            for first, last in re.findall(r"over (\d+)(?: to (\d+))? blocks?\b(?! of this campaign)", text):
                 assert {int(first), int(last or first)} <= counts, text
 
 
-def test_signs_in_the_answer_are_those_of_the_order(mixed: list[Drawn]) -> None:
-    for drawn in mixed:
-        for figure in (drawn.outcome.ranking.goodput, drawn.outcome.ranking.response):
+def test_signs_in_the_answer_are_those_of_the_order(mixed: list[Drawn], searched: list[Drawn]) -> None:
+    for drawn in (*mixed, *searched):
+        for figure in (drawn.outcome.ranking.goodput, drawn.outcome.ranking.response, drawn.outcome.ranking.capacity):
             order = figure.order
             for (first, second), sign in zip(pairwise(order.models), order.signs, strict=True):
                 claims = {each.claim for each in figure.pairs if {each.first, each.second} == {first, second}}
