@@ -155,8 +155,8 @@ def test_of_searched_capacities_at_most_5_percent_of_campaigns_say_anything_fals
 
 
 CARRIES = re.compile(
-    r"\b([\w-]+) (?:carries (?:(fewer than|at least|between) )?([\d,]+)(?: and ([\d,]+))? users?"
-    r"(?: \[([\d,]+), ([\d,]+)\])?|is not known) \(([^)]*)\)"
+    r"\b([\w-]+) carries (?:(fewer than|at least|between|is not known)(?: |(?= \()))?"
+    r"(?:([\d,]+)(?: and ([\d,]+))? users?(?: \[([\d,]+), ([\d,]+)\])?)? ?\(([^)]*)\)"
 )
 """As in `a carries 130 users [120, 141] (p99; full: CPU)`: model, kind, users, second users, ends, reason."""
 
