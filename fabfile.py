@@ -103,6 +103,7 @@ def calibrate(c: Any, inventory: str | None = None, plan: str | None = None) -> 
 def analyze(c: Any, campaign: str = "results/latest", out: str = "") -> None:
     """Make all figures and tables of a campaign again from its files."""
     with session():
+        _refuse_beside_campaign()
         directory = from_here(campaign)
         if not directory.is_dir():
             raise UsageError(f"{campaign}: no campaign is there; `make campaign` makes one, below results/")
@@ -122,6 +123,7 @@ def compare(c: Any, first: str, second: str, fail_on: str = "", out: str = "") -
     with session() as study:
         if fail_on not in ("", "worse"):
             raise UsageError(f"--fail-on {fail_on}: only `worse` is known")
+        _refuse_beside_campaign()
         import analysis
 
         comparison = analysis.compare(first, second)
@@ -132,6 +134,12 @@ def compare(c: Any, first: str, second: str, fail_on: str = "", out: str = "") -
             print(f"--fail-on {fail_on}: {comparison.unjudged}", file=sys.stderr)
         if fail_on and comparison.worse:
             sys.exit(ExitStatus.WORSE)
+
+
+def _refuse_beside_campaign() -> None:
+    from cluster.campaign.prepare import refuse_beside_campaign
+
+    refuse_beside_campaign()
 
 
 @task(help=INVENTORY)

@@ -253,3 +253,16 @@ def exclusive() -> Iterator[None]:
         lock.write(str(os.getpid()))
         lock.flush()
         yield
+
+
+def refuse_beside_campaign() -> None:
+    """Raise StudyError where a campaign runs from this checkout: other work on its cores would disturb it."""
+    try:
+        with (STATE / "lock").open(encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise StudyError(
+            "a campaign runs from this checkout, and this would disturb its measurement: wait for its end"
+        ) from None
+    except FileNotFoundError:
+        return

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from cluster.campaign import prepare
-from cluster.campaign.prepare import Choice, make_setup
+from cluster.campaign.prepare import Choice, exclusive, make_setup, refuse_beside_campaign
 from cluster.campaign.resume import open_campaign
 from cluster.hosts.host import Host
+from study.errors import StudyError
 from study.formats.facts_json import Facts
 from study.plan import parse_plan
 from tests.unit.campaign.test_run import TEXT, Silent
@@ -34,3 +35,13 @@ def test_a_plan_file_that_changes_meanwhile_does_not_change_the_campaign(
     assert (setup.plan_text, setup.plan) == (TEXT, parse_plan(TEXT, "plan"))
     files = open_campaign(setup, Silent(), fresh=True)
     assert parse_plan(files.plan.read_text(encoding="utf-8"), "stored") == setup.plan
+
+
+def test_what_reads_results_is_refused_while_a_campaign_runs_from_the_checkout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepare, "STATE", tmp_path / "state")
+    refuse_beside_campaign()
+    with exclusive(), pytest.raises(StudyError, match="wait for its end"):
+        refuse_beside_campaign()
+    refuse_beside_campaign()
