@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from analysis.judge.judging import judge_run
 from analysis.rank.comparison import CampaignComparison, common_models, compare_outcomes
 from analysis.rank.day_history import past_days
 from analysis.rank.differences import of_the_load, plan_differences
+from analysis.rank.machine_summary import summary_value
 from analysis.rank.outcome import CampaignOutcome, outcome_of
 from analysis.read.results import load, read_run
 from analysis.tell.compare_markdown import comparison_text, unjudged
@@ -17,7 +18,7 @@ from analysis.tell.sentences import sentence
 from analysis.tell.step_verdict import StepVerdict, told_verdict
 from analysis.tell.summary import summary_text
 from study.errors import StudyError, UsageError
-from study.formats.json_files import write_whole
+from study.formats.json_files import write_json, write_whole
 from study.layout import CampaignFiles
 
 
@@ -53,7 +54,7 @@ class Comparison(CampaignComparison):
 def analyze(
     campaign_dir: Path | str, write: bool = True, figures: bool = True, out: Path | str | None = None
 ) -> Analysis:
-    """Analyse a campaign's directory and write steps.csv, checks.csv, summary.csv, summary.md, figures and report.
+    """Analyse a campaign's directory and write its tables, summary, figures and report.
 
     They are written into it, or into `out`. Raises FormatError where it is no campaign, or one of a version that this
     program doesn't read.
@@ -107,7 +108,8 @@ def _write(outcome: CampaignOutcome, text: str, figures: bool, files: CampaignFi
     }
     for path, content in texts.items():
         write_whole(path, content)
-    return (*texts, *_draw(outcome, figures, files))
+    write_json(files.summary_json, asdict(summary_value(outcome)))
+    return (*texts, files.summary_json, *_draw(outcome, figures, files))
 
 
 def _draw(outcome: CampaignOutcome, figures: bool, files: CampaignFiles) -> tuple[Path, ...]:

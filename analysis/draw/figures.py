@@ -290,16 +290,12 @@ def _curves(axes: Axes, medians: pd.DataFrame, looks: Mapping[str, Style], x: st
         axes.vlines(mine[x], mine["low"], mine["high"], color=look.colour, lw=1.1, zorder=2)
         for valid, face in ((True, look.colour), (False, PAPER)):
             dots = mine[mine["valid"] == valid]
-            if dots.empty:
-                continue
             axes.scatter(
                 dots[x], dots["value"], marker=look.marker, s=38, facecolor=face, edgecolor=look.colour, lw=1.4,
                 zorder=3, label=f"_{model} {'valid' if valid else 'not valid'}",
             )  # fmt: skip
         for bound, (arrow, place) in BOUNDS.items():
             bounds = mine[mine[bound].astype(bool)]
-            if bounds.empty:
-                continue
             axes.scatter(
                 bounds[x], bounds["value"] * place, marker=arrow, s=46, color=look.colour, zorder=3,
                 label=f"_{bound.replace('_', ' ')}",
