@@ -114,6 +114,7 @@ def _write(outcome: CampaignOutcome, text: str, figures: bool, files: CampaignFi
 
 def _draw(outcome: CampaignOutcome, figures: bool, files: CampaignFiles) -> tuple[Path, ...]:
     """The figures, each as PNG and SVG, and the report."""
+    from analysis.draw.capacity_figure import trials_frame
     from analysis.draw.figures import drawings  # seaborn takes a second to import, and no verdict needs it
     from analysis.draw.frames import ratios_frame, tails_frame
     from analysis.draw.style import save
@@ -123,8 +124,9 @@ def _draw(outcome: CampaignOutcome, figures: bool, files: CampaignFiles) -> tupl
     slower, ratios = tails_frame(outcome.results, ranking.common_users), ratios_frame(ranking)
     drawn: list[Path] = []
     if figures:
+        trials, think_s = trials_frame(outcome.results, plan.slo), plan.mean_think_s or None
         for name, figure in drawings(
-            outcome.steps, slower, ratios, plan.models, plan.mean_think_s or None, outcome.summary, plan.slo.p99_ms
+            outcome.steps, slower, ratios, plan.models, think_s, outcome.summary, plan.slo.p99_ms, trials
         ):
             drawn += save(figure, files.figures, name)
     write_whole(files.report, report_html(outcome, slower, ratios, files))

@@ -73,7 +73,8 @@ def cores_beyond(capacity: ModelCapacity, steps: Steps, campaign: Campaign) -> i
     held = raised(None, steps)
     if capacity.ended != "generator" or not (capacity.users and cores and held and plan.mean_think_s):
         return None
-    return max(cores + 1, math.ceil(2 * capacity.users / plan.mean_think_s / (held.rate / cores)))
+    asked = 2 * capacity.users / plan.mean_think_s  # users are whole and think times random, hence the few per cent
+    return max(cores + 1, math.ceil(asked / (1 + T.shortfall) / (held.rate / cores)))
 
 
 def _number(value: object) -> float:

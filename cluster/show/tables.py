@@ -65,8 +65,9 @@ def show_plan(console: Console, setup: Setup) -> None:
     least, most = plan.run_seconds()
     for number, run in enumerate(plan.runs(), start=1):
         console.print(f"  {number:>3}. block {run.block}  {run.label:<20} {between(least, most)}", highlight=False)
-    runs = len(plan.runs())
-    console.print(f"{runs} runs, {between(least * runs, most * runs)} in all", highlight=False)
+    whole, longest = (seconds + calibration_s for seconds in plan.campaign_seconds())
+    text = f"{len(plan.runs())} runs, {between(whole, longest)} in all, calibration, start and analysis included"
+    console.print(text, highlight=False)
 
 
 def show_processes(console: Console, hosts: Sequence[Host]) -> None:
