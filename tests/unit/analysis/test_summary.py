@@ -238,7 +238,9 @@ def test_summary_json_is_of_its_type_and_says_what_the_tables_say(tmp_path: Path
         )
     figures = (analysis.ranking.capacity, analysis.ranking.goodput, analysis.ranking.response)
     assert len(read.comparisons) == sum(len(each.pairs) + (each.control is not None) for each in figures)
-    assert {each.claim for each in read.comparisons} > {"undetermined"}
+    assert {each.claim for each in read.comparisons} == {
+        pair.claim for figure in figures for pair in (*figure.pairs, *filter(None, (figure.control,)))
+    }
     assert [each.label for each in read.capacities] == [each.model for each in analysis.capacities]
     assert [each.at_least for each in read.capacities] == [each.at_least for each in analysis.capacities]
     assert [(each.label, each.kind) for each in read.limits] == [(each.model, each.kind) for each in analysis.limits]
