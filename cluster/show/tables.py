@@ -9,11 +9,11 @@ from rich.table import Table
 from rich.text import Text
 
 from cluster.campaign import calibration
-from cluster.campaign.needs import load_needs, needs_text
 from cluster.campaign.observer import DescribeCapacity
 from cluster.campaign.preflight import HostCheck
 from cluster.campaign.prepare import Setup
 from cluster.hosts.host import Host, try_all
+from cluster.show.needs import load_needs, needs_text
 from cluster.show.progress import duration
 from study.errors import HostError
 from study.plan import Plan

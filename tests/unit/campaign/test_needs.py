@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from cluster.campaign.needs import LoadNeed, load_needs, needs_text
+from cluster.show.needs import LoadNeed, load_needs, needs_text
 from study.formats.facts_json import Facts
 from study.plan import Plan, parse_plan
 
