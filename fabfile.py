@@ -67,7 +67,7 @@ def _session() -> Session:
 def show_plan(c: Any, inventory: str | None = None, plan: str | None = None) -> None:
     """Print what would run, in which order, and how long it takes."""
     with session(inventory, plan) as study:
-        study.show_plan()
+        study.show_plan(capacity)
 
 
 @task(help={**INVENTORY, **PLAN})

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from analysis.judge.judging import judge_run
 from analysis.rank.comparison import CampaignComparison, common_models, compare_outcomes
 from analysis.rank.day_history import past_days
 from analysis.rank.differences import of_the_load, plan_differences
+from analysis.rank.machine_summary import summary_value
 from analysis.rank.outcome import CampaignOutcome, outcome_of
 from analysis.read.results import load, read_run
 from analysis.tell.compare_markdown import comparison_text, unjudged
@@ -17,7 +18,7 @@ from analysis.tell.sentences import sentence
 from analysis.tell.step_verdict import StepVerdict, told_verdict
 from analysis.tell.summary import summary_text
 from study.errors import StudyError, UsageError
-from study.formats.json_files import write_whole
+from study.formats.json_files import write_json, write_whole
 from study.layout import CampaignFiles
 
 
@@ -53,7 +54,7 @@ class Comparison(CampaignComparison):
 def analyze(
     campaign_dir: Path | str, write: bool = True, figures: bool = True, out: Path | str | None = None
 ) -> Analysis:
-    """Analyse a campaign's directory and write steps.csv, checks.csv, summary.csv, summary.md, figures and report.
+    """Analyse a campaign's directory and write its tables, summary, figures and report.
 
     They are written into it, or into `out`. Raises FormatError where it is no campaign, or one of a version that this
     program doesn't read.
@@ -107,11 +108,13 @@ def _write(outcome: CampaignOutcome, text: str, figures: bool, files: CampaignFi
     }
     for path, content in texts.items():
         write_whole(path, content)
-    return (*texts, *_draw(outcome, figures, files))
+    write_json(files.summary_json, asdict(summary_value(outcome)))
+    return (*texts, files.summary_json, *_draw(outcome, figures, files))
 
 
 def _draw(outcome: CampaignOutcome, figures: bool, files: CampaignFiles) -> tuple[Path, ...]:
     """The figures, each as PNG and SVG, and the report."""
+    from analysis.draw.capacity_figure import trials_frame
     from analysis.draw.figures import drawings  # seaborn takes a second to import, and no verdict needs it
     from analysis.draw.frames import ratios_frame, tails_frame
     from analysis.draw.style import save
@@ -121,8 +124,9 @@ def _draw(outcome: CampaignOutcome, figures: bool, files: CampaignFiles) -> tupl
     slower, ratios = tails_frame(outcome.results, ranking.common_users), ratios_frame(ranking)
     drawn: list[Path] = []
     if figures:
+        trials, think_s = trials_frame(outcome.results, plan.slo), plan.mean_think_s or None
         for name, figure in drawings(
-            outcome.steps, slower, ratios, plan.models, plan.mean_think_s or None, outcome.summary, plan.slo.p99_ms
+            outcome.steps, slower, ratios, plan.models, think_s, outcome.summary, plan.slo.p99_ms, trials
         ):
             drawn += save(figure, files.figures, name)
     write_whole(files.report, report_html(outcome, slower, ratios, files))

@@ -90,6 +90,10 @@ class CampaignFiles:
         return self.directory / "summary.md"
 
     @property
+    def summary_json(self) -> Path:
+        return self.directory / "summary.json"
+
+    @property
     def report(self) -> Path:
         return self.directory / "report.html"
 

@@ -35,6 +35,8 @@ NO_THINK = (0.0, 0.0)  # think time of the idle step
 NULL_MODEL = "null"  # the model that the generator is calibrated against
 RECOVERY_S = 10.0  # longest wait for idle response times after a failed trial of a search
 RECOVERED_S = 2.1  # how long that takes of a server that has no backlog
+CAMPAIGN_S, ANALYSIS_S = 2.0, 4.0  # of a whole campaign: its start and the first judgement; the analysis at its end
+ANALYSIS_MODEL_S, ANALYSIS_RUN_S = 0.5, 0.3  # more of the analysis for each model and each run
 RAMP_S = 0.15  # until all users run, beyond the spawn rate's time
 EXTENSIONS = 4  # a trial with too few answers is measured up to so many times as long
 AA_SUFFIX = "-aa"  # ends the label of the first model's second run in a block
@@ -235,6 +237,16 @@ class Plan(Frozen):
         longest = [Step(1, "confirm" if trial.long else "trial", trial.users) for trial in search.longest()]
         recoveries = (1 + search.bisections) * RECOVERED_S
         return self._seconds((*fixed, first))[0], self._seconds((*fixed, *longest))[1] + recoveries
+
+    def campaign_seconds(self) -> tuple[float, float]:
+        """Shortest and longest duration of the whole campaign in s, its start and the analysis included.
+
+        Deploy and calibration come on top.
+        """
+        runs = len(self.runs())
+        once = CAMPAIGN_S + ANALYSIS_S + ANALYSIS_MODEL_S * len(self.models) + ANALYSIS_RUN_S * runs
+        least, most = self.run_seconds()
+        return once + runs * least, once + runs * most
 
     def _seconds(self, steps: Sequence[Step]) -> tuple[float, float]:
         """Shortest and longest duration of a run of these steps, in s."""

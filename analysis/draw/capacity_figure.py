@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from analysis.draw.style import INK, canvas, log_axis, styles
+from analysis.draw.style import INK, Style, canvas, log_axis, sign, styles
+from analysis.judge.judging import RunResult
+from analysis.judge.quantiles import quantile
+from analysis.rank.capacity import final_outcome
+from study.plan import Slo
 
 ROW_IN, MARGIN_IN = 0.42, 1.0
+MARKS = {"passed": ("+", "a trial that passed"), "failed": ("x", "a trial that failed")}
+"""Marker of a trial by its outcome, and its words in the legend."""
 
 
 def capacity_frame(summary: pd.DataFrame) -> pd.DataFrame:
@@ -46,3 +54,29 @@ def capacities(frame: pd.DataFrame, labels: Sequence[str]) -> Figure:
         log_axis(axes, "x", ends.min() / 1.3, ends.max() * 1.6)
     axes.set(xlabel="users carried within the SLO", ylabel="", ylim=(len(frame) - 0.5, -0.7))
     return figure
+
+
+def trials_frame(results: Iterable[RunResult], slo: Slo) -> pd.DataFrame:
+    """A row for each trial of a search whose 99th percentile is known: `model`, `users`, `p99_ms`, `outcome`."""
+    rows = [
+        (result.data.run.label, step.step.users, p99.ms, final_outcome(step, slo))
+        for result in results
+        for step in result.steps
+        if step.step.kind in ("trial", "confirm") and step.window is not None
+        if (p99 := quantile(step.window.response, step.window.ages, 0.99)) is not None
+    ]
+    return pd.DataFrame(rows, columns=["model", "users", "p99_ms", "outcome"])
+
+
+def mark_trials(axes: Axes, trials: pd.DataFrame, looks: Mapping[str, Style]) -> list[Line2D]:
+    """A mark for each trial that passed or failed; returns the legend's entries of those that occur."""
+    entries = []
+    for outcome, (marker, words) in MARKS.items():
+        shown = trials[(trials["outcome"] == outcome) & trials["model"].isin(list(looks))]
+        if len(shown):
+            colours = [looks[model].colour for model in shown["model"]]
+            axes.scatter(
+                shown["users"], shown["p99_ms"], marker=marker, s=60, c=colours, lw=1.3, zorder=4, label=f"_{outcome}"
+            )
+            entries.append(sign(words, marker))
+    return entries

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from analysis.draw.capacity_figure import capacities, capacity_frame
+from analysis.draw.capacity_figure import capacities, capacity_frame, mark_trials
 from analysis.draw.frames import failures_at_worst, knees, points
 from analysis.draw.style import (
     GRID,
@@ -73,9 +73,12 @@ def rps_against_users(steps: pd.DataFrame, labels: Sequence[str] | None = None, 
 
 
 def response_against_users(
-    steps: pd.DataFrame, labels: Sequence[str] | None = None, slo_ms: float | None = None
+    steps: pd.DataFrame,
+    labels: Sequence[str] | None = None,
+    slo_ms: float | None = None,
+    trials: pd.DataFrame | None = None,
 ) -> Figure:
-    """p50, p95 and p99 of response time against users, on one log scale; on p99 the SLO's limit as a line."""
+    """p50, p95 and p99 of response time against users, on one log scale; on p99 the SLO's limit, and each trial."""
     figure, panels = canvas(*[2.0] * len(PERCENTILES))
     looks = _looks(steps, labels)
     every = []
@@ -91,7 +94,7 @@ def response_against_users(
     if len(together):
         for axes in panels:
             log_axis(axes, "y", together["low"].min(), together["high"].max())
-    signs = []
+    signs = [] if trials is None else mark_trials(panels[-1], trials, looks)
     if slo_ms is not None:
         panels[-1].axhline(slo_ms, color=INK, lw=1.1, ls=(0, (4, 3)), zorder=1)
         signs.append(Line2D([], [], color=INK, lw=1.1, ls=(0, (4, 3)), label=f"the SLO's p99, {slo_ms:g} ms"))
@@ -261,12 +264,13 @@ def drawings(
     think_s: float | None,
     summary: pd.DataFrame | None = None,
     slo_ms: float | None = None,
+    trials: pd.DataFrame | None = None,
 ) -> Iterator[tuple[str, Figure]]:
     """Every figure of a campaign by the name of its file, one at a time."""
     if summary is not None and len(carried := capacity_frame(summary)):
         yield "capacity", capacities(carried, models)
     yield "rps", rps_against_users(steps, models, think_s)
-    yield "response-time", response_against_users(steps, models, slo_ms)
+    yield "response-time", response_against_users(steps, models, slo_ms, trials)
     yield "response-rps", response_against_rps(steps, models)
     yield "tails", tails(slower, models)
     yield "cost", cost_of_a_request(steps, models)
@@ -290,16 +294,12 @@ def _curves(axes: Axes, medians: pd.DataFrame, looks: Mapping[str, Style], x: st
         axes.vlines(mine[x], mine["low"], mine["high"], color=look.colour, lw=1.1, zorder=2)
         for valid, face in ((True, look.colour), (False, PAPER)):
             dots = mine[mine["valid"] == valid]
-            if dots.empty:
-                continue
             axes.scatter(
                 dots[x], dots["value"], marker=look.marker, s=38, facecolor=face, edgecolor=look.colour, lw=1.4,
                 zorder=3, label=f"_{model} {'valid' if valid else 'not valid'}",
             )  # fmt: skip
         for bound, (arrow, place) in BOUNDS.items():
             bounds = mine[mine[bound].astype(bool)]
-            if bounds.empty:
-                continue
             axes.scatter(
                 bounds[x], bounds["value"] * place, marker=arrow, s=46, color=look.colour, zorder=3,
                 label=f"_{bound.replace('_', ' ')}",

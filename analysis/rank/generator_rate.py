@@ -9,8 +9,9 @@ from pathlib import Path
 from analysis.judge.judging import judge_all
 from analysis.judge.thresholds import THRESHOLDS as T
 from analysis.judge.verdicts import SERVED
+from analysis.rank.capacity import ModelCapacity
 from analysis.rank.steps import Steps, steps_of
-from analysis.read.results import load
+from analysis.read.results import Campaign, load
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,19 @@ def raised(held: Capacity | None, steps: Steps) -> Capacity | None:
     best = rows[-1]
     lag, cpu = _number(best["generator_lag_p99_ms"]), _number(best["generator_cpu_max"])
     return Capacity(float(best["rps"]), True, lag, cpu, in_campaign=True)
+
+
+def cores_beyond(capacity: ModelCapacity, steps: Steps, campaign: Campaign) -> int | None:
+    """Cores for the load that a search to twice these users takes, where the generator ended it; None elsewhere.
+
+    By what a core of the load held in the campaign's own steps; None without think time, which bounds no rate.
+    """
+    plan, cores = campaign.plan, campaign.manifest.load_cores if campaign.manifest is not None else None
+    held = raised(None, steps)
+    if capacity.ended != "generator" or not (capacity.users and cores and held and plan.mean_think_s):
+        return None
+    asked = 2 * capacity.users / plan.mean_think_s  # users are whole and think times random, hence the few per cent
+    return max(cores + 1, math.ceil(asked / (1 + T.shortfall) / (held.rate / cores)))
 
 
 def _number(value: object) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from analysis.rank.capacity import Differing, ModelCapacity
+from analysis.rank.generator_rate import cores_beyond
 from analysis.rank.limits import Limit
 from analysis.rank.outcome import CampaignOutcome
 from analysis.tell.words import counted, series
@@ -34,7 +35,11 @@ def capacity_sentences(outcome: CampaignOutcome) -> tuple[str, ...]:
         return ()
     limits = {limit.model: limit for limit in outcome.limits}
     named = set(outcome.campaign.plan.models)
-    parts = [one_capacity(each, limits.get(each.model)) for each in outcome.capacities if each.model in named]
+    parts = [
+        one_capacity(each, limits.get(each.model), cores_beyond(each, outcome.rows, outcome.campaign))
+        for each in outcome.capacities
+        if each.model in named
+    ]
     if not parts:
         return ()
     plan = outcome.campaign.plan
@@ -46,10 +51,14 @@ def slo_text(slo: Slo) -> str:
     return f"p99 <= {slo.p99_ms:g} ms and failures <= {slo.failures_percent:g} %"
 
 
-def one_capacity(capacity: ModelCapacity, limit: Limit | None) -> str:
-    """As `thread carries 1,850 users [1,800, 2,000] (p99; CPU full)`, or `carries at least 3,200 users (...)`."""
+def one_capacity(capacity: ModelCapacity, limit: Limit | None, cores: int | None = None) -> str:
+    """As `thread carries 1,850 users [1,800, 2,000] (p99; CPU full)`, or `carries at least 3,200 users (...)`.
+
+    `cores` is how many cores for the load it would take to see more.
+    """
     model, users, high = capacity.model, capacity.users, capacity.high
-    why = f" ({_ended(capacity, limit)})"
+    more = f": {counted(cores, 'load core')} would be needed to see more" if cores is not None else ""
+    why = f" ({_ended(capacity, limit)}{more})"
     if users is None:
         return (
             f"{model} carries fewer than {counted(high, 'user')}{why}"

@@ -21,6 +21,7 @@ Level = Literal["ok", "warn", "stop"]
 
 SPARE_FDS = 200  # descriptors of a process in addition to its connections
 WORKER_MB_PER_USER = {"lean": 0.02, "fast": 0.1, "http": 0.15}  # resident MiB, measured with 10,000 users
+WORKER_MB = 150  # of a worker without users
 PROCESS_MB = 1.5  # MiB that each forked child of the server adds
 LEAST_DISK_MB = 200
 GOOD_DISK_MB = 2000
@@ -229,7 +230,7 @@ def _load_host(entry: HostEntry, plan: Plan, facts: Facts, hosts: int, backgroun
     yield _at_least(name, "local ports", ports, users + background + SPARE_FDS, "ip_local_port_range", remedy)
     yield from _reuse(entry, plan, facts.tcp_tw_reuse, ports, hosts)
     yield from _memory(
-        name, plan, facts, plan.memory_floor_mb + int(users * WORKER_MB_PER_USER[plan.client]) + 150 * workers
+        name, plan, facts, plan.memory_floor_mb + int(users * WORKER_MB_PER_USER[plan.client]) + WORKER_MB * workers
     )
 
 

@@ -35,9 +35,9 @@ class Session:
         """Options of the next task; they hold for the tasks after it as well."""
         self._choice.take(inventory, plan)
 
-    def show_plan(self) -> None:
-        """Print what would run."""
-        tables.show_plan(self._console, make_setup(self._choice))
+    def show_plan(self, capacity: DescribeCapacity) -> None:
+        """Print what would run; `capacity` describes a calibration that is kept."""
+        tables.show_plan(self._console, make_setup(self._choice), capacity)
 
     def check(self) -> None:
         """Print the preflight's checks. Raises StudyError where one of them makes the plan impossible."""

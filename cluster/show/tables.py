@@ -9,9 +9,11 @@ from rich.table import Table
 from rich.text import Text
 
 from cluster.campaign import calibration
+from cluster.campaign.observer import DescribeCapacity
 from cluster.campaign.preflight import HostCheck
 from cluster.campaign.prepare import Setup
 from cluster.hosts.host import Host, try_all
+from cluster.show.needs import load_needs, needs_text
 from cluster.show.progress import duration
 from study.errors import HostError
 from study.plan import Plan
@@ -38,8 +40,8 @@ def show_checks(console: Console, checks: Sequence[HostCheck]) -> None:
             console.print(printable(f"{check.host}, {check.what}: {check.remedy}"), highlight=False, soft_wrap=True)
 
 
-def show_plan(console: Console, setup: Setup) -> None:
-    """What would run, in which order, and how long it takes."""
+def show_plan(console: Console, setup: Setup, capacity: DescribeCapacity) -> None:
+    """What would run, in which order, what it takes of the load hosts, and how long."""
     plan = setup.plan
     console.print(f"plan {plan.name}, on {setup.inventory.source}", highlight=False, soft_wrap=True)
     low, high = plan.think_time
@@ -65,8 +67,19 @@ def show_plan(console: Console, setup: Setup) -> None:
     least, most = plan.run_seconds()
     for number, run in enumerate(plan.runs(), start=1):
         console.print(f"  {number:>3}. block {run.block}  {run.label:<20} {between(least, most)}", highlight=False)
-    runs = len(plan.runs())
-    console.print(f"{runs} runs, {between(least * runs, most * runs)} in all", highlight=False)
+    facts = [setup.facts[host.entry.name] for host in setup.load]
+    if all(each.ephemeral_ports for each in facts):
+        workers = len(setup.workers()) // len(facts)
+        console.print(f"load hosts: {needs_text(load_needs(plan, facts, workers))}", highlight=False, soft_wrap=True)
+    rate, known = calibration.need(plan), calibration.kept_files(setup)
+    if rate is not None and calibration.is_done(known):
+        console.print(capacity(known.directory, rate, setup.placement.load_cores()), highlight=False, soft_wrap=True)
+    elif rate is not None:
+        text = f"up to {rate:,.0f} requests/s; `fab calibrate` shows what the generator sustains"
+        console.print(text, highlight=False, soft_wrap=True)
+    whole, longest = (seconds + calibration_s for seconds in plan.campaign_seconds())
+    text = f"{len(plan.runs())} runs, {between(whole, longest)} in all, calibration, start and analysis included"
+    console.print(text, highlight=False, soft_wrap=True)
 
 
 def show_processes(console: Console, hosts: Sequence[Host]) -> None:

@@ -6,7 +6,8 @@ was read in study/reading.py; docs/results.md has a table for each type, which a
 - `units`: the unit of a field is part of its type
 - `json_files`: version and program on each JSON file, files written whole
 - `csv_rows`: a dataclass as a row of a CSV file
-- `run_json`, `manifest_json`, `facts_json`, `live_json`, `ledger_jsonl`, `samples_csv`, `background_csv`: one file each
+- `run_json`, `manifest_json`, `facts_json`, `live_json`, `ledger_jsonl`, `samples_csv`, `background_csv`,
+  `summary_json`: one file each
 
 A calibration has no file of its own kind: it is a campaign of one run.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections.abc import Callable, Sequence
 
@@ -54,3 +55,35 @@ def campaign(
         }
         for label, capacity in truth.items()
     }
+
+
+def closed_p99(
+    users: int, servers: int, service_s: float, think_s: tuple[float, float], draw: np.random.Generator
+) -> float:
+    """The 99th percentile (s) of response times in a closed system: uniform think times, FIFO, constant service.
+
+    A user's next request starts a think time after the answer before. 200 cycles of each user, the first 20 left out.
+    """
+    asking = [(float(at), user) for user, at in enumerate(draw.uniform(0, think_s[1], users))]
+    heapq.heapify(asking)
+    free = [0.0] * servers
+    times: list[float] = []
+    for _ in range(200 * users):
+        at, user = heapq.heappop(asking)
+        ended = max(at, heapq.heappop(free)) + service_s
+        heapq.heappush(free, ended)
+        times.append(ended - at)
+        heapq.heappush(asking, (ended + float(draw.uniform(*think_s)), user))
+    return float(np.quantile(times[20 * users :], 0.99))
+
+
+def closed_capacity(servers: int, service_s: float, think_s: tuple[float, float], p99_s: float, seed: int) -> int:
+    """The most users of a closed system whose 99th percentile of response times is at most `p99_s`."""
+    draw, low, high = np.random.default_rng(seed), 1, 2
+    while closed_p99(high, servers, service_s, think_s, draw) <= p99_s:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        within = closed_p99(middle, servers, service_s, think_s, draw) <= p99_s
+        low, high = (middle, high) if within else (low, middle)
+    return low

@@ -14,7 +14,9 @@ from analysis.__main__ import main
 from analysis.rank.family import Order
 from analysis.tell.answer import answer_sentences
 from analysis.tell.orders import signs_text
+from study.formats.summary_json import SummaryFile
 from study.plan import Run, Step
+from study.reading import read_as
 from tests.unit.synthetic import Load, plan, write_campaign
 
 ASKED = plan(models=["single", "process", "thread", "select"], users=[50, 100, 200, 400])
@@ -221,6 +223,27 @@ def test_columns_of_the_files(tmp_path: Path) -> None:
     assert sound["users_running_min"] == 50
     assert sound["rps"] == pytest.approx(50 / 3.004, rel=0.1)
     assert sound["mean_ms"] == pytest.approx(4, rel=0.02)
+
+
+def test_summary_json_is_of_its_type_and_says_what_the_tables_say(tmp_path: Path) -> None:
+    analysis = study(tmp_path, 6)
+    read = read_as(SummaryFile, analysis.campaign.files.summary_json)
+    assert set(read.models) == set(analysis.campaign.plan.models)
+    written = pd.read_csv(analysis.campaign.files.summary_csv).set_index("model")
+    for model, cells in read.models.items():
+        assert list(cells) == list(written.columns)
+        assert cells["peak_rps"] == pytest.approx(written.loc[model, "peak_rps"], rel=1e-5)
+        assert ("sustained_users" in str(cells["at_least"])) == (
+            "sustained_users" in str(written.loc[model, "at_least"])
+        )
+    figures = (analysis.ranking.capacity, analysis.ranking.goodput, analysis.ranking.response)
+    assert len(read.comparisons) == sum(len(each.pairs) + (each.control is not None) for each in figures)
+    assert {each.claim for each in read.comparisons} == {
+        pair.claim for figure in figures for pair in (*figure.pairs, *filter(None, (figure.control,)))
+    }
+    assert [each.label for each in read.capacities] == [each.model for each in analysis.capacities]
+    assert [each.at_least for each in read.capacities] == [each.at_least for each in analysis.capacities]
+    assert [(each.label, each.kind) for each in read.limits] == [(each.model, each.kind) for each in analysis.limits]
 
 
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

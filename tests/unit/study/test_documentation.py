@@ -32,6 +32,7 @@ from study.formats.manifest_json import KEYS, Manifest, ModelDescription
 from study.formats.registry import ANY
 from study.formats.run_json import RunState, ServerCounts
 from study.formats.samples_csv import SampleRow
+from study.formats.summary_json import CapacityBlock, CapacityEntry, ComparisonEntry, LimitEntry, SummaryFile
 from study.formats.units import units_of
 from tests.unit.synthetic import plan, write_campaign
 
@@ -54,6 +55,11 @@ TYPES: dict[str, type] = {
     "End": EndRecord,
     "samples-<host>.csv": SampleRow,
     "bystanders.csv": BackgroundRow,
+    "summary.json": SummaryFile,
+    "capacities": CapacityEntry,
+    "blocks": CapacityBlock,
+    "comparisons": ComparisonEntry,
+    "limits": LimitEntry,
 }
 """The type of each table of keys or columns, by the table's heading."""
 COLUMNS = {

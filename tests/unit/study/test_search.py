@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from study.search import Bracket, Next, Outcome, Search, Trial, next_trial
-from tests.unit.simulated_search import noisy, run, sharp
+from tests.unit.simulated_search import closed_capacity, closed_p99, noisy, run, sharp
 
 
 def test_it_doubles_then_bisects_then_confirms() -> None:
@@ -154,3 +154,10 @@ def test_whatever_comes_back_it_ends_and_asks_for_nothing_beyond_the_plan(
     assert len(trials) - repeated <= search.most_trials(search.most)
     if asked.low is not None and asked.high is not None:
         assert asked.low < asked.high
+
+
+def test_the_simulated_closed_system_keeps_to_the_knee() -> None:
+    """With constant service hardly anybody waits below N* = (s + Z) k / s, and beyond it the queue grows at once."""
+    think = (0.1, 0.3)
+    assert closed_p99(1, 2, 0.02, think, np.random.default_rng(1)) == pytest.approx(0.02)
+    assert closed_capacity(8, 0.02, think, 0.05, seed=1) == pytest.approx(8 / 0.02 * 0.22, rel=0.05)
