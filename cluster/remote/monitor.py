@@ -139,8 +139,9 @@ def _monitor(state: Path, name: str, argv: list[str], out: Path, err: Path, limi
     try:
         why = _watch(state, limits, stopping, woken)
         grace_s = 0.0 if why == "memory" else limits.grace_s
+        left = descendants(os.getpid()) if why == "exited" else []  # a daemon may not have left the session yet
         end_session(child, grace_s, _reap)
-        left = descendants(os.getpid())
+        left += [pid for pid in descendants(os.getpid()) if pid not in left]
         end_descendants(os.getpid(), grace_s, _reap)
         write(state, replace(process, ended=why, status=_child_status, left=len(left)))
     finally:

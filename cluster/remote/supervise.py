@@ -49,7 +49,7 @@ class Process:
     ended: str = ""
     status: int | None = None  # exit status, or minus the signal's number
     ready: str = ""  # first line on its standard output, where it was waited for
-    left: int = 0  # processes outside its session that had to be ended with it
+    left: int = 0  # processes outside its session, or left by its own exit, that had to be ended
 
 
 # -- state ------------------------------------------------------------------------------------------------------------

@@ -80,8 +80,8 @@ def test_a_worker_that_stood_still_is_named(trial: Trial) -> None:
     assert outcome.step["loop_lag_p99_ms"] > 1000
 
 
-def test_a_worker_without_its_cpu_limits_the_run(trial: Trial) -> None:
-    outcome = trial(SHORT, Fault(measuring=lambda r: starve(r.pid(WORKERS[0]), 3)), "generator-limited")
+def test_a_worker_whose_cpu_other_programs_take_is_disturbed(trial: Trial) -> None:
+    outcome = trial(SHORT, Fault(measuring=lambda r: starve(r.pid(WORKERS[0]), 3)), "disturbed")
     assert WORKERS[0] in outcome.reasons
     assert re.search(r"woke up to [\d.]+ ms late", outcome.reasons)
 
