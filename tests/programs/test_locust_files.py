@@ -132,4 +132,5 @@ def test_what_is_none_or_has_one_name_twice_is_refused(
     assert main([str(written), str(tmp_path)]) == 2
     assert "no files of `locust --csv`" in capsys.readouterr().err
     assert main([str(tmp_path), "--out", str(tmp_path / "out")]) == 2
-    assert "--out" in capsys.readouterr().err
+    assert "not a campaign" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
