@@ -12,12 +12,12 @@ PYTEST := $(BIN)/python -m pytest
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-campaign: $(READY) ## run the study on this machine: figures and a summary, in four minutes
+campaign: $(READY) ## run the study on this machine: figures and a summary, in less than five minutes
 	$(BIN)/fab deploy run-campaign
 
 test: $(READY) ## all tests that fit in five minutes
-	@# tests/conftest.py says which tests share one of the four processes.
-	$(PYTEST) -n 4 -m "not slow and not lab"
+	@# tests/conftest.py says which tests share one of the five processes.
+	$(PYTEST) -n 5 -m "not slow and not lab"
 
 test-quick: $(READY) ## those that serve while one works: less than a minute
 	$(PYTEST) -n 2 -m quick

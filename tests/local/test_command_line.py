@@ -131,6 +131,7 @@ def test_results_of_the_checkout_have_one_place(monkeypatch: pytest.MonkeyPatch,
     assert from_here("campaigns/quick.toml") == Path("campaigns/quick.toml")
 
 
+@pytest.mark.slow
 def test_a_terminal_that_is_not_utf8_gets_question_marks(tmp_path: Path) -> None:
     campaign = write_campaign(tmp_path / "c", plan(models=["single", "thread"], users=[100], blocks=1)).directory
     done = fab(tmp_path, "analyze", str(campaign), PYTHONIOENCODING="ascii")

@@ -19,6 +19,7 @@ control_address=::1
 """
 
 
+@pytest.mark.slow
 def test_a_campaign_over_ipv6_counts_every_request_and_samples_the_server(tmp_path: Path) -> None:
     plan = write_plan(tmp_path, models=["thread"], users=[20], think=(0, 0), settle=1, measure=2)
     with plan.open("a", encoding="utf-8") as file:

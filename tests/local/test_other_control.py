@@ -74,6 +74,7 @@ def test_no_task_needs_a_call_that_only_linux_has(tmp_path: Path, elsewhere: dic
     assert done.returncode == 0 or task == "check"
 
 
+@pytest.mark.slow
 def test_what_control_does_in_a_run_needs_none(tmp_path: Path, elsewhere: dict[str, str]) -> None:
     done = subprocess.run(
         [sys.executable, "-c", CONTROLS_PART, str(tmp_path)],

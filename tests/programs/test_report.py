@@ -13,7 +13,7 @@ from study.plan import Run, Step
 from tests.programs import chromium
 from tests.unit.synthetic import Load, plan, write_campaign
 
-MODELS = ["single", "process", *(f"a-model-with-a-long-name-{at:02d}" for at in range(13))]
+MODELS = ["single", "process", *(f"a-model-with-a-long-name-{at:02d}" for at in range(4))]
 SAID = ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")
 
 

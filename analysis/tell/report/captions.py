@@ -240,7 +240,7 @@ def _at_the_top(steps: pd.DataFrame, column: str, models: Sequence[str], unit: s
         return f"No figure in {unit} is known of a step that is {' or '.join(verdicts)}."
     here = {model: row[users] for model, row in medians.items() if users in row}
     without = [model for model in models if model not in here]
-    rest = f"; none of {series(without)} there" if without else ""
+    rest = f"; of {series(without)} no step there is {' or '.join(verdicts)}" if without else ""
     return f"Observed at {counted(users, 'user')}: {_range(here, unit)}{rest}."
 
 

@@ -77,6 +77,7 @@ def test_without_a_history_of_days_nothing_is_better_or_worse(base: CampaignFile
     assert "nothing that was recorded" in half.text
 
 
+@pytest.mark.slow
 def test_worse_is_more_than_the_days_of_one_version_differ_by(tmp_path: Path) -> None:
     history(tmp_path, (2, 3, 4, 5))
     first = dated(campaign(tmp_path / "first", seed=21), 10)

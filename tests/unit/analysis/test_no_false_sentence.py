@@ -34,13 +34,13 @@ SLOWER = pd.DataFrame(columns=["model", "ms", "share"])
 @pytest.fixture(scope="module")
 def alike() -> list[Drawn]:
     draw = np.random.default_rng(15)
-    return [drawn_campaigns.alike(draw) for _ in range(60)]
+    return [drawn_campaigns.alike(draw) for _ in range(12)]
 
 
 @pytest.fixture(scope="module")
 def mixed() -> list[Drawn]:
     draw = np.random.default_rng(16)
-    return [drawn_campaigns.mixed(draw) for _ in range(40)]
+    return [drawn_campaigns.mixed(draw) for _ in range(12)]
 
 
 @pytest.fixture(scope="module")
@@ -131,17 +131,40 @@ def false_words(drawn: Drawn) -> list[str]:
     return wrong
 
 
-def test_of_models_that_are_alike_at_most_5_percent_of_campaigns_say_anything_false(alike: list[Drawn]) -> None:
+def test_of_models_that_are_alike_nearly_nothing_is_said(alike: list[Drawn]) -> None:
+    assert share_wrong(alike) <= chance(alike)
+
+
+@pytest.mark.slow
+def test_of_models_that_are_alike_at_most_5_percent_of_campaigns_say_anything_false() -> None:
+    draw = np.random.default_rng(19)
+    drawn = [drawn_campaigns.alike(draw) for _ in range(60)]
+    assert share_wrong(drawn) <= chance(drawn)
+
+
+def share_wrong(alike: list[Drawn]) -> float:
+    """Of campaigns whose models are alike, the share that says anything false."""
     claimed = [
         drawn for drawn in alike if drawn.outcome.ranking.goodput.claims or drawn.outcome.ranking.response.claims
     ]
-    wrong = sum(bool(false_claims(drawn) or false_words(drawn)) for drawn in claimed)
-    assert wrong / len(alike) <= 0.05 + 2 * (0.05 * 0.95 / len(alike)) ** 0.5
+    return sum(bool(false_claims(drawn) or false_words(drawn)) for drawn in claimed) / len(alike)
 
 
-def test_of_models_that_differ_at_most_5_percent_of_campaigns_say_anything_false(mixed: list[Drawn]) -> None:
-    wrong = sum(bool(false_claims(drawn) or false_words(drawn)) for drawn in mixed)
-    assert wrong / len(mixed) <= 0.05 + 2 * (0.05 * 0.95 / len(mixed)) ** 0.5
+def chance(campaigns: list[Drawn]) -> float:
+    """The largest share of so many campaigns that 5 % explain: two standard errors more."""
+    return 0.05 + 2 * (0.05 * 0.95 / len(campaigns)) ** 0.5
+
+
+def test_of_models_that_differ_nearly_nothing_false_is_said(mixed: list[Drawn]) -> None:
+    assert sum(bool(false_claims(drawn) or false_words(drawn)) for drawn in mixed) / len(mixed) <= chance(mixed)
+    assert sum(bool(drawn.outcome.ranking.goodput.claims) for drawn in mixed) > 1
+
+
+@pytest.mark.slow
+def test_of_models_that_differ_at_most_5_percent_of_campaigns_say_anything_false() -> None:
+    draw = np.random.default_rng(20)
+    mixed = [drawn_campaigns.mixed(draw) for _ in range(40)]
+    assert sum(bool(false_claims(drawn) or false_words(drawn)) for drawn in mixed) / len(mixed) <= chance(mixed)
     assert sum(bool(drawn.outcome.ranking.goodput.claims) for drawn in mixed) > 5
 
 
@@ -150,7 +173,7 @@ def test_of_searched_capacities_at_most_5_percent_of_campaigns_say_anything_fals
     draw = np.random.default_rng(18)
     searched = [drawn_campaigns.searched(draw) for _ in range(50)]
     wrong = sum(bool(false_claims(drawn) or false_words(drawn)) for drawn in searched)
-    assert wrong / len(searched) <= 0.05 + 2 * (0.05 * 0.95 / len(searched)) ** 0.5
+    assert wrong / len(searched) <= chance(searched)
     assert sum(bool(drawn.outcome.ranking.capacity.claims) for drawn in searched) > 3
 
 

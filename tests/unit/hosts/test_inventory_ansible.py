@@ -31,6 +31,7 @@ def test_there_are_enough_of_them() -> None:
     assert len(INVENTORIES) >= 40
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", INVENTORIES, ids=lambda path: str(path.relative_to(CASES)))
 def test_hosts_groups_and_variables_are_those_that_ansible_finds(path: Path, oracle: str) -> None:
     done = subprocess.run([oracle, "-i", str(path), "--list"], capture_output=True, text=True, timeout=60, check=True)
