@@ -4,6 +4,8 @@ import csv
 import socket
 from pathlib import Path
 
+import pytest
+
 from tests.running import fab, write_plan
 
 NO_VALID_STEP = 3

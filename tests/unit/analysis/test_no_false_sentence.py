@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from itertools import pairwise
@@ -40,7 +41,7 @@ def alike() -> list[Drawn]:
 @pytest.fixture(scope="module")
 def mixed() -> list[Drawn]:
     draw = np.random.default_rng(16)
-    return [drawn_campaigns.mixed(draw) for _ in range(12)]
+    return [drawn_campaigns.mixed(draw) for _ in range(40)]
 
 
 @pytest.fixture(scope="module")
@@ -147,23 +148,16 @@ def share_wrong(alike: list[Drawn]) -> float:
     claimed = [
         drawn for drawn in alike if drawn.outcome.ranking.goodput.claims or drawn.outcome.ranking.response.claims
     ]
-    return sum(bool(false_claims(drawn) or false_words(drawn)) for drawn in claimed) / len(alike)
+    wrong = sum(bool(false_claims(drawn) or false_words(drawn)) for drawn in claimed)
+    return wrong / len(alike)
 
 
 def chance(campaigns: list[Drawn]) -> float:
     """The largest share of so many campaigns that 5 % explain: two standard errors more."""
-    return 0.05 + 2 * (0.05 * 0.95 / len(campaigns)) ** 0.5
+    return 0.05 + 2 * math.sqrt(0.05 * 0.95 / len(campaigns))
 
 
-def test_of_models_that_differ_nearly_nothing_false_is_said(mixed: list[Drawn]) -> None:
-    assert sum(bool(false_claims(drawn) or false_words(drawn)) for drawn in mixed) / len(mixed) <= chance(mixed)
-    assert sum(bool(drawn.outcome.ranking.goodput.claims) for drawn in mixed) > 1
-
-
-@pytest.mark.slow
-def test_of_models_that_differ_at_most_5_percent_of_campaigns_say_anything_false() -> None:
-    draw = np.random.default_rng(20)
-    mixed = [drawn_campaigns.mixed(draw) for _ in range(40)]
+def test_of_models_that_differ_at_most_5_percent_of_campaigns_say_anything_false(mixed: list[Drawn]) -> None:
     assert sum(bool(false_claims(drawn) or false_words(drawn)) for drawn in mixed) / len(mixed) <= chance(mixed)
     assert sum(bool(drawn.outcome.ranking.goodput.claims) for drawn in mixed) > 5
 
