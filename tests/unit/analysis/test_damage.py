@@ -49,6 +49,7 @@ def the_rest_is_as_it_was(steps: pd.DataFrame, before: pd.DataFrame) -> None:
         assert now.loc[at, FIGURES_OF_A_STEP].equals(then.loc[at, FIGURES_OF_A_STEP])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_file_cut_anywhere_is_named_and_the_rest_analysed(
     kind: str, whole: CampaignFiles, copied: CampaignFiles

@@ -235,7 +235,13 @@ def contrast(first: str, second: str) -> float:
     return (light + 0.05) / (dark + 0.05)
 
 
-@pytest.mark.parametrize(("labels", "users"), [(FOUR, (60, 150, 400)), (MANY, LADDER)], ids=["4 models", "15 models"])
+@pytest.mark.parametrize(
+    ("labels", "users"),
+    [
+        pytest.param(FOUR, (60, 150, 400), id="4 models"),
+        pytest.param(MANY, LADDER, id="15 models", marks=pytest.mark.slow),
+    ],
+)
 def test_no_text_is_cut_or_covers_another(labels: Sequence[str], users: Sequence[int]) -> None:
     for name, figure in all_figures(labels, users).items():
         if name.startswith("model-") and name != f"model-{labels[-1]}":

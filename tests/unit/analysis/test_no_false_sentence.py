@@ -157,6 +157,7 @@ def chance(campaigns: list[Drawn]) -> float:
     return 0.05 + 2 * math.sqrt(0.05 * 0.95 / len(campaigns))
 
 
+@pytest.mark.slow
 def test_of_models_that_differ_at_most_5_percent_of_campaigns_say_anything_false(mixed: list[Drawn]) -> None:
     assert sum(bool(false_claims(drawn) or false_words(drawn)) for drawn in mixed) / len(mixed) <= chance(mixed)
     assert sum(bool(drawn.outcome.ranking.goodput.claims) for drawn in mixed) > 5
@@ -178,6 +179,7 @@ CARRIES = re.compile(
 """As in `a carries 130 users [120, 141] (p99; full: CPU)`: model, kind, users, second users, ends, reason."""
 
 
+@pytest.mark.slow
 def test_a_capacity_is_what_each_day_carries_and_its_reason_is_the_truth(
     mixed: list[Drawn], searched: list[Drawn]
 ) -> None:
@@ -235,6 +237,7 @@ def test_a_capacity_in_a_table_is_a_bound_where_it_is_one(searched: list[Drawn])
     assert seen > 3
 
 
+@pytest.mark.slow
 def test_where_nothing_is_tested_there_is_no_sign_and_no_superlative(mixed: list[Drawn]) -> None:
     few = [drawn for drawn in mixed if drawn.plan.blocks < T.least_blocks]
     assert len(few) > 10
@@ -245,6 +248,7 @@ def test_where_nothing_is_tested_there_is_no_sign_and_no_superlative(mixed: list
             assert not SUPERLATIVE.search(text), text
 
 
+@pytest.mark.slow
 def test_every_model_that_was_measured_has_a_row_and_a_word_in_the_answer(
     mixed: list[Drawn], searched: list[Drawn]
 ) -> None:
@@ -255,6 +259,7 @@ def test_every_model_that_was_measured_has_a_row_and_a_word_in_the_answer(
         assert list(drawn.outcome.summary["model"]) == list(drawn.plan.models)
 
 
+@pytest.mark.slow
 def test_a_figure_of_a_step_that_is_not_trusted_stands_with_its_verdict(mixed: list[Drawn]) -> None:
     marks = [number(value) for value in TAINTED.values()] + [f"{value:.0f}" for value in TAINTED.values()]
     seen = 0
@@ -276,6 +281,7 @@ def test_a_figure_of_a_step_that_is_not_trusted_stands_with_its_verdict(mixed: l
     assert not summaries[["rps", "mean_ms", "p99_ms", "peak_rps"]].isin(list(TAINTED.values())).to_numpy().any()
 
 
+@pytest.mark.slow
 def test_no_limit_is_denied_or_named_where_the_truth_is_otherwise(mixed: list[Drawn]) -> None:
     kinds: set[str] = set()
     for drawn in mixed:
@@ -304,6 +310,7 @@ def test_no_limit_is_denied_or_named_where_the_truth_is_otherwise(mixed: list[Dr
     assert kinds >= {"none reached", "CPU", "generator", "not known"}
 
 
+@pytest.mark.slow
 def test_bounds_stand_with_their_sign(mixed: list[Drawn]) -> None:
     seen = 0
     for drawn in mixed:
@@ -325,6 +332,7 @@ def test_bounds_stand_with_their_sign(mixed: list[Drawn]) -> None:
     assert seen > 20
 
 
+@pytest.mark.slow
 def test_sustained_users_without_a_sign_are_where_it_ends(mixed: list[Drawn]) -> None:
     for drawn in mixed:
         for row in drawn.outcome.summary.to_dict("records"):
@@ -335,6 +343,7 @@ def test_sustained_users_without_a_sign_are_where_it_ends(mixed: list[Drawn]) ->
             assert any(truth.asked(users) > 0.8 * truth.capacity for users in larger), row
 
 
+@pytest.mark.slow
 def test_the_blocks_that_are_named_are_those_of_the_very_comparisons(mixed: list[Drawn], searched: list[Drawn]) -> None:
     for drawn in (*mixed, *searched):
         ranking = drawn.outcome.ranking
@@ -345,6 +354,7 @@ def test_the_blocks_that_are_named_are_those_of_the_very_comparisons(mixed: list
                 assert {int(first), int(last or first)} <= counts, text
 
 
+@pytest.mark.slow
 def test_signs_in_the_answer_are_those_of_the_order(mixed: list[Drawn], searched: list[Drawn]) -> None:
     for drawn in (*mixed, *searched):
         for figure in (drawn.outcome.ranking.goodput, drawn.outcome.ranking.response, drawn.outcome.ranking.capacity):

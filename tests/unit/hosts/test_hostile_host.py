@@ -174,6 +174,7 @@ CALLS: list[Callable[[Host], object]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answer", ANSWERS)
 def test_wrong_answers_are_one_message_that_names_the_host(liar: SshHost, answer: str) -> None:
     prints(liar, answer + "\n")
