@@ -14,6 +14,7 @@ from tests.programs import chromium
 from tests.unit.synthetic import Load, plan, write_campaign
 
 MODELS = ["single", "process", *(f"a-model-with-a-long-name-{at:02d}" for at in range(4))]
+pytestmark = pytest.mark.slow
 SAID = ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")
 
 

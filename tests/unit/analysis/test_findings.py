@@ -178,6 +178,7 @@ def campaigns(tmp_path_factory: pytest.TempPathFactory) -> list[CampaignFiles]:
     ]
 
 
+@pytest.mark.slow
 def test_with_every_sentence_replaced_by_its_code_all_figures_stay(
     campaigns: list[CampaignFiles], monkeypatch: pytest.MonkeyPatch
 ) -> None:

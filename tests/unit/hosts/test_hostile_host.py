@@ -64,6 +64,7 @@ def prints(host: SshHost, text: str) -> None:
     (host.root.parent / "bin" / "printed").write_text(text, encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", REFUSED)
 def test_nothing_of_a_hostile_archive_is_written(liar: SshHost, kind: str, tmp_path: Path) -> None:
     into = tmp_path / "results" / "logs"

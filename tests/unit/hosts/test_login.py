@@ -56,6 +56,7 @@ def forced(line: str) -> str:
     return f"ForceCommand {line}\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shell", ["sh", "bash", "dash", "tcsh", "csh", "fish", "zsh", "busybox sh"])
 def test_every_login_shell_runs_what_a_campaign_runs(there: Sshd, shell: str, tmp_path: Path) -> None:
     if shutil.which(shell.split()[0]) is None:
