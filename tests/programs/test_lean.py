@@ -191,12 +191,13 @@ def test_without_think_time_response_times_and_turnarounds_are_the_whole_time(ke
                 return
 
     with serving(script) as server:
-        result = run(server.port, requests=600, keep_alive=keep_alive)
+        result = run(server.port, requests=3000, keep_alive=keep_alive)
     record = result["record"]
     responses_s = sum(request["ms"] for request in result["ended"][1:]) / 1000
-    assert (record["turnarounds"], record["think_count"], record["think_passed_s"]) == (599, 0, 0)
+    assert (record["turnarounds"], record["think_count"], record["think_passed_s"]) == (2999, 0, 0)
     assert record["turnaround_s"] > 0
-    assert responses_s + record["turnaround_s"] == pytest.approx(result["seconds"], rel=0.02)
+    # The listener that takes the first and the last time may itself be interrupted: by some ms on a busy machine.
+    assert responses_s + record["turnaround_s"] == pytest.approx(result["seconds"], rel=0.02, abs=0.01)
 
 
 def test_a_connection_closed_while_idle_is_opened_anew() -> None:
