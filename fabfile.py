@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # each task imports what it needs, so that `fab -l` is quick
 
 INVENTORY = {"inventory": "inventory file (default: inventory.ini; STUDY_INVENTORY sets it too)"}
 PLAN = {"plan": "plan file (default: campaigns/quick.toml; STUDY_PLAN sets it too)"}
+ALLOW = {"allow-host": "names, with commas, of hosts outside of the inventory that may be loaded (`url` in a plan)"}
 CAMPAIGN = {"campaign": "the campaign's directory (default: results/latest)"}
 
 
@@ -70,10 +71,11 @@ def show_plan(c: Any, inventory: str | None = None, plan: str | None = None) -> 
         study.show_plan(capacity)
 
 
-@task(help={**INVENTORY, **PLAN})
-def check(c: Any, inventory: str | None = None, plan: str | None = None) -> None:
+@task(help={**INVENTORY, **PLAN, **ALLOW})
+def check(c: Any, inventory: str | None = None, plan: str | None = None, allow_host: str = "") -> None:
     """Check whether every host can do its part of this plan, and what to do where it can't. Changes nothing."""
     with session(inventory, plan) as study:
+        study.allow(allow_host)
         study.check()
 
 
@@ -84,10 +86,16 @@ def deploy(c: Any, inventory: str | None = None, plan: str | None = None, offlin
         study.deploy(offline)
 
 
-@task(name="run-campaign", help={**INVENTORY, **PLAN, "fresh": "begin a new campaign, even where one is unfinished"})
-def run_campaign(c: Any, inventory: str | None = None, plan: str | None = None, fresh: bool = False) -> None:
+@task(
+    name="run-campaign",
+    help={**INVENTORY, **PLAN, **ALLOW, "fresh": "begin a new campaign, even where one is unfinished"},
+)
+def run_campaign(
+    c: Any, inventory: str | None = None, plan: str | None = None, fresh: bool = False, allow_host: str = ""
+) -> None:
     """Measure every model at every step, then make figures and summary. Goes on with an unfinished campaign."""
     with session(inventory, plan) as study:
+        study.allow(allow_host)
         if exit_status := study.run_campaign(fresh, judge, capacity, summarise):
             sys.exit(exit_status)
 

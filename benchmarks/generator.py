@@ -24,7 +24,8 @@ from benchmarks import peers
 from benchmarks.peers import BODY, CONNECTIONS, BenchmarkError, free_port, nginx, running, wait_until, wrk
 from cluster.campaign import commands
 from cluster.hosts.inventory import HostEntry
-from study.layout import RunFiles
+from study.brought import read_brought
+from study.layout import FILES, RunFiles
 from study.plan import load_plan
 
 ROUNDS = 3
@@ -82,8 +83,13 @@ def measure(directory: Path, cores: tuple[int, int], seconds: float, console: Co
     return rates
 
 
-def locust_rate(directory: Path, port: int, client: str, mode: str, cores: tuple[int, int], seconds: float) -> float:
-    """Successes per second in the ledger's measure phase, with the commands of a campaign."""
+def locust_rate(
+    directory: Path, port: int, client: str, mode: str, cores: tuple[int, int], seconds: float, server: str = ""
+) -> float:
+    """Successes per second in the ledger's measure phase, with the commands of a campaign.
+
+    `server` is a plan's [[servers]] table for a server called nginx, where it gets another request than `GET /`.
+    """
     directory.mkdir()
     plan_file, ledger = directory / "plan.toml", RunFiles(directory).ledger
     plan_file.write_text(
@@ -101,10 +107,14 @@ def locust_rate(directory: Path, port: int, client: str, mode: str, cores: tuple
         port = {port}
         master_port = {free_port()}
         work.bytes = {len(BODY)}
+        {server}
         """,
         encoding="utf-8",
     )
     plan = load_plan(plan_file).plan
+    for name, content in read_brought(plan, directory, "plan").items():
+        (directory / FILES).mkdir(exist_ok=True)
+        (directory / FILES / name).write_bytes(content)
     arguments = (sys.executable, plan_file, plan, plan.server("nginx"), HostEntry("target"))
     master, worker = directory / "master.log", directory / "worker.log"
     with (

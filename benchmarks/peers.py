@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -76,8 +77,39 @@ def serving(name: str, port: int, *arguments: str, core: int, log: Path) -> Iter
         yield port
 
 
-def nginx(directory: Path, core: int) -> contextlib.AbstractContextManager[int]:
-    """One nginx process that answers every request with BODY; yields its port."""
+@dataclass(frozen=True)
+class SignedCertificate:
+    """A certificate that has signed itself, and its key."""
+
+    file: Path
+    key: Path
+
+    @classmethod
+    def made(cls, directory: Path) -> SignedCertificate:
+        """For 127.0.0.1, on the curve P-256, by the openssl command. Raises BenchmarkError."""
+        made = cls(directory / "certificate.pem", directory / "certificate.key")
+        curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2")
+        name = ("-subj", "/CN=benchmark", "-addext", "subjectAltName=IP:127.0.0.1")
+        argv = ("openssl", "req", "-x509", *curve, *name, "-keyout", str(made.key), "-out", str(made.file))
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise BenchmarkError(f"openssl: {done.stderr.strip().splitlines()[-1]}")
+        return made
+
+
+def nginx(
+    directory: Path, core: int, certificate: SignedCertificate | None = None
+) -> contextlib.AbstractContextManager[int]:
+    """One nginx process that answers every request with BODY; yields its port.
+
+    With a certificate it speaks TLS, and every connection needs a whole handshake: no session is resumed.
+    """
+    tls = ""
+    if certificate is not None:
+        tls = (
+            f"ssl_certificate {certificate.file}; ssl_certificate_key {certificate.key};"
+            " ssl_session_cache off; ssl_session_tickets off;"
+        )
     port = free_port()
     paths = "".join(
         f"{kind}_temp_path {directory / kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -88,7 +120,7 @@ def nginx(directory: Path, core: int) -> contextlib.AbstractContextManager[int]:
         events {{ worker_connections 4096; }}
         http {{
             access_log off; keepalive_requests 1000000000; default_type text/plain; {paths}
-            server {{ listen 127.0.0.1:{port} backlog=4096; location / {{ return 200 "{BODY}"; }} }}
+            server {{ listen 127.0.0.1:{port} {"ssl " if tls else ""}backlog=4096; {tls} location / {{ return 200 "{BODY}"; }} }}
         }}""",
         encoding="utf-8",
     )
@@ -104,12 +136,13 @@ def uvicorn(directory: Path, core: int) -> contextlib.AbstractContextManager[int
     return serving("uvicorn", port, *command, core=core, log=directory / "uvicorn.log")
 
 
-def wrk(port: int, mode: str, core: int, seconds: float) -> float:
+def wrk(port: int, mode: str, core: int, seconds: float, script: Path | None = None, scheme: str = "http") -> float:
     """Requests per second as reported by wrk. Raises BenchmarkError where wrk reports errors."""
     header = ("-H", "Connection: close") if mode == "close" else ()
     whole_seconds = max(1, round(seconds))
-    command = ("taskset", "-c", str(core), "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{whole_seconds}s", *header)
-    done = subprocess.run((*command, f"http://127.0.0.1:{port}/"), capture_output=True, text=True, check=False)
+    more = (*header, *(("-s", str(script)) if script is not None else ()))
+    command = ("taskset", "-c", str(core), "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{whole_seconds}s", *more)
+    done = subprocess.run((*command, f"{scheme}://127.0.0.1:{port}/"), capture_output=True, text=True, check=False)
     rate = re.search(r"Requests/sec:\s*([0-9.]+)", done.stdout)
     if rate is None:
         raise BenchmarkError(f"wrk reported no rate: {(done.stderr or done.stdout).strip().splitlines()[-1:]}")

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LATEST = "latest"
+FILES = "files"
+"""Directory beside the plan, with the files that it names: study/brought.py."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,11 @@ class CampaignFiles:
     """The files of one campaign, all below `directory`."""
 
     directory: Path
+
+    @property
+    def brought(self) -> Path:
+        """The files that the plan names; without any, there is no such directory."""
+        return self.directory / FILES
 
     @property
     def plan(self) -> Path:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import random
 import tomllib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
@@ -19,8 +19,9 @@ from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, field_v
 from study.errors import PlanError
 from study.plan_errors import MAX_TEXT, check_text, messages, whole_message
 from study.raw_plan import Models, plan_mistakes, server_tables
+from study.request import ExpectTable, Frozen, RequestTable
 from study.search import Search
-from study.workload import Frozen, Name, Server, Work
+from study.workload import Name, Server, Work
 
 PhaseSeconds = Annotated[float, Field(gt=0, le=3600)]
 UserCount = Annotated[int, Field(gt=0, le=10_000_000, strict=True)]
@@ -129,6 +130,8 @@ class Plan(Frozen):
     memory_floor_mb: Annotated[int, Field(ge=0, le=2**30)] = 512
     """A host with less available memory than this stops the run, which is recorded as failed."""
     work: Work = Work()
+    request: RequestTable | None = None
+    """What every user sends; None: GET / with any body of status 200 as a good answer."""
     servers: tuple[Server, ...] = ()
     slo: Slo = Slo()
     search: SearchTable | None = None
@@ -262,9 +265,9 @@ class Plan(Frozen):
         return least, most
 
     def server(self, name: str) -> Server:
-        """The server called `name`. A model without `work` of its own gets the plan's."""
+        """The server called `name`. One without work or request of its own gets the plan's."""
         own = next((server for server in self.servers if server.name == name), Server(name=name, model=name))
-        return own if own.command is not None or own.work is not None else own.model_copy(update={"work": self.work})
+        return own.filled(self.work, self.request)
 
     def runs(self) -> tuple[Run, ...]:
         """Every block's runs, shuffled within the block by the plan's seed: the same plan gives the same order."""
@@ -281,10 +284,16 @@ class Plan(Frozen):
 
 @dataclass(frozen=True)
 class PlanFile:
-    """A plan and the text it was parsed from, both from one read of the file."""
+    """A plan and the text it was parsed from, both from one read of the file.
+
+    `files` are the contents of the files that its requests name (study/brought.py), where they were read too;
+    `directory` is the plan's own, which names in it are relative to.
+    """
 
     plan: Plan
     text: str
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    directory: Path = Path()
 
 
 def parse_plan(text: str, source: str, known_models: Models | None = None) -> Plan:
@@ -316,8 +325,13 @@ def load_plan(path: Path, known_models: Models | None = None) -> PlanFile:
     try:
         with path.open("rb") as stream:
             text = stream.read(4 * MAX_TEXT + 1).decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+    except UnicodeDecodeError as error:
+        line = 1 + error.object.count(b"\n", 0, error.start)
+        raise PlanError(
+            f"plan {path}: can't be read: line {line} is not UTF-8 (other bytes go into a body_file)"
+        ) from None
+    except OSError as error:
+        reason = error.strerror or str(error)
         raise PlanError(f"plan {path}: can't be read: {reason} (plans are in campaigns/)") from None
     return PlanFile(parse_plan(text, f"plan {path}", known_models), text)
 
@@ -325,5 +339,6 @@ def load_plan(path: Path, known_models: Models | None = None) -> PlanFile:
 _TABLES = {
     "": tuple(Plan.model_fields), "work": tuple(Work.model_fields), "slo": tuple(Slo.model_fields),
     "search": ("from", "most", "resolution"), "servers": tuple(Server.model_fields),
+    "request": tuple(RequestTable.model_fields), "expect": tuple(ExpectTable.model_fields),
 }  # fmt: skip
 """The known keys of each table, for the nearest one to an unknown key."""

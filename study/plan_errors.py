@@ -11,7 +11,7 @@ MAX_TEXT = 100_000  # characters of a plan; the largest one of campaigns/ has 3,
 MAX_DOTS = 200  # of one line: tomllib takes the square of a dotted key's length
 MAX_MISTAKES = 30  # shown; the others are counted
 
-_VARIANTS = ("constrained", "literal[", "int", "float", "str")
+_VARIANTS = ("constrained", "literal[", "int", "float", "str", "ExpectTable", "[key]")
 """How the last part of pydantic's location begins where a key may have several types: it names the type tried."""
 
 _WANTED = {
@@ -40,6 +40,8 @@ _PATTERNS = {
     "path": "a path that begins with / is wanted, without blanks",
     "ready": "a path that begins with / is wanted, without blanks",
     "requires": "a program's or module's name is wanted",
+    "headers": "a field's name in ASCII, without blanks, and a value of one line in Latin-1 are wanted",
+    "environment": "a variable's name is wanted: letters, digits and _",
 }
 """What the pattern of a key asks for."""
 
@@ -74,7 +76,7 @@ def messages(
     by_key: dict[str, tuple[list[str], str]] = {}
     for detail in details:
         location = [str(part) for part in detail["loc"] if not str(part).startswith(_VARIANTS)]
-        table = "servers" if location[:1] == ["servers"] and len(location) < 4 else ".".join(location[:-1])
+        table = _table(location)
         name = location[-1] if location else "plan"
         if location[:1] == ["servers"] and len(location) > 1 and int(location[1]) < len(servers):
             location[:2] = [servers[int(location[1])]]
@@ -92,6 +94,12 @@ def messages(
             got = ""
         by_key.setdefault(key, ([], got))[0].append(wanted)
     return [f"{key}: {', or: '.join(dict.fromkeys(wanted))}{got}" for key, (wanted, got) in by_key.items()]
+
+
+def _table(location: Sequence[str]) -> str:
+    """The table that a key stands in, as `tables` calls it: those of a server have the plan's own names."""
+    above = [part for part in location[:-1] if not part.isdigit()]
+    return above[-1] if above else ""
 
 
 def _wanted(detail: Any, name: str) -> str:

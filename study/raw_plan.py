@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from study.plan_errors import shown
+from study.request import request_mistakes
 from study.workload import mistakes
 
 Models = Mapping[str, Collection[str]]
@@ -17,6 +18,7 @@ def plan_mistakes(data: dict[str, Any], known: Models | None, aa_suffix: str) ->
     """One line for each mistake; without `known` any model name will do. `aa_suffix` ends the A/A label."""
     wrong = _unknown_models(data, known) if known is not None else []
     wrong += [mistake for key, entry in server_tables(data).items() for mistake in mistakes(entry, key)]
+    wrong += request_mistakes(data.get("request"), "request") + _model_request_mistakes(data)
     return wrong + _duplicate_labels(data, aa_suffix) + _load_mistakes(data)
 
 
@@ -31,6 +33,22 @@ def server_tables(data: dict[str, Any]) -> dict[str, dict[str, Any]]:
         )
         for number, (name, entry) in enumerate(zip(names, listed, strict=True), 1)
     }
+
+
+def _model_request_mistakes(data: dict[str, Any]) -> list[str]:
+    """Mistakes in the plan's [request] where a model of this study gets it too: they answer GET and HEAD alone."""
+    request = data.get("request")
+    others = {entry.get("name") for entry in server_tables(data).values() if not {"command", "url"}.isdisjoint(entry)}
+    models = [name for name in _listed(data.get("models")) if isinstance(name, str) and name not in others]
+    if not models or not isinstance(request, dict):
+        return []
+    own = f"{shown(models[0])} gets it too, a model; give the others a [servers.request]"
+    if request.get("method", "GET") not in ("GET", "HEAD") or not {"body", "body_file"}.isdisjoint(request):
+        return [f"request: models answer GET and HEAD without a body, and {own}"]
+    work = data.get("work")
+    if not {"range", "paths"}.isdisjoint(request) and not (isinstance(work, dict) and "bytes" in work):
+        return [f"request: models echo the request, which varies, so that work.bytes is needed: {own}"]
+    return []
 
 
 def _load_mistakes(data: dict[str, Any]) -> list[str]:

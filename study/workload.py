@@ -1,18 +1,30 @@
-"""The servers of a plan: a model of servers/ or any other command, each with a name, and the work of one request."""
+"""The servers of a plan: a model of servers/, any other command, or a server that runs already at a URL."""
 
 from __future__ import annotations
 
 import re
 import shlex
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import Field, PositiveInt
+
+from study.request import (
+    REQUEST_KEYS,
+    ExpectTable,
+    FileName,
+    Frozen,
+    Method,
+    RequestTable,
+    RequestTarget,
+    Status,
+    request_mistakes,
+)
 
 Milliseconds = Annotated[float, Field(ge=0, le=60_000)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=60)]
-RequestTarget = Annotated[str, Field(pattern=r"^/[!-~]*$", max_length=2000)]
-Status = Annotated[int, Field(ge=200, le=599, strict=True)]
+Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=200)]
 Requirement = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*$", max_length=60)]
 
 PLACEHOLDERS = {
@@ -26,15 +38,10 @@ _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{(\w+)\}")  # a brace is written twice
 # Outside of quotation marks, what a shell would read as more than a word.
 _OPERATOR = re.compile(r"[0-9]?[<>].*|[|&;].*|.*;")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*")
-COMMAND_KEYS = ("ready", "ready_s", "path", "method", "expect", "requires")
+RUNNING_KEYS = (*REQUEST_KEYS, "request", "ca", "verify")  # of any server that is no model
+COMMAND_KEYS = ("ready", "ready_s", "requires", "https", "directory", "environment", "setup", "files")
 MODEL_KEYS = ("work", "options")
-
-
-class Frozen(BaseModel):
-    """Base of a plan's tables: immutable, refuses unknown keys."""
-
-    # protected_namespaces: pydantic reserves names that begin with `model`, which are keys of a plan.
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, protected_namespaces=())
+KINDS = ("model", "command", "url")
 
 
 class Work(Frozen):
@@ -49,32 +56,86 @@ class Work(Frozen):
 
 
 class Server(Frozen):
-    """Either a registered model, with work and options of its own, or a command that starts any other server."""
+    """A registered model with work and options of its own, a command that starts any other server, or the URL of one
+    that runs already.
+    """
 
     name: Name
     model: str | None = None
     work: Work | None = None
     """None means the plan's [work]."""
-    options: dict[str, int | float | str] = {}
+    options: dict[str, int | float | str] = Field(default_factory=dict)
     """The model's own options, such as a pool's size."""
     command: str | None = None
     """Split into words as a shell would, but run without a shell; PLACEHOLDERS are replaced in each word."""
     ready: RequestTarget | None = None
     """Path of the readiness probe, which expects status 200; without it the server is ready when its port accepts."""
     path: RequestTarget = "/"
-    method: Literal["GET", "HEAD", "POST"] = "GET"
-    """POST sends an empty body."""
-    expect: Status | str | None = None
-    """Expected status, or expected body of an answer with status 200; without it any body with status 200 is good."""
+    method: Method = "GET"
+    expect: Status | str | ExpectTable | None = None
+    """`path`, `method` and `expect` are those of [request], for a server that needs no more of it."""
+    request: RequestTable | None = None
+    """None means the plan's [request], unless the server has a path, a method or an expectation of its own."""
+    url: Annotated[str, Field(max_length=1000)] | None = None
+    """Of a server that runs already: http or https, a name or an address, and a port."""
+    https: bool = False
+    """Whether the command's server speaks TLS."""
+    ca: FileName | None = None
+    """A file of certificates (PEM) that are trusted in place of the system's."""
+    verify: bool = True
+    """Whether the server's certificate is checked."""
+    directory: FileName | None = None
+    """Where the command runs: on the target, below `files` unless it begins with /."""
+    environment: dict[Variable, str] = Field(default_factory=dict)
+    """Variables of the command's environment."""
+    setup: str | None = None
+    """A command that is run once, before the server is started for the first time; split as `command` is."""
+    python: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
+    """The interpreter for a model, or for `{python}` in a command; None means the target's."""
+    files: tuple[FileName, ...] = ()
+    """Files and directories that are brought to the target."""
     ready_s: float | None = Field(default=None, gt=0, le=3600)
     """Seconds within which it must be ready; None means 15."""
     requires: tuple[Requirement, ...] = ()
     """Programs, or modules of the target's Python. Where one is missing, the run is skipped and the report says so."""
 
     @property
+    def asked(self) -> RequestTable:
+        """The request that the server gets; Plan.server has filled in the plan's."""
+        if self.request is not None:
+            return self.request
+        return RequestTable(method=self.method, path=self.path, expect=self.expect)
+
+    def filled(self, work: Work, request: RequestTable | None) -> Server:
+        """The same with the plan's work and request, where it has none of its own."""
+        if self.model is not None:
+            own = self if self.work is not None else self.model_copy(update={"work": work})
+            return own if request is None else own.model_copy(update={"request": request})
+        if self.request is not None or request is None or self.model_fields_set.intersection(REQUEST_KEYS):
+            return self
+        return self.model_copy(update={"request": request})
+
+    @property
+    def is_started(self) -> bool:
+        """Whether the study starts it, and ends it."""
+        return self.url is None
+
+    @property
+    def tls(self) -> bool:
+        """Whether it speaks TLS."""
+        return self.https or (self.url or "").startswith("https:")
+
+    def location(self, address: str, port: int) -> tuple[str, int]:
+        """Where the users reach it: at its URL, else at the target's address and the plan's port."""
+        if self.url is None:
+            return address, port
+        parts = urlsplit(self.url)
+        return parts.hostname or "", parts.port or (443 if self.tls else 80)
+
+    @property
     def status(self) -> int:
         """The status of a good answer."""
-        return self.expect if isinstance(self.expect, int) else 200
+        return 200 if self.model is not None else self.asked.wanted.status
 
     @property
     def wait_ms(self) -> float:
@@ -84,23 +145,25 @@ class Server(Frozen):
     @property
     def echoes(self) -> bool:
         """Whether a good answer's body is the request, HTML-escaped."""
-        return self.command is None and (self.work is None or self.work.bytes is None)
+        return self.model is not None and (self.work is None or self.work.bytes is None)
 
     @property
     def body(self) -> bytes | None:
         """The body of a good answer; None where any body is good or the request is echoed."""
-        if self.command is not None:
-            return self.expect.encode() if isinstance(self.expect, str) else None
+        if self.model is None:
+            body = self.asked.wanted.body
+            return None if body is None else body.encode()
         return b"x" * self.work.bytes if self.work is not None and self.work.bytes is not None else None
 
-    def argv(self, values: Mapping[str, str]) -> tuple[str, ...]:
-        """The command's words, with each placeholder replaced by its value in `values`.
+    def argv(self, values: Mapping[str, str], setup: bool = False) -> tuple[str, ...]:
+        """The words of the command, or of its setup, with each placeholder replaced by its value in `values`.
 
         In `{host}:{port}` an IPv6 address stands in brackets.
         """
-        assert self.command is not None
+        command = self.setup if setup else self.command
+        assert command is not None
         bracketed = "[{host}]:" if ":" in values["host"] else "{host}:"
-        words = [word.replace("{host}:", bracketed) for word in shlex.split(self.command)]
+        words = [word.replace("{host}:", bracketed) for word in shlex.split(command)]
         return tuple(
             _PLACEHOLDER.sub(lambda match: values[match[1]] if match[1] else match[0][0], word) for word in words
         )
@@ -114,19 +177,51 @@ class Server(Frozen):
 
 def mistakes(entry: Mapping[str, Any], key: str) -> list[str]:
     """Mistakes in one raw `[[servers]]` table that concern several keys together, each with its key's name."""
-    model, command = entry.get("model"), entry.get("command")
-    if (model is None) == (command is None):
-        return [f"{key}: needs either a model or a command" + ("" if model is None else ", not both")]
-    stray, owner = (COMMAND_KEYS, "a server with a command") if command is None else (MODEL_KEYS, "a model")
+    kinds = [kind for kind in KINDS if entry.get(kind) is not None]
+    if len(kinds) != 1:
+        return [f"{key}: needs either a model, a command or a url" + (", and one of them alone" if kinds else "")]
+    (kind,) = kinds
+    owners = {
+        "model": (RUNNING_KEYS + COMMAND_KEYS, "a server with a command"),
+        "command": (MODEL_KEYS, "a model"),
+        "url": (COMMAND_KEYS + MODEL_KEYS + ("python",), "a server that the study starts"),
+    }
+    stray, owner = owners[kind]
     wrong = [f"{key}.{name}: belongs to {owner}" for name in stray if name in entry]
-    if isinstance(command, str):
-        wrong += [f"{key}.command: {mistake}" for mistake in _command_mistakes(command)]
-    if entry.get("method") == "HEAD" and isinstance(entry.get("expect"), str):
-        wrong.append(f"{key}.expect: the answer to HEAD has no body: expect a status")
-    return wrong
+    if isinstance(entry.get("command"), str):
+        wrong += [f"{key}.command: {mistake}" for mistake in _command_mistakes(entry["command"])]
+    if isinstance(entry.get("setup"), str):
+        wrong += [f"{key}.setup: {mistake}" for mistake in _command_mistakes(entry["setup"], is_server=False)]
+    if isinstance(entry.get("url"), str):
+        wrong += [f"{key}.url: {mistake}" for mistake in _url_mistakes(entry["url"])]
+    if "request" in entry:
+        wrong += [f"{key}.{name}: stands in [servers.request] already" for name in REQUEST_KEYS if name in entry]
+        wrong += request_mistakes(entry["request"], f"{key}.request")
+    tls = entry.get("https") is True or str(entry.get("url")).startswith("https:")
+    for name in ("ca", "verify"):
+        if name in entry and not tls and kind != "model":
+            wrong.append(f"{key}.{name}: is about a certificate, and the server speaks no TLS (https = true)")
+    if entry.get("verify") is False and "ca" in entry:
+        wrong.append(f"{key}.ca: is of no use with verify = false")
+    return wrong + request_mistakes({name: entry[name] for name in REQUEST_KEYS if name in entry}, key)
 
 
-def _command_mistakes(command: str) -> list[str]:
+def _url_mistakes(url: str) -> list[str]:
+    try:
+        parts = urlsplit(url)
+        port, name = parts.port, parts.hostname
+    except ValueError as error:
+        return [f"is no URL: {str(error).lower()}"]
+    if parts.scheme not in ("http", "https"):
+        return ["begins with http:// or https://"]
+    if not name or not re.fullmatch(r"[a-z0-9_.:%-]+", name) or port == 0:
+        return ["http://NAME:PORT is wanted, NAME in ASCII"]
+    if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username is not None:
+        return ["is the server's, as http://NAME:PORT; the path belongs to [request], a password to its headers"]
+    return []
+
+
+def _command_mistakes(command: str, is_server: bool = True) -> list[str]:
     try:
         words = shlex.split(command)
     except ValueError as error:
@@ -141,7 +236,11 @@ def _command_mistakes(command: str) -> list[str]:
         f"{{{name}}} stands for nothing (known: {known}; a brace is written twice, {{{{)"
         for name in sorted(used - set(PLACEHOLDERS))
     ]
-    return wrong if "port" in used else [*wrong, "must hold {port}: the server listens where the plan says"]
+    return (
+        wrong
+        if "port" in used or not is_server
+        else [*wrong, "must hold {port}: the server listens where the plan says"]
+    )
 
 
 def _shell_mistake(command: str, words: list[str]) -> str:

@@ -10,7 +10,7 @@ from analysis.read.background_rows import BackgroundClients
 from analysis.read.ledger import Ledger
 from study.formats.run_json import ServerCounts
 
-WHOLE_ANSWERS = ("bad-status", "wrong-body")
+WHOLE_ANSWERS = ("bad-status", "wrong-body", "wrong-header")
 """Kinds of failures in which a whole answer came."""
 NEVER_SENT = ("refused",)
 """Kinds of failures in which no request left the client."""

@@ -104,6 +104,10 @@ class Window:
     """Requests that followed an answer without a think time."""
     turnaround_s: float = 0.0
     """Sum of the times from such an answer to the request."""
+    connects: int = 0
+    """Connections established over TLS."""
+    connect_s: float = 0.0
+    """Sum of the times that took."""
     ages_start: Histogram | None = None
     """Ages of the requests in flight at the window's beginning; None where a record of the phase before is missing."""
     slots: int | None = None
@@ -221,6 +225,8 @@ def window_of(
         think_passed_s=sum(record.think_passed_s for record in records),
         turnarounds=sum(record.turnarounds for record in records),
         turnaround_s=sum(record.turnaround_s for record in records),
+        connects=sum(record.connects for record in records),
+        connect_s=sum(record.connect_s for record in records),
         ages_start=_ages_start(ledger, step, records),
         ticks=_pooled(ticks),
         target=target_of(rows),

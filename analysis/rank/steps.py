@@ -35,7 +35,7 @@ COLUMNS = (
     "p95_ms", "p99_ms", "max_ms", "in_flight", "server_cpu_cores", "server_pss_mb", "generator_cpu_max",
     "generator_lag_p99_ms", "verdict", "reasons", "saturated", "at_least", "times_bound", "p999_ms", "seconds",
     "users_running_min", "in_flight_end", "bytes", "failure_kinds", "think_drawn_s", "think_passed_s",
-    "loop_lag_p99_ms", *TARGET_COLUMNS, *BACKGROUND_COLUMNS,
+    "loop_lag_p99_ms", "connect_ms", *TARGET_COLUMNS, *BACKGROUND_COLUMNS,
 )  # fmt: skip
 LADDER_KINDS = ("ladder", "trial", "confirm")
 """The kinds of the steps whose load is one of the plan's or of a search, each new to its run."""
@@ -230,6 +230,7 @@ def _measured(window: Window) -> dict[str, Any]:
         "generator_cpu_max": _most(worker.cpu_p95 for worker in window.workers),
         "generator_lag_p99_ms": _most(worker.lag_p99_ms for worker in window.workers),
         "loop_lag_p99_ms": _most(worker.loop_lag_p99_ms for worker in window.workers),
+        "connect_ms": 1000 * window.connect_s / window.connects if window.connects else None,
         "seconds": window.seconds,
         "users_running_min": sum(worker.users_min for worker in window.workers),
         "in_flight_end": window.in_flight_end,

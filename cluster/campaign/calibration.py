@@ -75,7 +75,17 @@ def plan_text(plan: Plan) -> str:
 
 def is_needed(plan: Plan) -> bool:
     """Whether a campaign calibrates first: not without think time, and not for a search, which finds the limit."""
-    return plan.search is None and need(plan) is not None
+    return plan.search is None and need(plan) is not None and not foreign_request(plan)
+
+
+def foreign_request(plan: Plan) -> bool:
+    """Whether the users send what the null responder can't answer: a body, another path each time, or TLS.
+
+    The generator sustains fewer of such requests; a calibration with others would promise too much.
+    """
+    asked = [plan.server(name).asked for name in plan.models]
+    posted = any(each.varies or each.has_body or each.method not in ("GET", "HEAD") for each in asked)
+    return posted or any(plan.server(name).tls for name in plan.models)
 
 
 def kept_files(setup: Setup) -> CampaignFiles:
@@ -100,6 +110,9 @@ def calibrate(
     rate = need(setup.plan)
     if rate is None:
         observer.message("no think time: nothing bounds what a step asks for, so the generator is not calibrated")
+        return
+    if foreign_request(setup.plan):
+        observer.message("the null responder can't answer this plan's requests: the generator is not calibrated")
         return
     text, kept = plan_text(setup.plan), kept_files(setup)
     if not anew and not is_done(files) and is_done(kept):

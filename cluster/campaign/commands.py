@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.hosts.inventory import LOOPBACK, HostEntry, url_host
@@ -14,28 +15,57 @@ from study.workload import Server
 
 LOCUSTFILE = "cluster/engine/locustfile.py"  # below the directory of the code, where hosts run commands
 USER_CLASSES = {"lean": "LeanUser", "fast": "FastQuickstartUser", "http": "QuickstartUser"}
+TLS_USER_CLASS = "TlsLeanUser"  # in place of the lean one
 BOOT_ID = ("cat", "/proc/sys/kernel/random/boot_id")  # changes with each boot
 
 
-def server(python: str, plan: Plan, measured: Server, target: HostEntry, cores: int, scratch: Path) -> tuple[str, ...]:
-    """The measured server, listening on the target's address only; `cores` is how many it will have."""
+def server(
+    python: str,
+    plan: Plan,
+    measured: Server,
+    target: HostEntry,
+    cores: int,
+    scratch: Path,
+    own: OwnPlace | None = None,
+) -> tuple[str, ...]:
+    """The measured server, listening on the target's address only; `cores` is how many it will have.
+
+    `python` is the target's, `own` what the server has of its own there.
+    """
+    interpreter = python if own is None else own.python
     if measured.command is not None:
-        values = {"host": target.address, "port": plan.port, "cores": cores, "python": python, "scratch": scratch}
-        return (
-            python,
-            "-m",
-            "cluster.remote.exec",
-            *measured.argv({name: str(value) for name, value in values.items()}),
-        )
+        values = {"host": target.address, "port": plan.port, "cores": cores, "python": interpreter, "scratch": scratch}
+        words = measured.argv({name: str(value) for name, value in values.items()})
+        return surrounded(python, measured, words, None if own is None else own.directory, interpreter)
     assert measured.model is not None
     assert measured.work is not None
     size: tuple[str, ...] = () if measured.work.bytes is None else ("--bytes", str(measured.work.bytes))
-    own = [word for name, value in measured.options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    options = [word for name, value in measured.options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     return (
-        *(python, "-m", "servers", measured.model, "--host", target.address, "--port", str(plan.port)),
+        *(interpreter, "-m", "servers", measured.model, "--host", target.address, "--port", str(plan.port)),
         *("--connection", "keep-alive" if keeps_alive(plan) else "close"),
-        *("--cpu-ms", str(measured.work.cpu_ms), "--wait-ms", str(measured.work.wait_ms), *size, *own),
+        *("--cpu-ms", str(measured.work.cpu_ms), "--wait-ms", str(measured.work.wait_ms), *size, *options),
     )
+
+
+@dataclass(frozen=True)
+class OwnPlace:
+    """A server's own directory on the target, and its interpreter."""
+
+    directory: Path
+    python: str
+
+
+def surrounded(python: str, of: Server, words: tuple[str, ...], own: Path | None, interpreter: str) -> tuple[str, ...]:
+    """Words of a command, run in the server's directory with its environment; `own` is what that is relative to."""
+    options: list[str] = []
+    if of.directory is not None or of.files or of.setup is not None:
+        options += ["--in", str((own or Path()) / (of.directory or ""))]
+    for name, value in of.environment.items():
+        options += ["--set", f"{name}={value}"]
+    if interpreter != python and "/" in interpreter:
+        options += ["--path", str(Path(interpreter).parent)]
+    return (python, "-m", "cluster.remote.exec", *options, *(("--",) if options else ()), *words)
 
 
 def keeps_alive(plan: Plan) -> bool:
@@ -53,36 +83,55 @@ def missing(python: str, needed: tuple[str, ...]) -> tuple[str, ...]:
     return (python, "-m", "cluster.remote.exec", "--missing", *needed)
 
 
-def probe(python: str, plan: Plan, measured: Server, target: HostEntry, ready_s: float) -> tuple[str, ...]:
+def probe(
+    python: str, plan: Plan, measured: Server, target: HostEntry, ready_s: float, request: ProbedRequest | None = None
+) -> tuple[str, ...]:
     """The readiness probe: one request from a load host, and a check of the answer. Waits `ready_s` for a command."""
-    where = ("--host", target.address, "--port", str(plan.port), "--connection", plan.connection)
-    asked = (
-        "--method",
-        measured.method,
-        "--path",
-        measured.path,
-        "--status",
-        str(measured.status),
-        "--timeout",
-        str(plan.timeout),
-    )
-    wait = (
-        ()
-        if measured.command is None
-        else ("--wait", str(ready_s), *(("--ready", measured.ready) if measured.ready else ()))
-    )
+    host, port = measured.location(target.address, plan.port)
+    where = ("--host", host, "--port", str(port), "--connection", plan.connection, "--timeout", str(plan.timeout))
+    wait: tuple[str, ...] = ()
+    if measured.command is not None:
+        wait = ("--wait", str(ready_s), *(("--ready", measured.ready) if measured.ready else ()))
     body: tuple[str, ...] = ("--echo",) if measured.echoes else ()
     if measured.body is not None:
-        body = ("--bytes", str(len(measured.body))) if measured.command is None else ("--body", measured.body.decode())
-    return (python, "-m", "cluster.remote.probe", *where, *asked, *wait, *body)
+        body = ("--body", measured.body.decode()) if measured.model is None else ("--bytes", str(len(measured.body)))
+    wanted = measured.asked.wanted
+    if measured.model is None:
+        body += ("--contains", wanted.contains) if wanted.contains else ()
+        body += tuple(word for field in wanted.headers.items() for word in ("--wanted-field", ": ".join(field)))
+    tls: tuple[str, ...] = ("--tls",) if measured.tls else ()
+    if request is not None and request.ca is not None:
+        tls += ("--ca", str(request.ca))
+    tls += () if measured.verify else ("--no-verify",)
+    return (python, "-m", "cluster.remote.probe", *where, *_asked(measured, request), *tls, *wait, *body)
 
 
-def background(python: str, plan: Plan, measured: Server, target: HostEntry, out: Path) -> tuple[str, ...]:
+def background(
+    python: str, plan: Plan, measured: Server, target: HostEntry, out: Path, request: ProbedRequest | None = None
+) -> tuple[str, ...]:
     """The plan's background clients, on one load host; they write their table to `out`."""
-    where = ("--host", target.address, "--port", str(plan.port), "--timeout", str(plan.timeout), "--out", str(out))
-    asked = ("--method", measured.method, "--path", measured.path, "--status", str(measured.status))
+    host, port = measured.location(target.address, plan.port)
+    where = ("--host", host, "--port", str(port), "--timeout", str(plan.timeout), "--out", str(out))
     many = ("--keep-alive", str(TIMEOUT_S), "--idle", str(plan.idle_connections), "--slow", str(plan.slow_clients))
-    return (python, "-m", "cluster.remote.background", *where, *asked, *many)
+    return (python, "-m", "cluster.remote.background", *where, *_asked(measured, request), *many)
+
+
+@dataclass(frozen=True)
+class ProbedRequest:
+    """The parts of a request that are in files, as they lie on a load host; `path` is the one of several to ask for."""
+
+    path: str
+    body: Path | None = None
+    ca: Path | None = None
+
+
+def _asked(measured: Server, request: ProbedRequest | None) -> tuple[str, ...]:
+    """The request's options for the probe and the background clients."""
+    asked = measured.asked
+    fields = (word for field in asked.headers.items() for word in ("--field", ": ".join(field)))
+    body = () if request is None or request.body is None else ("--body-file", str(request.body))
+    path = asked.path if request is None else request.path
+    return ("--method", asked.method, "--path", path, *fields, *body, "--status", str(measured.status))
 
 
 def kernel_counters(python: str) -> tuple[str, ...]:
@@ -143,12 +192,14 @@ def sampler(
         watched += ("--backlog", str(BACKLOG))
     each = [word for worker in workers for word in ("--worker", worker)]
     each += [word for pid in own for word in ("--own", str(pid))]
-    where = ("--host", host, "--port", str(plan.port), "--out", str(out))
+    where = ("--host", host, "--port", str(measured.location("", plan.port)[1]), "--out", str(out))
     return (python, "-m", "cluster.remote.sampler", *where, *watched, *each)
 
 
 def _locust(python: str, plan_file: Path, plan: Plan, measured: Server, target: HostEntry) -> tuple[str, ...]:
     # The master needs --host too: it sends its own value to the workers.
-    address = ("--host", f"http://{url_host(target.address)}:{plan.port}")
+    host, port = measured.location(target.address, plan.port)
+    address = ("--host", f"{'https' if measured.tls else 'http'}://{url_host(host)}:{port}")
     study = ("--study-plan", str(plan_file), "--study-server", measured.name)
-    return (python, "-m", "locust", "-f", LOCUSTFILE, USER_CLASSES[plan.client], *address, *study)
+    user = TLS_USER_CLASS if measured.tls and plan.client == "lean" else USER_CLASSES[plan.client]
+    return (python, "-m", "locust", "-f", LOCUSTFILE, user, *address, *study)

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import os
+import random
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cluster.campaign import commands
+from cluster.campaign.own.elsewhere import listening_process
+from cluster.campaign.own.surroundings import interpreter, own_directory
 from cluster.campaign.prepare import Setup
 from cluster.hosts import tunnel
 from cluster.hosts.host import LEASE_S, Ended, Host, ProcessHandle, Spawn, at_once
 from cluster.hosts.inventory import CONTROL, DIRECT, LOOPBACK
 from cluster.remote.probe import NOT_READY
+from study.brought import BODY, CA, PATHS
 from study.errors import HostError, RunError
 from study.layout import CampaignFiles, RunFiles
 from study.plan import Run
+from study.request import DRAWN
 from study.workload import Server
 
 SERVER_READY_S = 15.0  # unless the plan's table of the server says otherwise
@@ -68,6 +73,11 @@ class Attempt:
         ready_s = self.server.ready_s or SERVER_READY_S
         return ready_s + plan.run_seconds()[1] + plan.most_steps * SLOW_RAMP_S + plan.timeout + SLACK_S
 
+    @property
+    def is_on_target(self) -> bool:
+        """Whether the server runs on the target, where it can be watched."""
+        return self.server.name not in self.setup.elsewhere
+
     def spawn(
         self, host: Host, name: str, argv: tuple[str, ...], ready_s: float = 0.0, cpus: tuple[int, ...] = ()
     ) -> ProcessHandle:
@@ -88,6 +98,27 @@ class Attempt:
         self.started_pids.append((host.entry.machine, handle.pid))
         return handle
 
+    def bring(self, host: Host) -> Path:
+        """Have the files that the plan names on the host; returns their directory there."""
+        here = self.campaign.brought
+        return host.share(here) if here.is_dir() else here
+
+    def probed_request(self, host: Host) -> commands.ProbedRequest:
+        """What the probe and the background clients on that host ask for."""
+        name, asked, drawn = self.server.name, self.server.asked, random.Random(self.setup.plan.seed)
+        path = asked.path
+        if asked.range is not None:
+            path = path.replace(DRAWN, str(drawn.randint(*asked.range)))
+        elif asked.paths is not None:
+            path = drawn.choice((self.campaign.brought / f"{name}{PATHS}").read_text(encoding="ascii").split())
+        there = self.bring(host)
+        has_body = (self.campaign.brought / f"{name}{BODY}").exists()
+        return commands.ProbedRequest(
+            path,
+            there / f"{name}{BODY}" if has_body else None,
+            there / f"{name}{CA}" if self.server.ca is not None else None,
+        )
+
     def own_pids(self, host: Host) -> tuple[int, ...]:
         """PIDs of the study's processes on the host's machine, so that a sampler doesn't take them for strangers."""
         return tuple(pid for machine, pid in self.started_pids if machine == host.entry.machine)
@@ -105,21 +136,29 @@ def processes_of(setup: Setup) -> dict[str, set[str]]:
     return names
 
 
-def start_server(attempt: Attempt) -> ProcessHandle:
-    """Start the server, and probe it from a load host until it answers as the plan says."""
+def start_server(attempt: Attempt) -> int | None:
+    """Start the server, and probe it from a load host until it answers as the plan says.
+
+    Returns its PID. One that runs already is only probed; it has none to watch where it isn't on the target.
+    """
     setup, server, target = attempt.setup, attempt.server, attempt.setup.target
+    if not server.is_started:
+        _probe(attempt)
+        return listening_process(target, server.location("", 0)[1]) if attempt.is_on_target else None
     cores = len(setup.placement.cpus(target.entry))
     scratch = target.directory / attempt.scratch
-    argv = commands.server(target.python, setup.plan, server, target.entry, cores, scratch)
+    own = commands.OwnPlace(own_directory(server, target), interpreter(server, target))
+    argv = commands.server(target.python, setup.plan, server, target.entry, cores, scratch, own)
     handle = attempt.spawn(target, SERVER, argv, SERVER_READY_S if server.command is None else 0.0)
     _probe(attempt)
-    return handle
+    return handle.pid
 
 
 def _probe(attempt: Attempt) -> None:
     """Repeat the readiness probe of a command for as long as its process lives; a model is probed once."""
     label, target, first = attempt.run.label, attempt.setup.target, attempt.setup.load[0]
-    argv = commands.probe(first.python, attempt.setup.plan, attempt.server, target.entry, PROBE_S)
+    request = attempt.probed_request(first)
+    argv = commands.probe(first.python, attempt.setup.plan, attempt.server, target.entry, PROBE_S, request)
     ready_s = attempt.server.ready_s or SERVER_READY_S
     until = time.monotonic() + ready_s
     while (probe := first.run(argv, PROBE_S + attempt.setup.plan.timeout + 10)).status:
@@ -160,7 +199,8 @@ def start_background(attempt: Attempt) -> None:
     plan, first = attempt.setup.plan, attempt.setup.load[0]
     if plan.background_clients:
         out = RunFiles(first.directory / attempt.scratch).background
-        argv = commands.background(first.python, plan, attempt.server, attempt.setup.target.entry, out)
+        request = attempt.probed_request(first)
+        argv = commands.background(first.python, plan, attempt.server, attempt.setup.target.entry, out, request)
         attempt.spawn(first, BACKGROUND, argv, BACKGROUND_READY_S)
 
 
@@ -173,6 +213,7 @@ def start_locust(attempt: Attempt) -> dict[str, list[str]]:
         control.python, plan_file, plan, server, target, attempt.files.directory, names, control.entry.address
     )
     attempt.spawn(control, MASTER, own)
+    at_once(setup.load, attempt.bring)
     masters = {host.entry.name: _master_address(attempt, host) for host in setup.load}
     plans = {host.entry.name: host.share(plan_file) for host in setup.load}
 
@@ -198,12 +239,15 @@ def _master_address(attempt: Attempt, host: Host) -> tuple[str, int]:
     return LOOPBACK, tunnel.open_forward(control, host.entry, port, log)
 
 
-def start_samplers(attempt: Attempt, server: ProcessHandle, workers: dict[str, list[str]]) -> None:
-    """Start one sampler on the target, for the server, and one on each load host, for its workers. They start last."""
+def start_samplers(attempt: Attempt, server: int | None, workers: dict[str, list[str]]) -> None:
+    """Start one sampler on the target, for the server, and one on each load host, for its workers. They start last.
+
+    A target on which the server doesn't run has none: its figures would be those of another machine.
+    """
     setup = attempt.setup
 
     def start(host: Host) -> None:
-        watched = f"{server.pid}:{attempt.run.label}" if host is setup.target else None
+        watched = f"{server}:{attempt.run.label}" if host is setup.target else None
         watched_workers = tuple(workers.get(host.entry.name, ()))
         out = RunFiles(host.directory / attempt.scratch).samples(host.entry.name)
         own = attempt.own_pids(host)
@@ -212,4 +256,4 @@ def start_samplers(attempt: Attempt, server: ProcessHandle, workers: dict[str, l
         )
         attempt.spawn(host, SAMPLER, argv, cpus=setup.placement.sampler(host.entry))
 
-    at_once((setup.target, *setup.load), start)
+    at_once((*(() if server is None else (setup.target,)), *setup.load), start)

@@ -24,8 +24,10 @@ from study.plan import Plan
 LOCKS = (PROJECT / "requirements.lock", release.LOCK)
 
 
-def identity(plan_text: str, inventory: Inventory, facts: Mapping[str, Facts]) -> dict[str, str]:
-    """SHA-256 by what it was computed from: plan, code, locked packages, and each host.
+def identity(
+    plan_text: str, inventory: Inventory, facts: Mapping[str, Facts], files: Mapping[str, bytes] | None = None
+) -> dict[str, str]:
+    """SHA-256 by what it was computed from: plan, the files that it names, code, locked packages, and each host.
 
     A host's digest has its part (target or load), address, cores and number of workers; not how SSH reaches it. A
     campaign is continued only where all digests are the same.
@@ -36,6 +38,7 @@ def identity(plan_text: str, inventory: Inventory, facts: Mapping[str, Facts]) -
         hosts[f"the host {entry.name}"] = (part, entry.address, given_cpus(entry, known), worker_count(entry, known))
     return {
         "the plan": _digest(plan_text.encode()),
+        **{f"the file {name}": _digest(content) for name, content in (files or {}).items()},
         "servers/": _digest(_code(PROJECT / "servers")),
         "cluster/": _digest(_code(PROJECT / "cluster")),
         **{lock.name: _digest(lock.read_bytes() if lock.exists() else b"") for lock in LOCKS},

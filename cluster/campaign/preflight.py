@@ -81,6 +81,11 @@ def _unknown(name: str, error: HostError) -> HostCheck:
     return HostCheck(name, "stop", what, wrong, f"\n{remedy}" if remedy else f"see what `ssh {name}` says")
 
 
+def starts_server(plan: Plan) -> bool:
+    """Whether the study starts any of the plan's servers, and needs the port for it."""
+    return any(plan.server(name).is_started for name in plan.models)
+
+
 def programs(name: str, wanted: Mapping[str, Sequence[str]], missing: Sequence[str]) -> list[HostCheck]:
     """A check of each server that is a command: what it needs on the target, by the server's name."""
     checks = []
@@ -168,7 +173,8 @@ def _target(entry: HostEntry, plan: Plan, facts: Facts) -> Iterator[HostCheck]:
         f"sysctl -w net.core.somaxconn={BACKLOG}, or bursts are dropped", impossible=False,
     )  # fmt: skip
     yield from _memory(name, plan, facts, plan.memory_floor_mb + 100)
-    yield _port(name, entry.address, plan.port, "port", facts)
+    if starts_server(plan):
+        yield _port(name, entry.address, plan.port, "port", facts)
 
 
 def _processes_and_threads(name: str, plan: Plan, facts: Facts, users: int) -> Iterator[HostCheck]:

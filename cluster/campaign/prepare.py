@@ -9,9 +9,9 @@ import os
 import re
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cluster.campaign import preflight
@@ -23,6 +23,7 @@ from cluster.hosts.inventory import CONTROL, SSH, HostEntry, Inventory, load_inv
 from cluster.hosts.local import LocalHost
 from cluster.hosts.ssh import SshHost
 from study import models
+from study.brought import read_brought
 from study.errors import HostError, StudyError, UsageError
 from study.formats.facts_json import Facts
 from study.layout import from_here, results_directory
@@ -37,8 +38,8 @@ DEFAULT_INVENTORY = PROJECT / "inventory.ini"
 class Setup:
     """What a campaign runs with: the plan, and the hosts with their facts. `control` is where fab runs.
 
-    `plan_text` is the text that `plan` was parsed from. `without` names load hosts of the inventory that were lost and
-    take no part any more.
+    `plan_text` is the text that `plan` was parsed from, `files` are those that it names. `without` names load hosts
+    of the inventory that were lost and take no part any more. `elsewhere` names servers that don't run on the target.
     """
 
     plan: Plan
@@ -50,6 +51,9 @@ class Setup:
     facts: dict[str, Facts]
     results: Path
     without: tuple[str, ...] = ()
+    elsewhere: frozenset[str] = frozenset()
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    plan_directory: Path = Path()
 
     @property
     def hosts(self) -> tuple[Host, ...]:
@@ -79,6 +83,8 @@ class Choice:
 
     inventory: Path | None = None
     plan: Path | None = None
+    allowed: tuple[str, ...] = ()
+    """Names of hosts outside of the inventory that may be loaded."""
 
     def take(self, inventory: str | None, plan: str | None) -> None:
         """Remember the options of one task. Raises UsageError where an earlier task had different ones."""
@@ -98,8 +104,12 @@ class Choice:
         return load_inventory(given or DEFAULT_INVENTORY, required=given is not None)
 
     def read_plan(self) -> PlanFile:
-        """The plan given, or named by STUDY_PLAN; else campaigns/quick.toml."""
-        return load_plan(self.plan or _from_environment("STUDY_PLAN") or DEFAULT_PLAN, known_models=models.options())
+        """The plan given, or named by STUDY_PLAN, with the files that it names; else campaigns/quick.toml."""
+        path = self.plan or _from_environment("STUDY_PLAN") or DEFAULT_PLAN
+        asked = load_plan(path, known_models=models.options())
+        return replace(
+            asked, files=read_brought(asked.plan, path.parent, f"plan {path}"), directory=path.parent.absolute()
+        )
 
 
 def _from_environment(variable: str) -> Path | None:
@@ -124,16 +134,24 @@ class Survey:
     def way_checks(self) -> list[preflight.HostCheck]:
         """Whether the load hosts reach the target's port, and have their tunnels; tried only where all hosts answer."""
         target, *load, _ = self.hosts
-        port_is_free = not self.failures and not self.facts[target.entry.name].ports[str(self.asked.plan.port)]
+        starts_server = preflight.starts_server(self.asked.plan)
+        port_is_free = (
+            starts_server and not self.failures and not self.facts[target.entry.name].ports[str(self.asked.plan.port)]
+        )
         return way_checks(self.inventory, self.asked.plan, target, load) if port_is_free else []
 
     def program_checks(self) -> list[preflight.HostCheck]:
         """Whether the target has the programs that the plan's commands start with, and what they require."""
         name, plan = self.inventory.target.name, self.asked.plan
         wanted = {server.name: _programs(server) for server in map(plan.server, plan.models)}
-        if name in self.failures or not any(wanted.values()):
-            return []
         target = self.hosts[0]
+        if name in self.failures:
+            return []
+        checks = [check for server in map(plan.server, plan.models) for check in _place_checks(server, target)]
+        return checks + (self._missing_programs(target, wanted) if any(wanted.values()) else [])
+
+    def _missing_programs(self, target: Host, wanted: Mapping[str, Sequence[str]]) -> list[preflight.HostCheck]:
+        name = target.entry.name
         names = sorted({program for programs in wanted.values() for program in programs})
         try:
             answer = target.module("exec", "--missing", *names).out
@@ -147,7 +165,30 @@ def _programs(server: Server) -> tuple[str, ...]:
     """Programs and modules that a server of a command needs on the target."""
     if server.command is None:
         return ()
-    return tuple(dict.fromkeys(filter(None, (server.program, *server.requires))))
+    program = server.program
+    own = "/" in program and not program.startswith("/")  # in the server's own directory, which its setup may make
+    needed = () if server.python is not None else server.requires  # by another interpreter, each run looks for them
+    return tuple(dict.fromkeys(filter(None, ("" if own else program, *needed))))
+
+
+def _place_checks(server: Server, target: Host) -> list[preflight.HostCheck]:
+    """Whether the target has a server's directory and its interpreter, as far as they aren't made by its setup."""
+    tried = []
+    if server.directory is not None and server.directory.startswith("/"):
+        tried.append((f"directory of {server.name}", server.directory, ["test", "-d", server.directory]))
+    if server.python is not None and (server.python.startswith("/") or "/" not in server.python):
+        tried.append((f"python of {server.name}", server.python, [server.python, "-c", ""]))
+    checks = []
+    for what, value, argv in tried:
+        try:
+            there = not target.run(argv).status
+        except HostError:  # no such program
+            there = False
+        level: preflight.Level = "ok" if there else "warn"
+        said = "there" if there else "not there, or can't be used"
+        remedy = "" if there else "make it on the target, or change the plan"
+        checks.append(preflight.HostCheck(target.entry.name, level, what, f"{value}: {said}", remedy))
+    return checks
 
 
 def survey(choice: Choice) -> Survey:
@@ -168,8 +209,19 @@ def make_setup(choice: Choice) -> Setup:
     if known.failures:
         preflight.stop_if_impossible(known.checks())
     target, *load, control = known.hosts
-    plan, text = known.asked.plan, known.asked.text
-    return Setup(plan, text, known.inventory, control, target, tuple(load), known.facts, results_directory())
+    asked = known.asked
+    return Setup(
+        asked.plan,
+        asked.text,
+        known.inventory,
+        control,
+        target,
+        tuple(load),
+        known.facts,
+        results_directory(),
+        files=asked.files,
+        plan_directory=asked.directory,
+    )
 
 
 def hosts_of(inventory: Inventory) -> tuple[Host, ...]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cluster.campaign import manifest
 from cluster.campaign.observer import Observer
+from cluster.campaign.own.surroundings import digests
 from cluster.campaign.prepare import Setup
 from study.formats.json_files import write_whole
 from study.formats.manifest_json import Manifest, write_manifest
@@ -18,7 +19,9 @@ from study.reading import read_as
 
 def open_campaign(setup: Setup, observer: Observer, fresh: bool) -> CampaignFiles:
     """The newest campaign of this plan, code and hosts if it is unfinished and not `fresh`, else a new one."""
-    identity = manifest.identity(setup.plan_text, setup.inventory, setup.facts)
+    identity = manifest.identity(
+        setup.plan_text, setup.inventory, setup.facts, {**setup.files, **digests(setup.plan, setup.plan_directory)}
+    )
     newest = None if fresh else next(manifest.campaigns(setup.results, setup.plan.name), None)
     if newest is not None and missing_runs(setup.plan, CampaignFiles(newest)):
         changed = manifest.changed(read_as(Manifest, CampaignFiles(newest).manifest).identity, identity)
@@ -30,6 +33,9 @@ def open_campaign(setup: Setup, observer: Observer, fresh: bool) -> CampaignFile
     files = CampaignFiles(setup.results / directory_name(setup.plan))
     files.runs.mkdir(parents=True)
     write_whole(files.plan, setup.plan_text)
+    for name, content in setup.files.items():
+        files.brought.mkdir(exist_ok=True)
+        (files.brought / name).write_bytes(content)
     write_manifest(files.manifest, manifest.describe(setup.plan, identity, setup.facts, setup.placement.load_cores()))
     point_latest(files.directory)
     return files

@@ -29,6 +29,7 @@ from cluster.campaign.launch import (
     start_server,
 )
 from cluster.campaign.observer import Observer
+from cluster.campaign.own.surroundings import interpreter
 from cluster.campaign.placement import on_cores
 from cluster.campaign.prepare import Setup
 from cluster.hosts import tunnel
@@ -153,7 +154,7 @@ def _measure(attempt: Attempt, observer: Observer) -> ServerCounts | None:
     """
     target = attempt.setup.target
     server = start_server(attempt)
-    before = None if attempt.server.command is None else _accepted(target)
+    before = _accepted(target) if attempt.server.model is None and attempt.is_on_target else None
     start_background(attempt)
     workers = start_locust(attempt)
     start_samplers(attempt, server, workers)
@@ -199,9 +200,10 @@ def _has_ended(attempt: Attempt, processes: Processes) -> bool:
         if ended is not None and ended.how == "memory":
             floor = setup.plan.memory_floor_mb
             raise RunError(f"{host} had less than {floor} MiB of available memory: {name} and all others were stopped")
-    if (target, SERVER) not in processes:
+    first = (target, SERVER) if attempt.server.is_started else (setup.load[0].entry.name, setup.workers()[0][1])
+    if first not in processes:
         raise StoppedError("the campaign's processes were stopped (`fab stop`?); `fab run-campaign` goes on with it")
-    server = processes[target, SERVER]
+    server = processes.get((target, SERVER))
     if server is not None:
         label = attempt.run.label
         raise RunError(f"the server {label} ended during the run{server_end(attempt, server)}")
@@ -231,7 +233,7 @@ def _missing_requirements(server: Server, target: Host) -> list[str]:
     """What the server requires and the target lacks."""
     if not (needed := commands.requires(server)):
         return []
-    return target.parsed(list[str], _answer(target, commands.missing(target.python, needed)), "exec")
+    return target.parsed(list[str], _answer(target, commands.missing(interpreter(server, target), needed)), "exec")
 
 
 def _accepted(target: Host) -> int:

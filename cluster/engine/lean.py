@@ -26,6 +26,7 @@ import os
 import struct
 import sys
 import time
+from collections.abc import Callable
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -36,8 +37,9 @@ from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST
 
 from cluster.engine.clocks import now
 from cluster.engine.lingering import LINGER_S, LingeringClose
+from cluster.engine.socket_failures import LATE, RequestFailed, failed
 from cluster.engine.users import Recorded
-from cluster.remote.http_message import ResponseOutcome, ResponseParser, request_bytes
+from cluster.remote.http_message import DEFAULT_PORTS, ResponseOutcome, ResponseParser, request_around
 
 SWEEP_S = 0.05
 RECEIVE = 64 * 1024
@@ -47,29 +49,7 @@ SO_TIMESTAMPNS = 35  # Linux; the socket module has no name for it
 TIMESPEC = struct.Struct("@qq")  # the stamp of a receive: seconds and nanoseconds, CLOCK_REALTIME
 ANCILLARY = _socket.CMSG_SPACE(TIMESPEC.size)
 
-LATE = "no answer in time"
 _CONNECTING = (0, errno.EINPROGRESS)
-_OWN_LIMITS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
-
-
-class RequestFailed(Exception):
-    """For Locust's statistics, which count failures by this text: it must not have figures of the single request."""
-
-
-def failed(error: OSError) -> ResponseOutcome:
-    """The outcome of a request that ended with an error of the socket."""
-    text = os.strerror(error.errno) if error.errno else str(error)
-    if isinstance(error, TimeoutError):
-        kind = "timed-out"
-    elif isinstance(error, ConnectionRefusedError):
-        kind = "refused"
-    elif isinstance(error, ConnectionError):
-        kind = "reset"
-    else:
-        kind = "other"
-        if error.errno in _OWN_LIMITS:
-            text = f"the load generator's own limit: {text}"
-    return ResponseOutcome(kind, text, 0, False)
 
 
 class LeanUser(Recorded):
@@ -78,6 +58,11 @@ class LeanUser(Recorded):
     _family: ClassVar[int]
     _address: ClassVar[Any]
     _request: ClassVar[bytes]
+    """The whole request; not used where the path varies."""
+    _around: ClassVar[tuple[bytes, bytes]]
+    """The request without its path: what comes before it, and after it."""
+    _ends_cleanly: bool = True
+    """Whether the end of the connection is that of the answer; over TLS it may be cut off."""
     _lingering: ClassVar[LingeringClose]
     _sweeper: ClassVar[Any]
     _stamping: ClassVar[_socket.socket]
@@ -94,16 +79,20 @@ class LeanUser(Recorded):
     @classmethod
     def prepare(cls, host: str | None) -> bytes:
         """Look up the server's address, start the sweep, return the request. `host` is Locust's: http://name:port."""
-        url = urlsplit(host or "")
-        if url.scheme != "http" or not url.hostname:
-            sys.exit(f"--host {host}: http://NAME:PORT is wanted")
-        port = url.port or 80
+        url, asked = urlsplit(host or ""), cls.request
+        scheme = "https" if asked.tls else "http"
+        if url.scheme != scheme or not url.hostname:
+            sys.exit(f"--host {host}: {scheme}://NAME:PORT is wanted")
+        port = url.port or DEFAULT_PORTS[asked.tls]
         try:
             addresses = _socket.getaddrinfo(url.hostname, port, 0, _socket.SOCK_STREAM)
         except _socket.gaierror as error:
             sys.exit(f"--host {host}: {error}")
         cls._family, _, _, _, cls._address = addresses[0]  # servers, too, use a name's first address
-        cls._request = request_bytes(url.hostname, port, cls.keep_alive, cls.method, cls.path)
+        cls._around = before, after = request_around(
+            url.hostname, port, cls.keep_alive, asked.method, asked.fields, asked.body, asked.tls
+        )
+        cls._request = before + asked.path.encode("ascii") + after
         cls._lingering = LingeringClose()
         cls._stamping = _socket.socket(cls._family, _socket.SOCK_STREAM)
         cls._stamping.setsockopt(_socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
@@ -142,6 +131,7 @@ class LeanUser(Recorded):
         connection = self._connection
         fresh = connection is None or (self.think[1] > 0 and not self._idle(connection))
         failure = self._new_socket() if fresh else None
+        rest = request = self._request if self.request.draw is None else self._drawn_request(self.request.draw)
         # The time until here is the generator's and counts as lag. The beginning is recorded while the server works.
         began = now()
         if failure is None:
@@ -149,15 +139,17 @@ class LeanUser(Recorded):
                 if fresh and (error := self._connection.connect_ex(self._address)) not in _CONNECTING:
                     failure = OSError(error, os.strerror(error))
                 else:
-                    self._connection.send(self._request)
+                    sent = self._connection.send(request)
+                    rest = request[sent:] if sent < len(request) else b""
             except OSError as refusal:
                 failure = refusal
         self.woke(began)
         self.recorder.begin(self, began)
         try:
-            if failure is not None:
-                self._send_later(failure)
+            whole = not rest or self._send_later(rest, failure)
             answer, stamps = self._receive_response()
+            if not whole:
+                answer = answer._replace(persistent=False)
             at = now()
             if stamps:  # (level, type, data): the kernel's stamp of the last byte, used where it is plausible
                 seconds, nanoseconds = TIMESPEC.unpack(stamps[0][2])
@@ -188,8 +180,8 @@ class LeanUser(Recorded):
             elapsed = self.recorder.failure(self, at, kind, size)
             error = RequestFailed(f"{kind}: {text}")
         self._tell(
-            request_type=self.method,
-            name=self.path,
+            request_type=self.request.method,
+            name=self.request.label,
             response_time=elapsed * 1000,
             response_length=size,
             exception=error,
@@ -207,16 +199,21 @@ class LeanUser(Recorded):
         known, answer = LeanUser._good
         if data == known:
             return answer, stamps
-        parser = ResponseParser(self.body, self.status, bodiless=self.method == "HEAD")
+        parser = ResponseParser(self.wanted, bodiless=self.request.method == "HEAD")
+        first = data
         while data:
             came = parser.feed(data)
             if came is not None:
-                if came.kind is None:
+                if came.kind is None and data is first:
                     LeanUser._good = (data, came)
                 return came, stamps
             self._readable()
             data, stamps, _, _ = connection.recvmsg(RECEIVE, ANCILLARY)
-        return parser.end(), stamps
+        return parser.end(self._ends_cleanly), stamps
+
+    def _drawn_request(self, draw: Callable[[], str]) -> bytes:
+        before, after = self._around
+        return before + draw().encode("ascii") + after
 
     def _new_socket(self) -> OSError | None:
         """Replace the connection by an unconnected socket. Returns why there is none, where there is none."""
@@ -236,12 +233,26 @@ class LeanUser(Recorded):
             self._watcher.fd = connection.fileno()
         return None
 
-    def _send_later(self, failure: OSError) -> None:
-        """Send once the connection is established. Raises OSError if that is not all that was lacking."""
-        if not isinstance(failure, BlockingIOError):
+    def _send_later(self, rest: bytes, failure: OSError | None) -> bool:
+        """Send what is left once the connection is established and takes it; `failure` is why it wasn't sent at once.
+
+        Returns whether all was sent: a server may answer before, and read no more. Raises OSError where the connection
+        fails.
+        """
+        if failure is not None and not isinstance(failure, BlockingIOError):
             raise failure
-        self._writable()
-        self._connection.send(self._request)
+        unsent = memoryview(rest)
+        while unsent:
+            self._writable()
+            try:
+                unsent = unsent[self._connection.send(unsent) :]
+            except BlockingIOError:  # woken since an answer comes
+                return False
+            except (BrokenPipeError, ConnectionResetError):
+                if len(unsent) == len(rest) and failure is not None:
+                    raise
+                return False  # an answer may have come before
+        return True
 
     def _readable(self) -> None:
         self._watcher.start(self._wake)
@@ -249,7 +260,8 @@ class LeanUser(Recorded):
         self._watcher.stop()
 
     def _writable(self) -> None:
-        self._watcher.events = WRITE
+        """Wait until the connection is established and takes more, or has something to read."""
+        self._watcher.events = READ | WRITE
         self._watcher.start(self._wake)
         try:
             self._hub.switch()

@@ -20,14 +20,22 @@ from cluster.engine.clocks import now
 from cluster.engine.closing import LastRowsWriter, quit_once
 from cluster.engine.ladder import Ladder, LedgerWriter
 from cluster.engine.lean import LeanUser
+from cluster.engine.lean_tls import TlsLeanUser
 from cluster.engine.recorder import Phase, Recorder
+from cluster.engine.user_request import user_request, wanted_of
 from cluster.engine.users import FastQuickstartUser, QuickstartUser, Recorded
 from cluster.remote.http_message import echo_body
 from study.formats.ledger_jsonl import PhaseRecord
-from study.layout import RunFiles
+from study.layout import FILES, RunFiles
 from study.plan import NO_THINK, Plan, load_plan
 
-__all__ = ["FastQuickstartUser", "Ladder", "LeanUser", "QuickstartUser"]  # the classes that Locust looks for
+__all__ = [
+    "FastQuickstartUser",
+    "Ladder",
+    "LeanUser",
+    "QuickstartUser",
+    "TlsLeanUser",
+]  # the classes that Locust looks for
 
 # Reports, rows and flushes once a second: a short phase has rows in Locust's history, and its last row is written.
 locust.runners.WORKER_REPORT_INTERVAL = 1.0
@@ -90,12 +98,13 @@ def wire_worker(environment: Environment, runner: WorkerRunner, plan: Plan) -> N
     Recorded.keep_alive = plan.connection == "keep-alive"
     Recorded.timeout = plan.timeout
     of = plan.server(options.study_server)
-    Recorded.method, Recorded.path = of.method, of.path
-    Recorded.status, Recorded.body = of.status, of.body
+    files = Path(options.study_plan).parent / FILES
+    Recorded.request = user_request(of, files, f"{plan.seed} {of.name} {worker}")
+    Recorded.wanted = wanted_of(of)
     if plan.client == "lean":
-        request = LeanUser.prepare(options.host)
-        if of.echoes:
-            Recorded.body = echo_body(request)  # the lean client's request is known to the byte, hence its echo
+        request = (TlsLeanUser if of.tls else LeanUser).prepare(options.host)
+        if of.echoes:  # the lean client's request is known to the byte, hence its echo
+            Recorded.wanted = Recorded.wanted._replace(body=echo_body(request))
 
     def send(record: PhaseRecord | None) -> None:
         if record is not None:

@@ -114,6 +114,8 @@ class Tally:
     think_passed_s: float = 0.0
     turnarounds: int = 0
     turnaround_s: float = 0.0
+    connects: int = 0
+    connect_s: float = 0.0
     clock_step_s: float = 0.0
     answered: list[float] = field(default_factory=list)
     unanswered: list[float] = field(default_factory=list)
@@ -206,6 +208,13 @@ class Recorder:
         if tally is not None:
             tally.turned.append(seconds)
 
+    def connected(self, seconds: float) -> None:
+        """A connection was established over TLS in so many seconds, which are a part of the request's time."""
+        tally = self._tally
+        if tally is not None:
+            tally.connects += 1
+            tally.connect_s += seconds
+
     # Called by the worker's own greenlets.
 
     def begun_before(self, moment: float) -> list[Any]:
@@ -261,6 +270,8 @@ class Recorder:
             think_passed_s=tally.think_passed_s,
             turnarounds=tally.turnarounds,
             turnaround_s=tally.turnaround_s,
+            connects=tally.connects,
+            connect_s=tally.connect_s,
             in_flight_s=tally.ticks["in_flight_s"][-1],
             in_flight_end=len(self._in_flight),
             in_flight_age_us=text(ages),

@@ -15,6 +15,8 @@ from locust import FastHttpUser, HttpUser, User, task
 
 from cluster.engine.clocks import now
 from cluster.engine.recorder import Recorder
+from cluster.engine.user_request import UserRequest
+from cluster.remote.http_message import Wanted
 
 # geventhttpclient silently repeats idempotent requests, which would hide that a server drops connections.
 geventhttpclient.client.IDEMPOTENT_METHODS = frozenset()
@@ -31,12 +33,9 @@ class Recorded(User):
     think: ClassVar[tuple[float, float]]
     keep_alive: ClassVar[bool]
     timeout: ClassVar[float]
-    method: ClassVar[str]
-    path: ClassVar[str]
-    status: ClassVar[int]
-    """The status that every answer must have."""
-    body: ClassVar[bytes | None]
-    """The body that every answer must have, where it is known beforehand."""
+    request: ClassVar[UserRequest]
+    wanted: ClassVar[Wanted]
+    """What every answer must have."""
 
     answered_at: float
     """When the last response came, a value of `now`; before the first one, when the user started."""
@@ -98,28 +97,59 @@ class _LocustClientUser(Recorded):
         """Kind of failure (None for a good answer) and body size in bytes; reports to Locust's statistics as well."""
         if response.status_code == 0:
             return kind_of(response.error), 0
-        body = response.content or b""
-        if response.status_code != self.status:
-            response.failure(f"status {response.status_code}")
-            return "bad-status", len(body)
-        if self.method != "HEAD" and len(body) != int(response.headers.get("Content-Length", len(body))):
-            response.failure("short body")
-            return "short-body", len(body)
-        if self.body is not None and body != self.body:
-            response.failure("wrong body")
-            return "wrong-body", len(body)
-        response.success()  # Locust would count a status of 400 and above as a failure
-        return None, len(body)
+        body, wanted = response.content or b"", self.wanted
+        kind = text = None
+        if response.status_code != wanted.status:
+            kind, text = "bad-status", f"status {response.status_code}"
+        elif _is_short(response, body, self.request.method):
+            kind = text = "short-body"
+        elif (wanted.body is not None and body != wanted.body) or wanted.contains not in body:
+            kind = text = "wrong-body"
+        elif any(_field(response, name) != value for name, value in wanted.fields):
+            kind = text = "wrong-header"
+        if kind is None:
+            response.success()  # Locust would count a status of 400 and above as a failure
+        else:
+            response.failure(text)
+        return kind, len(body)
 
     @property
     def arguments(self) -> dict[str, Any]:
         """The arguments of both clients' `request`."""
-        headers = {} if self.keep_alive else {"Connection": "close"}
-        return {"method": self.method, "url": self.path, "headers": headers, "catch_response": True}
+        asked = self.request
+        # Without a field of the plan's own, an answer is asked for as the lean client does: not compressed.
+        headers = {"Accept-Encoding": "identity", **dict(asked.fields)}
+        if not self.keep_alive:
+            headers["Connection"] = "close"
+        path = asked.path if asked.draw is None else asked.draw()
+        return {
+            "method": asked.method,
+            "url": path,
+            "name": asked.label,
+            "headers": headers,
+            "data": asked.body or None,
+            "catch_response": True,
+        }
+
+
+def _is_short(response: Any, body: bytes, method: str) -> bool:
+    """Whether less than the announced body came; of a decoded body nobody knows the length here."""
+    headers = response.headers
+    if method == "HEAD" or "Content-Encoding" in headers:
+        return False
+    return len(body) != int(headers.get("Content-Length", len(body)))
+
+
+def _field(response: Any, name: bytes) -> bytes:
+    return str(response.headers.get(name.decode("latin-1"), "")).encode("latin-1", "replace")
 
 
 class QuickstartUser(_LocustClientUser, HttpUser):
     """The class report's user, on the requests library."""
+
+    def __init__(self, environment: Any) -> None:
+        super().__init__(environment)  # type: ignore[no-untyped-call]
+        self.client.verify = self.request.trusted_file
 
     def get(self) -> tuple[str | None, int]:
         with self.client.request(**self.arguments, timeout=self.timeout, allow_redirects=False) as response:
@@ -134,6 +164,8 @@ class FastQuickstartUser(_LocustClientUser, FastHttpUser):
 
     def __init__(self, environment: Any) -> None:
         self.connection_timeout = self.network_timeout = self.timeout
+        self.insecure = not self.request.verify
+        self.ssl_context_factory = self.request.context
         super().__init__(environment)
 
     def get(self) -> tuple[str | None, int]:

@@ -45,7 +45,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cluster.remote.http_message import ResponseOutcome, ResponseParser, request_bytes
+from cluster.remote.http_message import ResponseOutcome, ResponseParser, Wanted, request_bytes
 from study.formats.background_csv import EVENTS, BackgroundRow
 from study.formats.csv_rows import RowWriter
 
@@ -94,7 +94,7 @@ class BackgroundClient:
         self.answered = False
         self.socket: socket.socket | None = None
         self._sent = 0
-        self._parser = ResponseParser(None)
+        self._parser = ResponseParser(Wanted())
 
     @property
     def held(self) -> bool:
@@ -161,7 +161,7 @@ class BackgroundClient:
         self._leave({errno.ECONNREFUSED: "refused", errno.ETIMEDOUT: "timed_out"}.get(error, "reset"), now)
 
     def _new_parser(self) -> ResponseParser:
-        return ResponseParser(None, self.settings.status, self.settings.bodiless)
+        return ResponseParser(Wanted(self.settings.status), self.settings.bodiless)
 
     def _ask(self, now: float) -> None:
         assert self.socket is not None
@@ -294,6 +294,8 @@ def main() -> int:
     parser.add_argument("--keep-alive", type=float, required=True, help="seconds until the server closes a connection")
     parser.add_argument("--method", default="GET")
     parser.add_argument("--path", default="/")
+    parser.add_argument("--field", action="append", default=[], help="NAME: VALUE of the request's head")
+    parser.add_argument("--body-file", type=Path, help="the request's body")
     parser.add_argument("--status", type=int, default=200, help="that of a good response")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
@@ -305,7 +307,9 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     family, _, _, _, address = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM)[0]
-    request = request_bytes(options.host, options.port, True, options.method, options.path)
+    fields = tuple((name, value) for name, _, value in (line.partition(": ") for line in options.field))
+    body = options.body_file.read_bytes() if options.body_file else b""
+    request = request_bytes(options.host, options.port, True, options.method, options.path, fields, body)
     settings = ClientSettings(
         family, address, request, options.method == "HEAD", options.status, options.timeout, options.keep_alive
     )

@@ -1,6 +1,8 @@
 """Run another server's program in place of this process: `python -m cluster.remote.exec PROGRAM ...`.
 
-The program is looked up in this Python's own directory first. `python -m cluster.remote.exec --missing NAME...` prints
+The program is looked up in this Python's own directory first. Before the program may stand the directory that it runs
+in, variables of its environment, and a directory that is looked in before: `--in DIR --set NAME=VALUE --path DIR --`.
+`python -m cluster.remote.exec --missing NAME...` prints
 a JSON list of the names that are neither such a program nor a module of this Python. Standard library only: it runs on
 the target.
 """
@@ -33,6 +35,22 @@ def _importable(module: str) -> bool:
         return False
 
 
+def surround(argv: list[str]) -> list[str]:
+    """Take the options that stand before the program, if any; returns the words after them. Raises OSError."""
+    if argv[:1] not in (["--in"], ["--set"], ["--path"]):
+        return argv
+    at = argv.index("--")
+    for option, value in zip(argv[:at:2], argv[1:at:2], strict=True):
+        if option == "--in":
+            os.chdir(value)
+        elif option == "--path":
+            os.environ["PATH"] = os.pathsep.join((value, os.environ["PATH"]))
+        else:
+            name, _, text = value.partition("=")
+            os.environ[name] = text
+    return argv[at + 1 :]
+
+
 def main() -> int:
     """Run the program; returns 127 where it can't be."""
     argv = sys.argv[1:]
@@ -41,9 +59,10 @@ def main() -> int:
         return 0
     os.environ["PATH"] = search_path()
     try:
+        argv = surround(argv)
         os.execvp(argv[0], argv)
     except OSError as error:
-        print(f"{argv[0]}: {error.strerror}", file=sys.stderr)
+        print(f"{error.filename or argv[0]}: {error.strerror}", file=sys.stderr)
         return 127
 
 

@@ -1,12 +1,14 @@
-"""A parser of one HTTP/1 response, without I/O: bytes in, and at the end whether it is what the plan wants.
+"""Requests as bytes, and a parser of one HTTP/1 response, without I/O: bytes in, at the end whether it is what the plan
+wants.
 
 - A head ends at the first CRLF CRLF and has at most MAX_HEAD bytes. Field names are matched in any case.
 - Interim responses (100 to 199) are read past (RFC 9110, 15.2), at most MAX_INTERIM of them; 101 is final, since no
   upgrade was asked for.
 - Several Content-Length values are good where all are the same number (RFC 9110, 8.6).
-- The body ends with its last chunk, or after Content-Length bytes, or, with neither, where the server closes
-  (RFC 9112, 6.3). A chunked body is kept until it is complete; any other is counted and compared as it comes.
-- The status is checked first, then the length, then the content: a 503 that is cut short is a bad status.
+- The body ends with its last chunk and its trailers, or after Content-Length bytes, or, with neither, where the server
+  closes (RFC 9112, 6.3). It is counted and compared as it comes, and never held. A content coding (gzip) stays as it
+  came.
+- The status is checked first, then the length, the content, and the head: a 503 that is cut short is a bad status.
 - Bytes after the end are a wrong body: the client sent no other request on this connection.
 """
 
@@ -14,28 +16,71 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 MAX_HEAD = 64 * 1024
 MAX_INTERIM = 20
+MAX_SIZE_LINE = 4096  # of a chunk, its extensions included
 SWITCHING_PROTOCOLS = 101
+BEGINNING = 60  # bytes of the body that the parser keeps, for a message
+DEFAULT_PORTS = {False: 80, True: 443}
+"""Of HTTP, and of HTTPS: with it, the Host field has no port (RFC 9110, 7.2)."""
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) ([0-9]{3})(?: [^\r\n]*)?")
-_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r\n")
+_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?")
 _BODILESS = (204, 304)
+_WITH_BODY = ("POST", "PUT", "PATCH")  # a request without a body says so (RFC 9110, 8.6)
+_END = b"\r\n"
+
+Fields = Sequence[tuple[str, str]]
 
 
-def request_bytes(host: str, port: int, keep_alive: bool, method: str = "GET", path: str = "/") -> bytes:
-    """The whole request. Its bytes follow from the arguments, so that the body of an echo is known beforehand."""
+def request_around(
+    host: str, port: int, keep_alive: bool, method: str, fields: Fields = (), body: bytes = b"", tls: bool = False
+) -> tuple[bytes, bytes]:
+    """The bytes of a request before its target and after it. A field Host in `fields` replaces the usual one."""
     name = f"[{host}]" if ":" in host else host
-    connection = "" if keep_alive else "Connection: close\r\n"
-    empty = "Content-Length: 0\r\n" if method == "POST" else ""
-    return f"{method} {path} HTTP/1.1\r\nHost: {name}:{port}\r\n{connection}{empty}\r\n".encode("ascii")
+    own = "" if port == DEFAULT_PORTS[tls] else f":{port}"
+    lines = [f"{field}: {value}" for field, value in fields]
+    if not any(field.lower() == "host" for field, _ in fields):
+        lines.insert(0, f"Host: {name}{own}")
+    if not keep_alive:
+        lines.append("Connection: close")
+    if body or method in _WITH_BODY:
+        lines.append(f"Content-Length: {len(body)}")
+    head = "".join(f"{line}\r\n" for line in lines)
+    return f"{method} ".encode("ascii"), f" HTTP/1.1\r\n{head}\r\n".encode("latin-1") + body
+
+
+def request_bytes(
+    host: str,
+    port: int,
+    keep_alive: bool,
+    method: str = "GET",
+    path: str = "/",
+    fields: Fields = (),
+    body: bytes = b"",
+    tls: bool = False,
+) -> bytes:
+    """The whole request. Its bytes follow from the arguments, so that the body of an echo is known beforehand."""
+    before, after = request_around(host, port, keep_alive, method, fields, body, tls)
+    return before + path.encode("ascii") + after
 
 
 def echo_body(request: bytes) -> bytes:
     """The body with which a server of servers/ echoes a request: it as HTML text, a character for each byte."""
     return html.escape(request.decode("latin-1")).encode("latin-1")
+
+
+class Wanted(NamedTuple):
+    """A good response: its status and, where given, its whole body, a part of its body, and fields of its head."""
+
+    status: int = 200
+    body: bytes | None = None
+    contains: bytes = b""
+    fields: tuple[tuple[bytes, bytes], ...] = ()
+    """Names in small letters, and whole values; of a field that comes several times, one must be the value."""
 
 
 class ResponseOutcome(NamedTuple):
@@ -54,6 +99,8 @@ class ResponseHead(NamedTuple):
     length: int | None
     chunked: bool
     persistent: bool
+    fields: Mapping[bytes, Sequence[bytes]] = {}
+    """All values of each field, by its name in small letters."""
 
     @property
     def is_interim(self) -> bool:
@@ -72,16 +119,20 @@ class MalformedResponse(ValueError):
 class ResponseParser:
     """For one response. `feed` and `end` return its outcome once it is complete, and must not be called after that."""
 
-    def __init__(self, expected: bytes | None, status: int = 200, bodiless: bool = False) -> None:
-        """`expected` is the whole body, None for any; a good response has `status`; that to HEAD is `bodiless`."""
-        self._expected = expected
-        self._status = status
+    def __init__(self, wanted: Wanted, bodiless: bool = False) -> None:
+        """The response to HEAD is `bodiless`."""
+        self._wanted = wanted
         self._bodiless = bodiless
         self._head: ResponseHead | None = None
+        self._chunked: ChunkedBody | None = None
         self._interim = 0
-        self._buffer = bytearray()  # the head, then the body where it is chunked
+        self._buffer = bytearray()  # the head
         self._size = 0
         self._wrong = False
+        self._missing = bool(wanted.contains)
+        self._tail = b""  # of the body: the part that is looked for may begin there
+        self.beginning = b""
+        """The first bytes of the body."""
 
     def feed(self, data: bytes) -> ResponseOutcome | None:
         """Take the next bytes of the connection. Returns None while more must come."""
@@ -90,12 +141,12 @@ class ResponseParser:
         except MalformedResponse as error:
             return ResponseOutcome(error.kind, str(error), self._size, False)
 
-    def end(self) -> ResponseOutcome:
-        """The server closed the connection."""
+    def end(self, clean: bool = True) -> ResponseOutcome:
+        """The server closed the connection; not `clean` where TLS was cut off, so that more may have been meant."""
         if self._head is None:
             within = "within the head" if self._buffer else "before an answer"
             return ResponseOutcome("reset", f"closed {within}", 0, False)
-        return self._judge(self._head, whole=self._head.length is None and not self._head.chunked)
+        return self._judge(self._head, whole=clean and self._head.length is None and self._chunked is None)
 
     def _feed(self, data: bytes) -> ResponseOutcome | None:
         head = self._head
@@ -118,35 +169,49 @@ class ResponseParser:
             if self._bodiless:
                 head = head._replace(length=0, chunked=False)
             self._head = head
-        if head.chunked:
-            self._buffer += data
-            # Only where it may be the end: unchunking after each piece would take quadratic time.
-            body = unchunk(bytes(self._buffer)) if self._buffer.endswith(b"\r\n\r\n") else None
-            if body is None:
+            self._chunked = ChunkedBody() if head.chunked else None
+        if self._chunked is not None:
+            for part in self._chunked.feed(data):
+                self._take(part)
+            if not self._chunked.complete:
                 return None
-            self._take(body)
-            return self._judge(head, whole=True)
+            return self._judge(head, whole=True, more=bool(self._chunked.rest))
         self._take(data)
         if head.length is None or self._size < head.length:
             return None
-        return self._judge(head, whole=True)
+        return self._judge(head, whole=True, more=self._size > head.length)
 
     def _take(self, data: bytes) -> None:
-        expected = self._expected
+        """Count and compare the next part of the body."""
+        expected = self._wanted.body
         if expected is not None and not expected.startswith(data, self._size):
             self._wrong = True
+        if self._missing:
+            looked = self._tail + data
+            self._missing = self._wanted.contains not in looked
+            self._tail = looked[max(0, len(looked) + 1 - len(self._wanted.contains)) :]
+        if self._size < BEGINNING:
+            self.beginning += data[: BEGINNING - self._size]
         self._size += len(data)
 
-    def _judge(self, head: ResponseHead, whole: bool) -> ResponseOutcome:
+    def _judge(self, head: ResponseHead, whole: bool, more: bool = False) -> ResponseOutcome:
+        """The outcome of a response that is `whole` or was cut off, with `more` bytes after its end or without."""
         persistent = whole and head.persistent
-        if head.status != self._status:
+        wanted = self._wanted
+        if head.status != wanted.status:
             return ResponseOutcome("bad-status", f"status {head.status}", self._size, persistent)
         if not whole:
             return ResponseOutcome("short-body", "closed within the body", self._size, False)
-        if head.length is not None and self._size > head.length:
+        if more:
             return ResponseOutcome("wrong-body", "bytes after the answer's end", self._size, False)
-        if self._wrong or (self._expected is not None and self._size != len(self._expected)):
+        if self._wrong or (wanted.body is not None and self._size != len(wanted.body) and not self._bodiless):
             return ResponseOutcome("wrong-body", "the body is not what the plan says", self._size, persistent)
+        if self._missing and not self._bodiless:
+            return ResponseOutcome("wrong-body", "the body lacks what the plan says", self._size, persistent)
+        for name, value in wanted.fields:
+            if value not in head.fields.get(name, ()):
+                text = f"the field {name.decode('latin-1')} is not what the plan says"
+                return ResponseOutcome("wrong-header", text, self._size, persistent)
         return ResponseOutcome(None, "", self._size, persistent)
 
 
@@ -163,43 +228,80 @@ def parse_head(head: bytes) -> ResponseHead:
     options = b",".join(values.get(b"connection", [])).lower()
     persistent = b"close" not in options and (line[1] != b"0" or b"keep-alive" in options)
     if status in _BODILESS or status < 200:
-        return ResponseHead(status, 0, False, persistent)
+        return ResponseHead(status, 0, False, persistent, values)
     codings = b",".join(values.get(b"transfer-encoding", [])).lower()
     if codings:
         if codings != b"chunked":
             raise MalformedResponse("other", "a transfer coding other than chunked")
-        return ResponseHead(status, None, True, persistent)
+        return ResponseHead(status, None, True, persistent, values)
     lengths = {length.strip(b" \t") for line in values.get(b"content-length", []) for length in line.split(b",")}
     if not lengths:
-        return ResponseHead(status, None, False, False)
+        return ResponseHead(status, None, False, False, values)
     length = lengths.pop()
     if lengths or not length.isdigit():
         raise MalformedResponse("other", "Content-Length is not one number")
-    return ResponseHead(status, int(length), False, persistent)
+    return ResponseHead(status, int(length), False, persistent, values)
 
 
-def response_body(received: bytes) -> bytes:
-    """The body of a complete response, without its coding. Raises MalformedResponse."""
-    head = None
-    while head is None or head.is_interim:
-        first, _, received = received.partition(b"\r\n\r\n")
-        head = parse_head(first)
-    return (unchunk(received) or b"") if head.chunked else received
+class ChunkedBody:
+    """Decodes a chunked body piece by piece (RFC 9112, 7.1). Holds no more than a size line or a trailer cut off."""
+
+    def __init__(self) -> None:
+        self.complete = False
+        """Whether the last chunk and its trailers have come."""
+        self.rest = b""
+        """What came after the end."""
+        self._held = b""
+        self._left = 0  # bytes of the chunk that are still to come
+        self._ends = False  # a chunk's line end is still to come
+        self._last = False  # only trailers are still to come
+        self._trailers = 0  # bytes
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take the next bytes; returns the parts of the body among them. Raises MalformedResponse."""
+        parts: list[bytes] = []
+        data, at = self._held + data if self._held else data, 0
+        while not self.complete:
+            if self._left:
+                part = data[at : at + self._left]
+                if part:
+                    parts.append(part)
+                at, self._left = at + len(part), self._left - len(part)
+                if self._left:
+                    break
+                self._ends = True
+            if self._ends:
+                end = data[at : at + 2]
+                if not _END.startswith(end):
+                    raise _damaged()
+                if len(end) < 2:
+                    break
+                at, self._ends = at + 2, False
+            end_at = data.find(_END, at)
+            if max(end_at, len(data) if end_at < 0 else 0) - at > MAX_SIZE_LINE:
+                raise _damaged()
+            if end_at < 0:
+                break
+            self._take_line(data, at, end_at)
+            at = end_at + 2
+        self._held = b"" if self.complete else data[at:]
+        self.rest = data[at:] if self.complete else b""
+        return parts
+
+    def _take_line(self, data: bytes, start: int, end: int) -> None:
+        """A trailer, the empty line after all of them, or the size of a chunk."""
+        if self._last:
+            self._trailers += end - start
+            if self._trailers > MAX_HEAD:
+                raise _damaged()
+            self.complete = start == end
+            return
+        size = _CHUNK_SIZE.fullmatch(data, start, end)
+        if size is None:
+            raise _damaged()
+        self._left = int(size[1], 16)
+        self._last = not self._left
 
 
-def unchunk(coded: bytes) -> bytes | None:
-    """Decode a chunked body without its trailers; None while it isn't complete. Raises MalformedResponse."""
-    chunks: list[bytes] = []
-    at = 0
-    while size_line := _CHUNK_SIZE.match(coded, at):
-        size = int(size_line[1], 16)
-        start = size_line.end()
-        if size == 0:
-            return b"".join(chunks) if coded.find(b"\r\n\r\n", start - 2) >= 0 else None
-        at = start + size + 2
-        if len(coded) < at:
-            return None
-        if coded[at - 2 : at] != b"\r\n":
-            break
-        chunks.append(coded[start : at - 2])
-    raise MalformedResponse("other", "the chunked coding is damaged")
+def _damaged() -> MalformedResponse:
+    return MalformedResponse("other", "the chunked coding is damaged")

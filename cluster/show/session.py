@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -12,15 +13,19 @@ from cluster.campaign import cleanup, preflight
 from cluster.campaign.calibration import calibrate
 from cluster.campaign.loop import run_campaign
 from cluster.campaign.observer import DescribeCapacity, Judge
+from cluster.campaign.own.elsewhere import look_for_servers
+from cluster.campaign.own.surroundings import bring_surroundings
 from cluster.campaign.prepare import Choice, Setup, exclusive, held, hosts_of, make_setup, survey
 from cluster.campaign.resume import open_campaign, sealed_runs
 from cluster.deploy import deployment
 from cluster.hosts.host import Host
+from cluster.hosts.inventory import Inventory
 from cluster.show import tables
 from cluster.show.progress import Progress
 from study.errors import RunError
 from study.exit_status import ExitStatus
 from study.layout import CampaignFiles
+from study.plan import PlanFile
 from study.safe_text import printable
 
 
@@ -35,6 +40,10 @@ class Session:
         """Options of the next task; they hold for the tasks after it as well."""
         self._choice.take(inventory, plan)
 
+    def allow(self, hosts: str) -> None:
+        """Names of hosts, with commas, that may be loaded although they aren't in the inventory."""
+        self._choice.allowed += tuple(filter(None, hosts.split(",")))
+
     def show_plan(self, capacity: DescribeCapacity) -> None:
         """Print what would run; `capacity` describes a calibration that is kept."""
         tables.show_plan(self._console, make_setup(self._choice), capacity)
@@ -45,13 +54,16 @@ class Session:
         checks = [*known.checks(), *known.program_checks(), *known.way_checks()]
         tables.show_checks(self._console, checks)
         preflight.stop_if_impossible(checks)
+        self._look_for_servers(known.asked, known.inventory, known.hosts[1:-1])
 
     def deploy(self, offline: bool) -> None:
         """Bring code and environment to the hosts; mistakes in inventory and plan are reported first."""
         inventory = self._choice.read_inventory()
-        self._choice.read_plan()
+        asked = self._choice.read_plan()
         self._print(f"deploy: {inventory.source}")
-        deployment.deploy(hosts_of(inventory), offline, lambda line: self._print(f"  {line}"))
+        hosts = hosts_of(inventory)
+        deployment.deploy(hosts, offline, lambda line: self._print(f"  {line}"))
+        bring_surroundings(asked.plan, asked.directory, hosts[0], lambda line: self._print(f"  {line}"))
 
     def run_campaign(
         self, fresh: bool, judge: Judge, capacity: DescribeCapacity, summarise: Callable[[Path], bool]
@@ -62,6 +74,8 @@ class Session:
         """
         with exclusive(), held(self._hosts()):
             setup = self._ready()
+            asked = PlanFile(setup.plan, setup.plan_text, setup.files)
+            setup = replace(setup, elsewhere=self._look_for_servers(asked, setup.inventory, setup.load))
             progress = Progress(self._console)
             progress.message(f"on {setup.inventory.source}")
             files = open_campaign(setup, progress, fresh)
@@ -113,7 +127,12 @@ class Session:
         setup = make_setup(self._choice)
         preflight.stop_if_impossible(preflight.examine(setup.inventory, setup.plan, setup.facts))
         deployment.require(setup.hosts)
+        bring_surroundings(setup.plan, setup.plan_directory, setup.target, self._print)
         return setup
+
+    def _look_for_servers(self, asked: PlanFile, inventory: Inventory, load: Sequence[Host]) -> frozenset[str]:
+        """Find the plan's servers that run already; names of those that aren't on the target."""
+        return look_for_servers(asked.plan, inventory, load, asked.files, self._choice.allowed, self._print)
 
     def _print(self, line: str) -> None:
         self._console.print(printable(line), highlight=False)

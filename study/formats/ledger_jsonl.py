@@ -61,7 +61,8 @@ class PhaseRecord:
     successes: int
     """Answered with the status and the body that the plan wants."""
     failures: Mapping[str, int]
-    """Counts by kind: refused, reset, timed-out, bad-status, short-body, wrong-body, aborted, other."""
+    """Counts by kind: refused, reset, timed-out, bad-status, short-body, wrong-body, wrong-header, aborted,
+    other."""
     bytes: Bytes
     """Of bodies received."""
     response_us: EncodedHistogram
@@ -104,6 +105,10 @@ class PhaseRecord:
     """Requests that followed an answer without a think time."""
     turnaround_s: Seconds = 0.0
     """Sum of the times from such an answer's arrival to the start of the request: neither response nor think time."""
+    connects: int = 0
+    """Connections that the lean client established over TLS."""
+    connect_s: Seconds = 0.0
+    """Sum of the times from their start to the end of their handshake, which are parts of response times."""
     wall_s: Seconds | None = None
     """Length of the phase by the worker's wall clock; None in older ledgers."""
     clock_step_s: Seconds | None = None

@@ -10,6 +10,7 @@ import os
 import resource
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -20,22 +21,34 @@ from locust.user.task import LOCUST_STATE_STOPPING
 
 from cluster.engine.clocks import now
 from cluster.engine.lean import LeanUser
+from cluster.engine.lean_tls import TlsLeanUser
 from cluster.engine.recorder import Phase, Recorder
+from cluster.engine.user_request import UserRequest
 from cluster.engine.users import Recorded
+from cluster.remote.http_message import Wanted
 
 
 def main() -> None:
     asked = json.loads(sys.argv[1])
-    environment = Environment(user_classes=[LeanUser], stop_timeout=asked["stop_timeout"])
+    user_class = TlsLeanUser if asked["host"].startswith("https:") else LeanUser
+    environment = Environment(user_classes=[user_class], stop_timeout=asked["stop_timeout"])
     runner = environment.create_local_runner()
     recorder = Recorder(runner, "load1-1")
     Recorded.recorder = recorder
     Recorded.think = (asked["think"], asked["think"])
     Recorded.keep_alive = asked["keep_alive"]
     Recorded.timeout = asked["timeout"]
-    Recorded.method, Recorded.path = "GET", "/"
-    Recorded.status, Recorded.body = 200, asked["body"].encode()
-    LeanUser.prepare(asked["host"])
+    body = asked["body"]
+    Recorded.wanted = Wanted(asked["status"], None if body is None else body.encode())
+    ca = Path(asked["ca"]) if asked["ca"] else None
+    Recorded.request = UserRequest(
+        method=asked["method"],
+        body=b"x" * asked["send_bytes"],
+        tls=user_class is TlsLeanUser,
+        ca=ca,
+        verify=asked["verify"],
+    )
+    user_class.prepare(asked["host"])
     ended: list[dict[str, Any]] = []
     ended_at: list[float] = []
 
@@ -82,6 +95,7 @@ def main() -> None:
             {
                 "record": record and asdict(record),
                 "ended": ended,
+                "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
                 "seconds": ended_at[-1] - ended_at[0] if ended_at else 0.0,
                 "locust": [total.num_requests, total.num_failures],
             }

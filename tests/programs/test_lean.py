@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -71,7 +72,8 @@ Script = Callable[[Talk], None]
 class ScriptedServer:
     """Runs the script for each connection, in a thread; counts what came."""
 
-    def __init__(self, script: Script, address: str) -> None:
+    def __init__(self, script: Script, address: str, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self.lock = threading.Lock()
         self.closed = threading.Event()
         self.accepted = 0
@@ -94,7 +96,11 @@ class ScriptedServer:
 
     def _talk(self, connection: socket.socket) -> None:
         with connection, contextlib.suppress(OSError):
-            self._script(Talk(self, connection))
+            if self._tls is None:
+                self._script(Talk(self, connection))
+                return
+            with self._tls.wrap_socket(connection, server_side=True) as wrapped:
+                self._script(Talk(self, wrapped))
 
     def close(self) -> None:
         self.closed.set()
@@ -103,8 +109,8 @@ class ScriptedServer:
 
 
 @contextlib.contextmanager
-def serving(script: Script, address: str = "127.0.0.1") -> Iterator[ScriptedServer]:
-    server = ScriptedServer(script, address)
+def serving(script: Script, address: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> Iterator[ScriptedServer]:
+    server = ScriptedServer(script, address, tls)
     try:
         yield server
     finally:
@@ -120,13 +126,20 @@ def run(port: int, address: str = "127.0.0.1", **asked: Any) -> dict[str, Any]:
         "think": 0.0,
         "timeout": 5.0,
         "body": BODY,
+        "status": 200,
+        "method": "GET",
+        "send_bytes": 0,
+        "tls": False,
+        "ca": "",
+        "verify": True,
         "stop_timeout": 5.0,
         "stop_in_flight": False,
         "no_descriptors": False,
         "patience": PATIENCE_S,
     }
     assert not asked.keys() - usual.keys()
-    order = json.dumps({**usual, **asked, "host": f"http://{url_host(address)}:{port}"})
+    scheme = "https" if asked.get("tls") else "http"
+    order = json.dumps({**usual, **asked, "host": f"{scheme}://{url_host(address)}:{port}"})
     command = [sys.executable, "-m", "tests.programs.lean_run", order]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=2 * PATIENCE_S, check=False)
     assert done.returncode == 0, done.stderr

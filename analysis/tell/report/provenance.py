@@ -99,9 +99,19 @@ def _of_the_set_up(plan: Plan, manifest: Manifest | None) -> Iterator[str]:
         yield "Connections that are kept: each request opened one of its own."
     else:
         yield "Clients that connect anew each time: connections were kept."
+    servers = [plan.server(name) for name in plan.models]
+    if unchecked := [server.name for server in servers if server.tls and not server.verify]:
+        yield f"That {series(unchecked)} is the server that was meant: its certificate was not checked."
+    if any(server.model is not None for server in servers):
+        yield _work_of_a_request(plan)
+    tls = () if any(server.tls for server in servers) else ("TLS",)
+    bodies = () if any(server.asked.has_body for server in servers) else ("bodies sent by clients",)
+    yield f"{series((*tls, *bodies, 'HTTP/2', 'proxies', 'other machines, kernels and versions of Python'))}."
+
+
+def _work_of_a_request(plan: Plan) -> str:
     work = plan.work
     does = [f"burn {work.cpu_ms:g} ms of CPU"] if work.cpu_ms else []
     does += [f"wait {work.wait_ms:g} ms"] if work.wait_ms else []
     does += [f"send {counted(work.bytes, 'byte')}"] if work.bytes else ["echo the request"]
-    yield f"An application: a request made the server {series(does)}, and nothing else."
-    yield "TLS, HTTP/2, proxies, bodies sent by clients, and other machines, kernels and versions of Python."
+    return f"An application: a request made a model {series(does)}, and nothing else."

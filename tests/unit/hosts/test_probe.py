@@ -13,7 +13,8 @@ import pytest
 
 from cluster.hosts.host import PROJECT
 from cluster.remote import probe
-from cluster.remote.probe import Wanted
+from cluster.remote.http_message import Wanted
+from cluster.remote.probe import Asked
 
 GOOD = Wanted(body=b"hello\n")
 
@@ -57,16 +58,27 @@ def odd(mode: str) -> Iterator[tuple[str, int]]:
 )
 def test_the_probe_says_what_the_load_would_find(mode: str, said: str | None) -> None:
     with odd(mode) as address:
-        wrong = probe.problem(address, 5.0, GOOD, "GET", "/", keep_alive=False)
+        wrong = probe.problem(address, 5.0, GOOD, Asked())
     assert wrong is None if said is None else said in (wrong or "")
 
 
 def test_a_server_that_says_nothing_is_no_answer() -> None:
     with odd("hang") as address:
-        assert (probe.problem(address, 0.3, GOOD, "GET", "/", keep_alive=False) or "").startswith("no answer: ")
+        assert (probe.problem(address, 0.3, GOOD, Asked()) or "").startswith("no answer: ")
 
 
-@pytest.mark.parametrize(("size", "said"), [(6, None), (7, "6 bytes of body instead of 7")])
-def test_the_length_of_the_body_is_looked_at(size: int, said: str | None) -> None:
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        (Wanted(body=b"hello\n"), None),
+        (Wanted(body=b"hello\n" * 20), "the body is b'hello\\n' instead of b'hello"),
+        (Wanted(contains=b"ell"), None),
+        (Wanted(contains=b"elk"), "the body lacks what the plan says"),
+        (Wanted(fields=((b"content-length", b"6"),)), None),
+        (Wanted(fields=((b"x", b"6"),)), "the field x is not what the plan says"),
+    ],
+)
+def test_all_that_a_plan_expects_is_looked_at(wanted: Wanted, said: str | None) -> None:
     with odd("plain") as address:
-        assert probe.problem(address, 5.0, Wanted(size=size), "GET", "/", keep_alive=False) == said
+        wrong = probe.problem(address, 5.0, wanted, Asked())
+    assert wrong is None if said is None else said in (wrong or "")

@@ -10,12 +10,15 @@ import pytest
 
 from study.exit_status import ExitStatus
 from study.plan import Plan, SearchTable, Slo
-from study.workload import PLACEHOLDERS, Frozen, Server, Work
+from study.request import ExpectTable, Frozen, RequestTable
+from study.workload import PLACEHOLDERS, Server, Work
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 SECTIONS: dict[str, type[Frozen]] = {
     "The plan itself": Plan,
     "[work]": Work,
+    "[request]": RequestTable,
+    "[request.expect]": ExpectTable,
     "[[servers]]": Server,
     "[slo]": Slo,
     "[search]": SearchTable,
