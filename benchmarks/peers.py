@@ -104,12 +104,10 @@ def nginx(
 
     With a certificate it speaks TLS, and every connection needs a whole handshake: no session is resumed.
     """
-    tls = ""
+    ssl = tls = ""
     if certificate is not None:
-        tls = (
-            f"ssl_certificate {certificate.file}; ssl_certificate_key {certificate.key};"
-            " ssl_session_cache off; ssl_session_tickets off;"
-        )
+        ssl, whole = "ssl ", "ssl_session_cache off; ssl_session_tickets off;"
+        tls = f"ssl_certificate {certificate.file}; ssl_certificate_key {certificate.key}; {whole}"
     port = free_port()
     paths = "".join(
         f"{kind}_temp_path {directory / kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -120,7 +118,7 @@ def nginx(
         events {{ worker_connections 4096; }}
         http {{
             access_log off; keepalive_requests 1000000000; default_type text/plain; {paths}
-            server {{ listen 127.0.0.1:{port} {"ssl " if tls else ""}backlog=4096; {tls} location / {{ return 200 "{BODY}"; }} }}
+            server {{ listen 127.0.0.1:{port} {ssl}backlog=4096; {tls} location / {{ return 200 "{BODY}"; }} }}
         }}""",
         encoding="utf-8",
     )
