@@ -81,6 +81,8 @@ def messages(
         if location[:1] == ["servers"] and len(location) > 1 and int(location[1]) < len(servers):
             location[:2] = [servers[int(location[1])]]
         key, given = ".".join(location) or "plan", detail["input"]
+        if name == "expect" and isinstance(given, dict) and detail["type"] != "extra_forbidden":
+            continue  # a table is meant, whose own keys are named
         if detail["type"] == "too_short" and any(other.startswith(f"{key}.") for other in by_key):
             continue  # the list is too short only because its items were refused
         wanted, got = _wanted(detail, name), f" (got {shown(given)})"

@@ -1,13 +1,15 @@
 """nginx with one worker that answers every request itself: `python -m servers.references.nginx --host H --port P`.
 
 nginx takes its address from a file only, so this writes one, with all of nginx's files below `--prefix`, and then
-executes nginx in its own place.
+executes nginx in its own place. With `--tls` it makes a certificate that signs itself, and every connection needs a
+whole handshake: no session is resumed.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import sys
 
 from servers.core.runner import BACKLOG
@@ -30,12 +32,22 @@ http {{
     uwsgi_temp_path {prefix}/nginx-uwsgi;
     scgi_temp_path {prefix}/nginx-scgi;
     server {{
-        listen {host}:{port} backlog={backlog};
+        listen {host}:{port} {ssl}backlog={backlog};
+        {tls}
         tcp_nodelay on;
         location / {{ return 200 "{body}"; }}
     }}
 }}
 """
+
+TLS = (
+    "ssl_certificate {prefix}/certificate.pem; ssl_certificate_key {prefix}/certificate.key;"
+    " ssl_session_cache off; ssl_session_tickets off;"
+)
+CERTIFICATE = (
+    *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30"),
+    *("-subj", "/CN=references"),
+)
 
 
 def main() -> int:
@@ -44,8 +56,12 @@ def main() -> int:
     parser.add_argument("--host", required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--prefix", required=True, help="an existing directory")
+    parser.add_argument("--tls", action="store_true")
     given = parser.parse_args()
     prefix = os.path.abspath(given.prefix)
+    if given.tls:
+        argv = [*CERTIFICATE, "-keyout", f"{prefix}/certificate.key", "-out", f"{prefix}/certificate.pem"]
+        subprocess.run(argv, check=True, stderr=subprocess.DEVNULL)
     descriptors = os.sysconf("SC_OPEN_MAX")
     text = CONFIGURATION.format(
         prefix=prefix,
@@ -53,6 +69,8 @@ def main() -> int:
         port=given.port,
         backlog=BACKLOG,
         descriptors=descriptors,
+        ssl="ssl " if given.tls else "",
+        tls=TLS.format(prefix=prefix) if given.tls else "",
         connections=max(descriptors - 64, 64),
         body=BODY.decode().replace("\n", "\\n"),
     )
