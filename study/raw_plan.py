@@ -38,7 +38,8 @@ def server_tables(data: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def _model_request_mistakes(data: dict[str, Any]) -> list[str]:
     """Mistakes in the plan's [request] where a model of this study gets it too: they answer GET and HEAD alone."""
     request = data.get("request")
-    others = {entry.get("name") for entry in server_tables(data).values() if not {"command", "url"}.isdisjoint(entry)}
+    tables = server_tables(data).values()
+    others = [entry.get("name") for entry in tables if not {"command", "url"}.isdisjoint(entry)]
     models = [name for name in _listed(data.get("models")) if isinstance(name, str) and name not in others]
     if not models or not isinstance(request, dict):
         return []

@@ -39,7 +39,7 @@ from cluster.engine.clocks import now
 from cluster.engine.lingering import LINGER_S, LingeringClose
 from cluster.engine.socket_failures import LATE, RequestFailed, failed
 from cluster.engine.users import Recorded
-from cluster.remote.http_message import DEFAULT_PORTS, ResponseOutcome, ResponseParser, request_around
+from cluster.remote.http.http_message import DEFAULT_PORTS, ResponseOutcome, ResponseParser, request_around
 
 SWEEP_S = 0.05
 RECEIVE = 64 * 1024

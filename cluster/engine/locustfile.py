@@ -22,9 +22,9 @@ from cluster.engine.ladder import Ladder, LedgerWriter
 from cluster.engine.lean import LeanUser
 from cluster.engine.lean_tls import TlsLeanUser
 from cluster.engine.recorder import Phase, Recorder
-from cluster.engine.user_request import user_request, wanted_of
+from cluster.engine.user_request import request_to, wanted_of
 from cluster.engine.users import FastQuickstartUser, QuickstartUser, Recorded
-from cluster.remote.http_message import echo_body
+from cluster.remote.http.http_message import echo_body
 from study.formats.ledger_jsonl import PhaseRecord
 from study.layout import FILES, RunFiles
 from study.plan import NO_THINK, Plan, load_plan
@@ -99,7 +99,7 @@ def wire_worker(environment: Environment, runner: WorkerRunner, plan: Plan) -> N
     Recorded.timeout = plan.timeout
     of = plan.server(options.study_server)
     files = Path(options.study_plan).parent / FILES
-    Recorded.request = user_request(of, files, f"{plan.seed} {of.name} {worker}")
+    Recorded.request = request_to(of, files, f"{plan.seed} {of.name} {worker}")
     Recorded.wanted = wanted_of(of)
     if plan.client == "lean":
         request = (TlsLeanUser if of.tls else LeanUser).prepare(options.host)

@@ -6,8 +6,8 @@ import errno
 import os
 import ssl
 
-from cluster.remote.http_message import ResponseOutcome
-from cluster.remote.tls import tls_problem
+from cluster.remote.http.http_message import ResponseOutcome
+from cluster.remote.http.tls import tls_problem
 
 LATE = "no answer in time"
 _OWN_LIMITS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}

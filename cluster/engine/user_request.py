@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster.remote.http_message import Fields, Wanted
-from cluster.remote.tls import client_context
+from cluster.remote.http.http_message import Fields, Wanted
+from cluster.remote.http.tls import client_context
 from study.brought import BODY, CA, PATHS
 from study.request import DRAWN, RequestTable
 from study.workload import Server
@@ -44,7 +44,7 @@ class UserRequest:
         return str(self.ca or system.cafile or system.capath or True)
 
 
-def user_request(of: Server, files: Path, seed: str) -> UserRequest:
+def request_to(of: Server, files: Path, seed: str) -> UserRequest:
     """The request that a server gets; `files` is the directory of what was brought, `seed` that of its paths."""
     asked = of.asked
     body = files / f"{of.name}{BODY}"

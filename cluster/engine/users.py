@@ -16,7 +16,7 @@ from locust import FastHttpUser, HttpUser, User, task
 from cluster.engine.clocks import now
 from cluster.engine.recorder import Recorder
 from cluster.engine.user_request import UserRequest
-from cluster.remote.http_message import Wanted
+from cluster.remote.http.http_message import Wanted
 
 # geventhttpclient silently repeats idempotent requests, which would hide that a server drops connections.
 geventhttpclient.client.IDEMPOTENT_METHODS = frozenset()

@@ -45,7 +45,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cluster.remote.http_message import ResponseOutcome, ResponseParser, Wanted, request_bytes
+from cluster.remote.http.http_message import ResponseOutcome, ResponseParser, Wanted, request_bytes
 from study.formats.background_csv import EVENTS, BackgroundRow
 from study.formats.csv_rows import RowWriter
 

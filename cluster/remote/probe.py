@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from cluster.remote.http_message import BEGINNING, Fields, ResponseParser, Wanted, echo_body, request_bytes
-from cluster.remote.tls import client_context, tls_problem
+from cluster.remote.http.http_message import BEGINNING, Fields, ResponseParser, Wanted, echo_body, request_bytes
+from cluster.remote.http.tls import client_context, tls_problem
 
 POLL_S = 0.05
 PIECE = 2**16

@@ -25,7 +25,7 @@ from cluster.engine.lean_tls import TlsLeanUser
 from cluster.engine.recorder import Phase, Recorder
 from cluster.engine.user_request import UserRequest
 from cluster.engine.users import Recorded
-from cluster.remote.http_message import Wanted
+from cluster.remote.http.http_message import Wanted
 
 
 def main() -> None:

@@ -85,7 +85,7 @@ def listening_process(target: Host, port: int) -> int:
 
 
 def _look(host: Host, name: str, port: int, *more: str) -> Looked:
-    done = host.module("outside", *more, "--", name, str(port))
+    done = host.module("http.outside", *more, "--", name, str(port))
     try:
         return host.parsed(Looked, json_value(done.out), "outside")
     except ValueError:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.remote.http_message import (
+from cluster.remote.http.http_message import (
     MAX_HEAD,
     MAX_INTERIM,
     ChunkedBody,

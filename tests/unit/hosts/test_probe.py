@@ -13,7 +13,7 @@ import pytest
 
 from cluster.hosts.host import PROJECT
 from cluster.remote import probe
-from cluster.remote.http_message import Wanted
+from cluster.remote.http.http_message import Wanted
 from cluster.remote.probe import Asked
 
 GOOD = Wanted(body=b"hello\n")

@@ -1,4 +1,4 @@
-"""A server that runs already, looked at from a load host: `python -m cluster.remote.outside NAME PORT`.
+"""A server that runs already, looked at from a load host: `python -m cluster.remote.http.outside NAME PORT`.
 
 Prints as JSON the addresses that the name has there. With `--connect` it also opens a connection, over TLS where that
 is asked for, and prints what is wrong with it. With `--listener` it prints which process listens on the port here.
@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 
-from cluster.remote.tls import client_context, tls_problem
+from cluster.remote.http.tls import client_context, tls_problem
 
 
 def addresses(name: str, port: int) -> list[str]:
@@ -49,7 +49,7 @@ def listener(port: int) -> int | None:
 
 def main() -> int:
     """Look as the command line says; a name without an address is a problem, too."""
-    parser = argparse.ArgumentParser(prog="python -m cluster.remote.outside", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m cluster.remote.http.outside", description=__doc__)
     parser.add_argument("name")
     parser.add_argument("port", type=int)
     parser.add_argument("--connect", type=float, default=0.0, help="seconds within which a connection must be open")
