@@ -166,7 +166,8 @@ def _probe(attempt: Attempt) -> None:
         if ended := target.listed().get(SERVER):
             raise RunError(f"the server {label} ended before it was ready{server_end(attempt, ended)}")
         if probe.status != NOT_READY:
-            raise RunError(f"{label} doesn't answer as the plan says: {answer}")
+            log = last_lines(attempt) if attempt.server.is_started else ""
+            raise RunError(f"{label} doesn't answer as the plan says: {answer}{log}")
         if time.monotonic() > until:
             longer = "" if attempt.server.command is None else ". A larger ready_s in its table waits longer"
             raise RunError(f"{label} was not ready within {ready_s:g} s: {answer}{longer}{last_lines(attempt)}")

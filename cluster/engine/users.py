@@ -118,7 +118,9 @@ class _LocustClientUser(Recorded):
         """The arguments of both clients' `request`."""
         asked = self.request
         # Without a field of the plan's own, an answer is asked for as the lean client does: not compressed.
-        headers = {"Accept-Encoding": "identity", **dict(asked.fields)}
+        headers = dict(asked.fields)
+        if not any(name.lower() == "accept-encoding" for name in headers):
+            headers["Accept-Encoding"] = "identity"
         if not self.keep_alive:
             headers["Connection"] = "close"
         path = asked.path if asked.draw is None else asked.draw()

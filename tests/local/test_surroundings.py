@@ -88,9 +88,8 @@ def test_what_fails_ends_the_campaign_before_it_begins(tmp_path: Path, server: s
 
 
 def test_check_looks_for_directory_and_interpreter(tmp_path: Path) -> None:
-    table = (
-        '[[servers]]\nname = "mine"\ncommand = "no-such-program {port}"\ndirectory = "/no/such"\npython = "pypy99"\n'
-    )
+    own = 'directory = "/no/such"\npython = "pypy99"'
+    table = f'[[servers]]\nname = "mine"\ncommand = "no-such-program {{port}}"\n{own}\n'
     done = fab(tmp_path, "check", "--plan", str(write_own_plan(tmp_path, table)))
     assert "/no/such: not there, or can't be used" in done.stdout
     assert "pypy99: not there, or can't be used" in done.stdout
