@@ -13,7 +13,7 @@ from analysis.rank.machine_summary import summary_value
 from analysis.rank.outcome import CampaignOutcome, outcome_of
 from analysis.read.results import load, read_run
 from analysis.tell.compare_markdown import comparison_text, unjudged
-from analysis.tell.csv_files import checks_table, csv_text, steps_table, summary_table
+from analysis.tell.csv_files import checks_table, csv_text, requests_table, steps_table, summary_table
 from analysis.tell.sentences import sentence
 from analysis.tell.step_verdict import StepVerdict, told_verdict
 from analysis.tell.summary import summary_text
@@ -106,6 +106,8 @@ def _write(outcome: CampaignOutcome, text: str, figures: bool, files: CampaignFi
         files.summary_csv: csv_text(summary_table(outcome.summary)),
         files.summary_md: text,
     }
+    if outcome.campaign.plan.locustfile is not None:
+        texts[files.requests] = csv_text(requests_table(outcome.requests))
     for path, content in texts.items():
         write_whole(path, content)
     write_json(files.summary_json, asdict(summary_value(outcome)))
@@ -117,6 +119,7 @@ def _draw(outcome: CampaignOutcome, figures: bool, files: CampaignFiles) -> tupl
     from analysis.draw.capacity_figure import trials_frame
     from analysis.draw.figures import drawings  # seaborn takes a second to import, and no verdict needs it
     from analysis.draw.frames import ratios_frame, tails_frame
+    from analysis.draw.request_figure import request_drawings
     from analysis.draw.style import save
     from analysis.tell.report.report_page import report_html
 
@@ -128,6 +131,8 @@ def _draw(outcome: CampaignOutcome, figures: bool, files: CampaignFiles) -> tupl
         for name, figure in drawings(
             outcome.steps, slower, ratios, plan.models, think_s, outcome.summary, plan.slo.p99_ms, trials
         ):
+            drawn += save(figure, files.figures, name)
+        for name, figure in request_drawings(outcome.requests):
             drawn += save(figure, files.figures, name)
     write_whole(files.report, report_html(outcome, slower, ratios, files))
     return (*drawn, files.report)

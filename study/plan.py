@@ -27,10 +27,15 @@ PhaseSeconds = Annotated[float, Field(gt=0, le=3600)]
 UserCount = Annotated[int, Field(gt=0, le=10_000_000, strict=True)]
 ClientCount = Annotated[int, Field(ge=0, le=60_000, strict=True)]
 
+RelativePath = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f]+$")]
+ClassName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=100)]
+Tag = Annotated[str, Field(pattern=r"^[!-~]+$", max_length=100)]
+
 AUTO_SETTLE_S, AUTO_MEASURE_S = 15.0, 45.0  # shortest settle and measure phase where the plan says "auto"
 AUTO_MOST_S = 180.0  # longest phase where the plan says "auto"
 RUN_OVERHEAD_S = 3.7  # start of server, master and workers, drain, stop, and the judgement of its steps
 IDLE_SETTLE_S, IDLE_MEASURE_S = 0.3, 1.0  # phases of the idle step
+OWN_IDLE_SETTLE_S, OWN_IDLE_MEASURE_S = 0.5, 3.0  # the same with a locustfile, whose user has several tasks
 IDLE_STEP = 0  # its number
 NO_THINK = (0.0, 0.0)  # think time of the idle step
 NULL_MODEL = "null"  # the model that the generator is calibrated against
@@ -109,6 +114,16 @@ class Plan(Frozen):
     )
     """Each wait is drawn uniformly between the two, as by Locust's `between`."""
     client: Literal["lean", "fast", "http"] = "lean"
+    locustfile: RelativePath | None = None
+    """A locustfile of one's own, relative to the plan's file; its user classes are then the client."""
+    user_classes: tuple[ClassName, ...] = ()
+    """Those of its user classes that run; empty: all of them."""
+    files: tuple[RelativePath, ...] = ()
+    """Files and directories that it needs, relative to the plan's file, below the locustfile's directory."""
+    requirements: RelativePath | None = None
+    """A requirements file with hashes, for what the locustfile imports; relative to the plan's file."""
+    tags: tuple[Tag, ...] = ()
+    """Only tasks with one of these tags run; empty: all tasks."""
     connection: Literal["close", "keep-alive"] = "close"
     idle_connections: ClientCount = 0
     """Background clients that hold a connection open: each sends a request and repeats it before the server's idle
@@ -165,9 +180,25 @@ class Plan(Frozen):
         return master_port
 
     @property
+    def client_name(self) -> str:
+        """The client in one word or two: one of the study's own, or the locustfile."""
+        return self.locustfile or self.client
+
+    @property
+    def keeps_alive(self) -> bool:
+        """Whether users may hold a connection: with a locustfile, as its own classes do."""
+        return self.connection == "keep-alive" or self.locustfile is not None
+
+    @property
+    def takes_stamps(self) -> bool:
+        """Whether the client's response times end at the kernel's receive stamps."""
+        return self.client == "lean" and self.locustfile is None
+
+    @property
     def mean_think_s(self) -> float:
-        """Mean think time in seconds: Z of the interactive response time law."""
-        return sum(self.think_time) / 2
+        """Mean think time in seconds: Z of the interactive response time law; 0 with a locustfile, whose users wait as
+        they themselves say."""
+        return 0.0 if self.locustfile else sum(self.think_time) / 2
 
     @property
     def most_users(self) -> int:
@@ -218,7 +249,7 @@ class Plan(Frozen):
     def phases(self, step: Step) -> tuple[float | Literal["auto"], float | Literal["auto"]]:
         """How long a step settles and is measured, in s."""
         if step.kind == "idle":
-            return IDLE_SETTLE_S, IDLE_MEASURE_S
+            return (OWN_IDLE_SETTLE_S, OWN_IDLE_MEASURE_S) if self.locustfile else (IDLE_SETTLE_S, IDLE_MEASURE_S)
         longer = step.kind == "confirm" and not isinstance(self.measure, str)
         return self.settle, (2 * float(self.measure) if longer else self.measure)
 
@@ -284,16 +315,14 @@ class Plan(Frozen):
 
 @dataclass(frozen=True)
 class PlanFile:
-    """A plan and the text it was parsed from, both from one read of the file.
-
-    `files` are the contents of the files that its requests name (study/brought.py), where they were read too;
-    `directory` is the plan's own, which names in it are relative to.
-    """
+    """A plan and the text it was parsed from, both from one read of the file."""
 
     plan: Plan
     text: str
-    files: Mapping[str, bytes] = field(default_factory=dict)
     directory: Path = Path()
+    """That of the file, which its other paths are relative to."""
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    """The contents of the files that its requests name (study/brought.py), where they were read too."""
 
 
 def parse_plan(text: str, source: str, known_models: Models | None = None) -> Plan:
@@ -333,7 +362,7 @@ def load_plan(path: Path, known_models: Models | None = None) -> PlanFile:
     except OSError as error:
         reason = error.strerror or str(error)
         raise PlanError(f"plan {path}: can't be read: {reason} (plans are in campaigns/)") from None
-    return PlanFile(parse_plan(text, f"plan {path}", known_models), text)
+    return PlanFile(parse_plan(text, f"plan {path}", known_models), text, path.parent)
 
 
 _TABLES = {

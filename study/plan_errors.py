@@ -42,6 +42,9 @@ _PATTERNS = {
     "requires": "a program's or module's name is wanted",
     "headers": "a field's name in ASCII, without blanks, and a value of one line in Latin-1 are wanted",
     "environment": "a variable's name is wanted: letters, digits and _",
+    "user_classes": "names of Python classes are wanted",
+    "tags": "a tag without blanks is wanted",
+    **dict.fromkeys(("locustfile", "files", "requirements"), "a path relative to the plan's file is wanted"),
 }
 """What the pattern of a key asks for."""
 

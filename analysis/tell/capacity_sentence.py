@@ -72,6 +72,16 @@ def one_capacity(capacity: ModelCapacity, limit: Limit | None, cores: int | None
     return f"{model} carries {counted(users, 'user')} [{capacity.low or 0:,}, {high:,}]{why}"
 
 
+def client_text(plan: Plan) -> str:
+    """Who asks, and how: the study's own client, or the user classes of a locustfile of one's own."""
+    if plan.locustfile is not None:
+        classes = f" ({', '.join(plan.user_classes)})" if plan.user_classes else ""
+        tags = f", tasks tagged {', '.join(plan.tags)}" if plan.tags else ""
+        return f"user classes of {plan.locustfile}{classes}{tags}, with waits and connections of their own"
+    low, high = plan.think_time
+    return f"think time {low:g}-{high:g} s, client {plan.client}, connection {plan.connection}"
+
+
 def load_text(plan: Plan) -> str:
     """As `60, 150, 400 users` or `a search from 50 to 6,400 users`."""
     search = plan.capacity_search

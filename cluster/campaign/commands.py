@@ -13,10 +13,21 @@ from study.models import needs
 from study.plan import Plan
 from study.workload import Server
 
+LAUNCH = "cluster.engine.launch"  # Locust with a locustfile of one's own
 LOCUSTFILE = "cluster/engine/locustfile.py"  # below the directory of the code, where hosts run commands
 USER_CLASSES = {"lean": "LeanUser", "fast": "FastQuickstartUser", "http": "QuickstartUser"}
 TLS_USER_CLASS = "TlsLeanUser"  # in place of the lean one
 BOOT_ID = ("cat", "/proc/sys/kernel/random/boot_id")  # changes with each boot
+
+
+@dataclass(frozen=True)
+class OwnPlace:
+    """Where a locustfile of one's own is on one host: its directory and name there, its classes, its requirements."""
+
+    directory: Path
+    name: str
+    user_classes: tuple[str, ...]
+    packages: Path | None
 
 
 def server(
@@ -26,17 +37,17 @@ def server(
     target: HostEntry,
     cores: int,
     scratch: Path,
-    own: OwnPlace | None = None,
+    place: ServerPlace | None = None,
 ) -> tuple[str, ...]:
     """The measured server, listening on the target's address only; `cores` is how many it will have.
 
-    `python` is the target's, `own` what the server has of its own there.
+    `python` is the target's, `place` what the server has of its own there.
     """
-    interpreter = python if own is None else own.python
+    interpreter = python if place is None else place.python
     if measured.command is not None:
         values = {"host": target.address, "port": plan.port, "cores": cores, "python": interpreter, "scratch": scratch}
         words = measured.argv({name: str(value) for name, value in values.items()})
-        return surrounded(python, measured, words, None if own is None else own.directory, interpreter)
+        return surrounded(python, measured, words, None if place is None else place.directory, interpreter)
     assert measured.model is not None
     assert measured.work is not None
     size: tuple[str, ...] = () if measured.work.bytes is None else ("--bytes", str(measured.work.bytes))
@@ -49,7 +60,7 @@ def server(
 
 
 @dataclass(frozen=True)
-class OwnPlace:
+class ServerPlace:
     """A server's own directory on the target, and its interpreter."""
 
     directory: Path
@@ -70,7 +81,7 @@ def surrounded(python: str, of: Server, words: tuple[str, ...], own: Path | None
 
 def keeps_alive(plan: Plan) -> bool:
     """Whether the server must support keep-alive: for the users, or for idle background clients."""
-    return plan.connection == "keep-alive" or plan.idle_connections > 0
+    return plan.keeps_alive or plan.idle_connections > 0
 
 
 def requires(measured: Server) -> tuple[str, ...]:
@@ -148,10 +159,11 @@ def master(
     run: Path,
     workers: tuple[str, ...],
     address: str = LOOPBACK,
+    own: OwnPlace | None = None,
 ) -> tuple[str, ...]:
     """Locust's master. It authenticates nobody, so it binds loopback, or the one address that the inventory names."""
     return (
-        *_locust(python, plan_file, plan, measured, target),
+        *_locust(python, plan_file, plan, measured, target, own),
         *("--headless", "--only-summary", "--master", "--master-bind-host", address),
         *("--master-bind-port", str(plan.master_port), "--stop-timeout", f"{plan.timeout + 1:g}"),
         *("--csv", str(RunFiles(run).locust_prefix), "--study-run", str(run), "--study-workers", ",".join(workers)),
@@ -166,11 +178,12 @@ def worker(
     target: HostEntry,
     name: str,
     master: tuple[str, int] | None = None,
+    own: OwnPlace | None = None,
 ) -> tuple[str, ...]:
     """One of Locust's workers; `name` is its name in the ledger. `master`: (address, port), by default on loopback."""
     address, port = master or (LOOPBACK, plan.master_port)
     where = ("--worker", "--master-host", address, "--master-port", str(port))
-    return (*_locust(python, plan_file, plan, measured, target), *where, "--study-worker", name)
+    return (*_locust(python, plan_file, plan, measured, target, own), *where, "--study-worker", name)
 
 
 def sampler(
@@ -196,10 +209,16 @@ def sampler(
     return (python, "-m", "cluster.remote.sampler", *where, *watched, *each)
 
 
-def _locust(python: str, plan_file: Path, plan: Plan, measured: Server, target: HostEntry) -> tuple[str, ...]:
+def _locust(
+    python: str, plan_file: Path, plan: Plan, measured: Server, target: HostEntry, own: OwnPlace | None
+) -> tuple[str, ...]:
     # The master needs --host too: it sends its own value to the workers.
     host, port = measured.location(target.address, plan.port)
     address = ("--host", f"{'https' if measured.tls else 'http'}://{url_host(host)}:{port}")
     study = ("--study-plan", str(plan_file), "--study-server", measured.name)
-    user = TLS_USER_CLASS if measured.tls and plan.client == "lean" else USER_CLASSES[plan.client]
-    return (python, "-m", "locust", "-f", LOCUSTFILE, user, *address, *study)
+    if own is None:
+        user = TLS_USER_CLASS if measured.tls and plan.client == "lean" else USER_CLASSES[plan.client]
+        return (python, "-m", "locust", "-f", LOCUSTFILE, user, *address, *study)
+    tags = ("--tags", *plan.tags) if plan.tags else ()
+    launch = (python, "-m", LAUNCH, str(own.directory), str(own.packages or ""), own.name)
+    return (*launch, *own.user_classes, *address, *study, *tags)

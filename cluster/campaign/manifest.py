@@ -25,9 +25,15 @@ LOCKS = (PROJECT / "requirements.lock", release.LOCK)
 
 
 def identity(
-    plan_text: str, inventory: Inventory, facts: Mapping[str, Facts], files: Mapping[str, bytes] | None = None
+    plan_text: str,
+    inventory: Inventory,
+    facts: Mapping[str, Facts],
+    own: str = "",
+    files: Mapping[str, bytes] | None = None,
 ) -> dict[str, str]:
-    """SHA-256 by what it was computed from: plan, the files that it names, code, locked packages, and each host.
+    """SHA-256 by what it was computed from: plan, the files that it names, code, locked packages, each host.
+
+    `own` is that of a locustfile.
 
     A host's digest has its part (target or load), address, cores and number of workers; not how SSH reaches it. A
     campaign is continued only where all digests are the same.
@@ -43,6 +49,7 @@ def identity(
         "cluster/": _digest(_code(PROJECT / "cluster")),
         **{lock.name: _digest(lock.read_bytes() if lock.exists() else b"") for lock in LOCKS},
         **{what: _digest(repr(values).encode()) for what, values in hosts.items()},
+        **({"the locustfile": own} if own else {}),
     }
 
 

@@ -15,11 +15,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cluster.campaign import preflight
+from cluster.campaign.own_files import OwnFiles, examine, own_files
 from cluster.campaign.placement import Placement
 from cluster.campaign.reach import way_checks
+from cluster.deploy.packages import is_installed
 from cluster.deploy.release import this_release
 from cluster.hosts.host import PROJECT, STATE, Host, at_once, json_value, try_all
-from cluster.hosts.inventory import CONTROL, SSH, HostEntry, Inventory, load_inventory
+from cluster.hosts.inventory import CONTROL, SSH, HostEntry, Inventory, load_inventory, url_host
 from cluster.hosts.local import LocalHost
 from cluster.hosts.ssh import SshHost
 from study import models
@@ -54,6 +56,8 @@ class Setup:
     elsewhere: frozenset[str] = frozenset()
     files: Mapping[str, bytes] = field(default_factory=dict)
     plan_directory: Path = Path()
+    own: OwnFiles | None = None
+    """The plan's locustfile, where it has one."""
 
     @property
     def hosts(self) -> tuple[Host, ...]:
@@ -107,9 +111,7 @@ class Choice:
         """The plan given, or named by STUDY_PLAN, with the files that it names; else campaigns/quick.toml."""
         path = self.plan or _from_environment("STUDY_PLAN") or DEFAULT_PLAN
         asked = load_plan(path, known_models=models.options())
-        return replace(
-            asked, files=read_brought(asked.plan, path.parent, f"plan {path}"), directory=path.parent.absolute()
-        )
+        return replace(asked, files=read_brought(asked.plan, asked.directory, f"plan {path}"))
 
 
 def _from_environment(variable: str) -> Path | None:
@@ -210,6 +212,7 @@ def make_setup(choice: Choice) -> Setup:
         preflight.stop_if_impossible(known.checks())
     target, *load, control = known.hosts
     asked = known.asked
+    own = examined(asked, known.inventory, control)
     return Setup(
         asked.plan,
         asked.text,
@@ -220,8 +223,21 @@ def make_setup(choice: Choice) -> Setup:
         known.facts,
         results_directory(),
         files=asked.files,
+        own=own,
         plan_directory=asked.directory,
     )
+
+
+def examined(asked: PlanFile, inventory: Inventory, control: Host) -> OwnFiles | None:
+    """The plan's locustfile, imported once on control; None where it has none. Raises PlanError."""
+    own = own_files(asked)
+    if own is None:
+        return None
+    if own.requirements is not None and not is_installed(control, own.requirements_digest):
+        raise StudyError("`fab deploy` first: it installs the locustfile's requirements")
+    server = asked.plan.server(asked.plan.models[0])
+    host, port = server.location(inventory.target.address, asked.plan.port)
+    return examine(own, control, f"{'https' if server.tls else 'http'}://{url_host(host)}:{port}")
 
 
 def hosts_of(inventory: Inventory) -> tuple[Host, ...]:

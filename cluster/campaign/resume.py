@@ -20,7 +20,11 @@ from study.reading import read_as
 def open_campaign(setup: Setup, observer: Observer, fresh: bool) -> CampaignFiles:
     """The newest campaign of this plan, code and hosts if it is unfinished and not `fresh`, else a new one."""
     identity = manifest.identity(
-        setup.plan_text, setup.inventory, setup.facts, {**setup.files, **digests(setup.plan, setup.plan_directory)}
+        setup.plan_text,
+        setup.inventory,
+        setup.facts,
+        setup.own.digest if setup.own is not None else "",
+        {**setup.files, **digests(setup.plan, setup.plan_directory)},
     )
     newest = None if fresh else next(manifest.campaigns(setup.results, setup.plan.name), None)
     if newest is not None and missing_runs(setup.plan, CampaignFiles(newest)):
@@ -36,6 +40,8 @@ def open_campaign(setup: Setup, observer: Observer, fresh: bool) -> CampaignFile
     for name, content in setup.files.items():
         files.brought.mkdir(exist_ok=True)
         (files.brought / name).write_bytes(content)
+    if setup.own is not None:
+        setup.own.keep(files)
     write_manifest(files.manifest, manifest.describe(setup.plan, identity, setup.facts, setup.placement.load_cores()))
     point_latest(files.directory)
     return files

@@ -54,20 +54,20 @@ def download(platform: Platform) -> Path:
     where.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(dir=where.parent, prefix=".unfinished-"))
     try:
-        _pip_download(platform, unfinished)
+        pip_download(platform, LOCK, unfinished)
         unfinished.rename(where)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return where
 
 
-def _pip_download(platform: Platform, into: Path) -> None:
-    """`pip download` for another platform. Raises StudyError."""
+def pip_download(platform: Platform, lock: Path, into: Path) -> None:
+    """`pip download` of a lock file's wheels for another platform. Raises StudyError."""
     fitting = [word for tag in platform.tags() for word in ("--platform", tag)]
     argv = [
         *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"),
         *("--no-deps", "--require-hashes", "--only-binary", ":all:", "--dest", str(into)),
-        *("--implementation", "cp", "--python-version", platform.python, *fitting, "-r", str(LOCK)),
+        *("--implementation", "cp", "--python-version", platform.python, *fitting, "-r", str(lock)),
     ]
     try:
         done = subprocess.run(

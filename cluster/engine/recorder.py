@@ -23,9 +23,10 @@ import numpy as np
 from hdrh.histogram import HdrHistogram
 
 from cluster.engine.clocks import ClockWatch, now
-from cluster.engine.hdr_times import MICRO, histogram, microseconds, record_all, text
+from cluster.engine.histograms import MICRO, histogram, microseconds, record_all, text
 from cluster.engine.live import SecondCounts, aborted
 from study.formats.ledger_jsonl import PhaseRecord, Ticks
+from study.formats.own_counts import OwnCounts
 
 LOOP_INTERVAL_S = 0.010  # of the timer whose lateness is the event loop's lag
 FOLD_EVERY = USERS_EVERY = 10  # intervals of that timer: 100 ms
@@ -193,6 +194,7 @@ class Recorder:
         at, wall = now(), time.time()
         closed = self.close(at, wall)
         self._tally = Tally(phase, at, wall, time.process_time(), carried_s=self._open_s(at))
+        self._opened(phase, at)
         return closed
 
     def close(self, at: float, wall: float | None = None) -> PhaseRecord | None:
@@ -248,6 +250,7 @@ class Recorder:
             fds_used=_open_descriptors(),
             fds_limit=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
             ticks=Ticks(**{name: tuple(column) for name, column in tally.ticks.items()}),
+            own=self._own_counts(at),
         )
 
     def watch(self, sleep: Any) -> None:
@@ -304,7 +307,7 @@ class Recorder:
     def _tick(self, tally: Tally, at: float) -> None:
         """Append a row to the ticks, counted from the phase's beginning up to `at`."""
         tally.fold()
-        in_flight_s = tally.response_s + tally.failed_s + self._open_s(at) - tally.carried_s
+        in_flight_s = self._ended_s(tally) + self._open_s(at) - tally.carried_s
         row = {
             "at": at - tally.began,
             "successes": tally.successes,
@@ -315,6 +318,19 @@ class Recorder:
         }
         for name, value in row.items():
             tally.ticks[name].append(value)
+
+    # For user classes of a locustfile of one's own (cluster/engine/own/).
+
+    def _opened(self, phase: Phase, at: float) -> None:
+        """A phase has begun."""
+
+    def _ended_s(self, tally: Tally) -> float:
+        """Sum of the times (s) of the phase's requests that have left `_in_flight`."""
+        return tally.response_s + tally.failed_s
+
+    def _own_counts(self, at: float) -> OwnCounts | None:
+        """What a phase that ends has in addition; None with the study's own clients."""
+        return None
 
     def _open_s(self, at: float) -> float:
         """Sum of the ages (s) of the requests in flight."""

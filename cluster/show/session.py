@@ -15,9 +15,10 @@ from cluster.campaign.loop import run_campaign
 from cluster.campaign.observer import DescribeCapacity, Judge
 from cluster.campaign.own.elsewhere import look_for_servers
 from cluster.campaign.own.surroundings import bring_surroundings
-from cluster.campaign.prepare import Choice, Setup, exclusive, held, hosts_of, make_setup, survey
+from cluster.campaign.own_files import own_files
+from cluster.campaign.prepare import Choice, Setup, examined, exclusive, held, hosts_of, make_setup, survey
 from cluster.campaign.resume import open_campaign, sealed_runs
-from cluster.deploy import deployment
+from cluster.deploy import deployment, packages
 from cluster.hosts.host import Host
 from cluster.hosts.inventory import Inventory
 from cluster.show import tables
@@ -54,16 +55,24 @@ class Session:
         checks = [*known.checks(), *known.program_checks(), *known.way_checks()]
         tables.show_checks(self._console, checks)
         preflight.stop_if_impossible(checks)
+        examined(known.asked, known.inventory, known.hosts[-1])
         self._look_for_servers(known.asked, known.inventory, known.hosts[1:-1])
 
     def deploy(self, offline: bool) -> None:
         """Bring code and environment to the hosts; mistakes in inventory and plan are reported first."""
         inventory = self._choice.read_inventory()
         asked = self._choice.read_plan()
+        own = own_files(asked)
         self._print(f"deploy: {inventory.source}")
         hosts = hosts_of(inventory)
-        deployment.deploy(hosts, offline, lambda line: self._print(f"  {line}"))
-        bring_surroundings(asked.plan, asked.directory, hosts[0], lambda line: self._print(f"  {line}"))
+
+        def report(line: str) -> None:
+            self._print(f"  {line}")
+
+        deployment.deploy(hosts, offline, report)
+        if own is not None and own.requirements is not None:
+            packages.install(hosts[1:], own.requirements, offline, report)
+        bring_surroundings(asked.plan, asked.directory, hosts[0], report)
 
     def run_campaign(
         self, fresh: bool, judge: Judge, capacity: DescribeCapacity, summarise: Callable[[Path], bool]
@@ -127,6 +136,8 @@ class Session:
         setup = make_setup(self._choice)
         preflight.stop_if_impossible(preflight.examine(setup.inventory, setup.plan, setup.facts))
         deployment.require(setup.hosts)
+        if setup.own is not None and setup.own.requirements is not None:
+            packages.require((*setup.load, setup.control), setup.own.requirements_digest)
         bring_surroundings(setup.plan, setup.plan_directory, setup.target, self._print)
         return setup
 

@@ -152,7 +152,7 @@ def test_the_probe_asks_for_what_the_users_do(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_command_has_its_surroundings() -> None:
     plan = read(MINE + 'files = ["a"]\ndirectory = "b"\npython = "venv/bin/python"\nenvironment = {C = "d e"}\n')
-    own = commands.OwnPlace(Path("/there/mine"), "/there/mine/venv/bin/python")
+    own = commands.ServerPlace(Path("/there/mine"), "/there/mine/venv/bin/python")
     words = commands.server("/env/python", plan, plan.server("mine"), HostEntry("target"), 1, Path("/s"), own)
     assert words == (
         *("/env/python", "-m", "cluster.remote.exec", "--in", "/there/mine/b", "--set", "C=d e"),
@@ -162,6 +162,6 @@ def test_a_command_has_its_surroundings() -> None:
 
 def test_a_model_under_another_python() -> None:
     plan = read('[[servers]]\nname = "mine"\nmodel = "single"\npython = "pypy3"\n')
-    own = commands.OwnPlace(Path("/there/mine"), "pypy3")
+    own = commands.ServerPlace(Path("/there/mine"), "pypy3")
     words = commands.server("/env/python", plan, plan.server("mine"), HostEntry("target"), 1, Path("/s"), own)
     assert words[:4] == ("pypy3", "-m", "servers", "single")
