@@ -83,7 +83,7 @@ class Session:
         """
         with exclusive(), held(self._hosts()):
             setup = self._ready()
-            asked = PlanFile(setup.plan, setup.plan_text, setup.files)
+            asked = PlanFile(setup.plan, setup.plan_text, files=setup.files)
             setup = replace(setup, elsewhere=self._look_for_servers(asked, setup.inventory, setup.load))
             progress = Progress(self._console)
             progress.message(f"on {setup.inventory.source}")
