@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from analysis.draw.request_frames import requests_frame
 from analysis.judge.judging import judge_run
 from analysis.rank.comparison import CampaignComparison, common_models, compare_outcomes
 from analysis.rank.day_history import past_days
@@ -107,7 +108,7 @@ def _write(outcome: CampaignOutcome, text: str, figures: bool, files: CampaignFi
         files.summary_md: text,
     }
     if outcome.campaign.plan.locustfile is not None:
-        texts[files.requests] = csv_text(requests_table(outcome.requests))
+        texts[files.requests] = csv_text(requests_table(requests_frame(outcome.results)))
     for path, content in texts.items():
         write_whole(path, content)
     write_json(files.summary_json, asdict(summary_value(outcome)))
@@ -132,7 +133,7 @@ def _draw(outcome: CampaignOutcome, figures: bool, files: CampaignFiles) -> tupl
             outcome.steps, slower, ratios, plan.models, think_s, outcome.summary, plan.slo.p99_ms, trials
         ):
             drawn += save(figure, files.figures, name)
-        for name, figure in request_drawings(outcome.requests):
+        for name, figure in request_drawings(requests_frame(outcome.results)):
             drawn += save(figure, files.figures, name)
     write_whole(files.report, report_html(outcome, slower, ratios, files))
     return (*drawn, files.report)

@@ -20,15 +20,11 @@ from study.errors import PlanError
 from study.plan_errors import MAX_TEXT, check_text, messages, whole_message
 from study.raw_plan import Models, plan_mistakes, server_tables
 from study.search import Search
-from study.workload import Frozen, Name, Server, Work
+from study.workload import ClassName, Frozen, Name, RelativePath, Server, Tag, Work
 
 PhaseSeconds = Annotated[float, Field(gt=0, le=3600)]
 UserCount = Annotated[int, Field(gt=0, le=10_000_000, strict=True)]
 ClientCount = Annotated[int, Field(ge=0, le=60_000, strict=True)]
-
-RelativePath = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f]+$")]
-ClassName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=100)]
-Tag = Annotated[str, Field(pattern=r"^[!-~]+$", max_length=100)]
 
 AUTO_SETTLE_S, AUTO_MEASURE_S = 15.0, 45.0  # shortest settle and measure phase where the plan says "auto"
 AUTO_MOST_S = 180.0  # longest phase where the plan says "auto"
@@ -177,19 +173,9 @@ class Plan(Frozen):
         return master_port
 
     @property
-    def client_name(self) -> str:
-        """The client in one word or two: one of the study's own, or the locustfile."""
-        return self.locustfile or self.client
-
-    @property
     def keeps_alive(self) -> bool:
         """Whether users may hold a connection: with a locustfile, as its own classes do."""
         return self.connection == "keep-alive" or self.locustfile is not None
-
-    @property
-    def takes_stamps(self) -> bool:
-        """Whether the client's response times end at the kernel's receive stamps."""
-        return self.client == "lean" and self.locustfile is None
 
     @property
     def mean_think_s(self) -> float:

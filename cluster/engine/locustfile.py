@@ -100,7 +100,7 @@ def own_recorder(
 ) -> Recorder:
     """The recorder of a locustfile of one's own, with Locust's clients and users wrapped for it."""
     from cluster.engine.own import sessions  # the wrappers' parts, which the study's own users don't need
-    from cluster.engine.own.recorder import OwnRecorder
+    from cluster.engine.own.own_recorder import OwnRecorder
 
     recorder = OwnRecorder(runner, worker, tell)
     sessions.install(environment, recorder, timeout_s)
