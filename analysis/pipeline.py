@@ -20,6 +20,7 @@ from analysis.tell.step_verdict import StepVerdict, told_verdict
 from analysis.tell.summary import summary_text
 from study.errors import StudyError, UsageError
 from study.formats.json_files import write_json, write_whole
+from study.formats.manifest_json import LOCUSTFILE
 from study.layout import CampaignFiles
 
 
@@ -94,10 +95,18 @@ def compare(first: Path | str, second: Path | str) -> Comparison:
             f"{first} and {second} put different loads on their servers, so that no ratio would be the servers':\n  "
             + "\n  ".join(unlike)
         )
+    if _locustfile(one) != _locustfile(other):
+        raise UsageError(f"{first} and {second} ran different locustfiles: their loads can't be compared")
     if not common_models(one, other):
         raise UsageError(f"{first} and {second} have no model in common")
     compared = compare_outcomes(one, other, past_days(one, other))
     return Comparison(**vars(compared), text=comparison_text(compared), unjudged=unjudged(compared))
+
+
+def _locustfile(outcome: CampaignOutcome) -> str | None:
+    """The digest of a campaign's own locustfile and its files; None where it has none, or no manifest."""
+    manifest = outcome.campaign.manifest
+    return None if manifest is None else manifest.identity.get(LOCUSTFILE)
 
 
 def _write(outcome: CampaignOutcome, text: str, figures: bool, files: CampaignFiles) -> tuple[Path, ...]:

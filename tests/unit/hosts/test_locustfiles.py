@@ -55,7 +55,11 @@ def test_all_classes_that_are_not_abstract_run_unless_some_are_chosen(tmp_path: 
         (HEAD, "", "names no user class that isn't abstract"),
         (HEAD + USER, 'user_classes = ["Shoper"]', "there is no user class Shoper (did you mean Shopper?)"),
         (HEAD + USER, 'tags = ["fast"]', "Shopper has no task with a tag of fast"),
-        (HEAD + USER + "class Waves(LoadTestShape):\n    pass\n", "", "Waves: a load shape of its own"),
+        (
+            HEAD + USER + "class Waves(LoadTestShape):\n    def tick(self):\n        return 1, 1\n",
+            "",
+            "Waves: a load shape of its own",
+        ),
         (
             HEAD + USER + "class Other(Shopper):\n    host = 'http://one'\nclass Third(Shopper):\n    host = 'http://two'\n",
             "",
