@@ -27,7 +27,11 @@ def main() -> int:
     drawn = random.Random(int(sys.argv[1]))
     clock = SimpleNamespace(at=1000.0)
     users: Any = SimpleNamespace(user_count=USERS, target_user_count=USERS)
-    with mock.patch.object(engine, "now", lambda: clock.at):
+
+    def now() -> float:
+        return float(clock.at)
+
+    with mock.patch.object(engine, "now", now):
         recorder = OwnRecorder(users, "only")
         state: dict[int, str] = {}
         flights: dict[int, object] = {}

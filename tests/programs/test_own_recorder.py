@@ -1,4 +1,4 @@
-"""The recorder of a locustfile of one's own: its sums are identities, whatever its users do and wherever a phase ends."""
+"""The recorder of a locustfile of one's own: its sums are identities, whatever users do and wherever a phase ends."""
 
 from __future__ import annotations
 

@@ -89,6 +89,7 @@ def test_a_locustfile_that_cant_be_used_is_refused(tmp_path: Path, source: str, 
     [
         ("self.environment.runner.quit()", "self.environment.runner.quit()"),
         ("runner.stop()", "runner.stop()"),
+        ("raise StopTest('enough')", "raise StopTest"),
         ("environment.shape_class = Waves()", "environment.shape_class = ..."),
         ("env.create_local_runner()", "env.create_local_runner()"),
         ("environment.runner = other", "environment.runner = ..."),
