@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from analysis.draw.request_frames import requests_frame
 from analysis.judge.judging import judge_run
 from analysis.rank.comparison import CampaignComparison, common_models, compare_outcomes
 from analysis.rank.day_history import past_days
@@ -19,6 +20,7 @@ from analysis.tell.step_verdict import StepVerdict, told_verdict
 from analysis.tell.summary import summary_text
 from study.errors import StudyError, UsageError
 from study.formats.json_files import write_json, write_whole
+from study.formats.manifest_json import LOCUSTFILE
 from study.layout import CampaignFiles
 
 
@@ -93,10 +95,18 @@ def compare(first: Path | str, second: Path | str) -> Comparison:
             f"{first} and {second} put different loads on their servers, so that no ratio would be the servers':\n  "
             + "\n  ".join(unlike)
         )
+    if _locustfile(one) != _locustfile(other):
+        raise UsageError(f"{first} and {second} ran different locustfiles: their loads can't be compared")
     if not common_models(one, other):
         raise UsageError(f"{first} and {second} have no model in common")
     compared = compare_outcomes(one, other, past_days(one, other))
     return Comparison(**vars(compared), text=comparison_text(compared), unjudged=unjudged(compared))
+
+
+def _locustfile(outcome: CampaignOutcome) -> str | None:
+    """The digest of a campaign's own locustfile and its files; None where it has none, or no manifest."""
+    manifest = outcome.campaign.manifest
+    return None if manifest is None else manifest.identity.get(LOCUSTFILE)
 
 
 def _write(outcome: CampaignOutcome, text: str, figures: bool, files: CampaignFiles) -> tuple[Path, ...]:
@@ -107,7 +117,7 @@ def _write(outcome: CampaignOutcome, text: str, figures: bool, files: CampaignFi
         files.summary_md: text,
     }
     if outcome.campaign.plan.locustfile is not None:
-        texts[files.requests] = csv_text(requests_table(outcome.requests))
+        texts[files.requests] = csv_text(requests_table(requests_frame(outcome.results)))
     for path, content in texts.items():
         write_whole(path, content)
     write_json(files.summary_json, asdict(summary_value(outcome)))
@@ -132,7 +142,7 @@ def _draw(outcome: CampaignOutcome, figures: bool, files: CampaignFiles) -> tupl
             outcome.steps, slower, ratios, plan.models, think_s, outcome.summary, plan.slo.p99_ms, trials
         ):
             drawn += save(figure, files.figures, name)
-        for name, figure in request_drawings(outcome.requests):
+        for name, figure in request_drawings(requests_frame(outcome.results)):
             drawn += save(figure, files.figures, name)
     write_whole(files.report, report_html(outcome, slower, ratios, files))
     return (*drawn, files.report)

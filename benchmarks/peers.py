@@ -20,6 +20,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent
 BODY = "x" * 64
 CONNECTIONS = 50
+STATUS = "/served"  # where nginx tells how many connections are open, and what it has served
 START_S = 30.0  # seconds for the slowest program to get ready
 
 
@@ -118,7 +119,8 @@ def nginx(
         events {{ worker_connections 4096; }}
         http {{
             access_log off; keepalive_requests 1000000000; default_type text/plain; {paths}
-            server {{ listen 127.0.0.1:{port} {ssl}backlog=4096; {tls} location / {{ return 200 "{BODY}"; }} }}
+            server {{ listen 127.0.0.1:{port} {ssl}backlog=4096; {tls}
+                location / {{ return 200 "{BODY}"; }} location = {STATUS} {{ stub_status; }} }}
         }}""",
         encoding="utf-8",
     )

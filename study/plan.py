@@ -17,19 +17,15 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from study.errors import PlanError
-from study.plan_errors import MAX_TEXT, check_text, messages, whole_message
+from study.plan_errors import check_text, messages, plan_text, whole_message
 from study.raw_plan import Models, plan_mistakes, server_tables
 from study.request import ExpectTable, Frozen, RequestTable
 from study.search import Search
-from study.workload import Name, Server, Work
+from study.workload import ClassName, Name, RelativePath, Server, Tag, Work
 
 PhaseSeconds = Annotated[float, Field(gt=0, le=3600)]
 UserCount = Annotated[int, Field(gt=0, le=10_000_000, strict=True)]
 ClientCount = Annotated[int, Field(ge=0, le=60_000, strict=True)]
-
-RelativePath = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f]+$")]
-ClassName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=100)]
-Tag = Annotated[str, Field(pattern=r"^[!-~]+$", max_length=100)]
 
 AUTO_SETTLE_S, AUTO_MEASURE_S = 15.0, 45.0  # shortest settle and measure phase where the plan says "auto"
 AUTO_MOST_S = 180.0  # longest phase where the plan says "auto"
@@ -180,19 +176,9 @@ class Plan(Frozen):
         return master_port
 
     @property
-    def client_name(self) -> str:
-        """The client in one word or two: one of the study's own, or the locustfile."""
-        return self.locustfile or self.client
-
-    @property
     def keeps_alive(self) -> bool:
         """Whether users may hold a connection: with a locustfile, as its own classes do."""
         return self.connection == "keep-alive" or self.locustfile is not None
-
-    @property
-    def takes_stamps(self) -> bool:
-        """Whether the client's response times end at the kernel's receive stamps."""
-        return self.client == "lean" and self.locustfile is None
 
     @property
     def mean_think_s(self) -> float:
@@ -351,17 +337,7 @@ def parse_plan(text: str, source: str, known_models: Models | None = None) -> Pl
 
 def load_plan(path: Path, known_models: Models | None = None) -> PlanFile:
     """Read a plan file once; parse_plan says what is checked. Raises PlanError, also where it can't be read."""
-    try:
-        with path.open("rb") as stream:
-            text = stream.read(4 * MAX_TEXT + 1).decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = 1 + error.object.count(b"\n", 0, error.start)
-        raise PlanError(
-            f"plan {path}: can't be read: line {line} is not UTF-8 (other bytes go into a body_file)"
-        ) from None
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise PlanError(f"plan {path}: can't be read: {reason} (plans are in campaigns/)") from None
+    text = plan_text(path)
     return PlanFile(parse_plan(text, f"plan {path}", known_models), text, path.parent)
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+from study.errors import PlanError
 
 MAX_TEXT = 100_000  # characters of a plan; the largest one of campaigns/ has 3,000
 MAX_DOTS = 200  # of one line: tomllib takes the square of a dotted key's length
@@ -47,6 +50,19 @@ _PATTERNS = {
     **dict.fromkeys(("locustfile", "files", "requirements"), "a path relative to the plan's file is wanted"),
 }
 """What the pattern of a key asks for."""
+
+
+def plan_text(path: Path) -> str:
+    """The text of a plan file, read once. Raises PlanError where it can't be read."""
+    try:
+        with path.open("rb") as stream:
+            return stream.read(4 * MAX_TEXT + 1).decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = 1 + error.object.count(b"\n", 0, error.start)
+        reason = f"line {line} is not UTF-8 (other bytes go into a body_file)"
+    except OSError as error:
+        reason = error.strerror or str(error)
+    raise PlanError(f"plan {path}: can't be read: {reason} (plans are in campaigns/)")
 
 
 def check_text(text: str, source: str) -> str | None:

@@ -66,13 +66,13 @@ def _load_mistakes(data: dict[str, Any]) -> list[str]:
 
 def _client_mistakes(data: dict[str, Any]) -> list[str]:
     """Keys that belong to the study's own clients beside a locustfile, and those of a locustfile without one."""
-    if "locustfile" in data:
+    if data.get("locustfile") is not None:
         return [
             f"{key}: belongs to the study's own clients, and the locustfile says it itself"
             for key in OWN_CLIENTS
             if key in data
         ]
-    return [f"{key}: belongs to a locustfile, and there is none" for key in LOCUSTFILE_KEYS if key in data]
+    return [f"{key}: belongs to a locustfile, and there is none" for key in LOCUSTFILE_KEYS if data.get(key)]
 
 
 def _duplicate_labels(data: dict[str, Any], aa_suffix: str) -> list[str]:

@@ -15,9 +15,9 @@ MOST_LINES = 8
 
 
 def request_drawings(frame: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
-    """`requests-<label>` for each label, from the frame of `analysis/rank/requests.py`."""
+    """`requests-<label>` for each label, from the frame of `requests_frame`."""
     for label, rows in request_lines(frame).groupby("model", sort=False):
-        yield f"requests-{label}", request_figure(rows)
+        yield f"requests-{label}", one_models_requests(rows)
 
 
 def request_lines(frame: pd.DataFrame) -> pd.DataFrame:
@@ -30,7 +30,7 @@ def request_lines(frame: pd.DataFrame) -> pd.DataFrame:
     return shown.groupby(["model", "request", "users"], as_index=False, sort=False)[["p95_ms", "rps"]].median()
 
 
-def request_figure(rows: pd.DataFrame) -> Figure:
+def one_models_requests(rows: pd.DataFrame) -> Figure:
     """One model's rows of `request_lines`: a line a name, its rate above and its 95th percentile below."""
     figure, (above, below) = canvas(2.4, 2.4)
     looks = styles(sorted(rows["request"].unique()))

@@ -65,7 +65,13 @@ def judge_run(data: RunData, plan: Plan, unfinished: bool = False) -> RunResult:
     for step in asked:
         try:
             window = window_of(
-                ledger, step, samples, background, work.wait_ms / 1000, data.slots, stamps=plan.takes_stamps
+                ledger,
+                step,
+                samples,
+                background,
+                work.wait_ms / 1000,
+                data.slots,
+                stamps=plan.client == "lean" and plan.locustfile is None,
             )
         except FormatError as error:
             damaged[step.number] = str(error)

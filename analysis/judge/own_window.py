@@ -69,7 +69,7 @@ class OwnWindow:
         return sum(count for *_, count in self.exceptions)
 
 
-def own_window(records: Sequence[Record]) -> OwnWindow | None:
+def own_part(records: Sequence[Record]) -> OwnWindow | None:
     """The records of one window added up; None with the study's own clients. Raises FormatError for a damaged one."""
     parts = [(record.own, record.seconds) for record in records if record.own is not None]
     if not parts:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.judge.own_window import OwnWindow, own_window
+from analysis.judge.own_window import OwnWindow, own_part
 from analysis.judge.watched import QueueLooks, queue_looks
 from analysis.read.background_rows import BackgroundClients, BackgroundWindow
 from analysis.read.histograms import Histogram, merge
@@ -271,7 +271,7 @@ def window_of(
         slots=slots,
         kernel_stamps=stamps and all(record.wall_s is not None for record in records),
         queue=queue_looks(rows),
-        own=own_window(records),
+        own=own_part(records),
     )
 
 

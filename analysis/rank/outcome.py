@@ -13,7 +13,6 @@ from analysis.rank.capacity import ModelCapacity, capacities_of
 from analysis.rank.limits import Limit, declared_by, limits_of
 from analysis.rank.model_summary import summary_frame
 from analysis.rank.ranking import Ranking, rank_models, repeat_checks
-from analysis.rank.requests import exceptions_frame, requests_frame
 from analysis.rank.steps import Steps, checks_frame, steps_of
 from analysis.read.results import Campaign
 
@@ -37,10 +36,6 @@ class CampaignOutcome:
     """What is missing from the campaign's files or could not be read."""
     capacities: tuple[ModelCapacity, ...]
     """One for each label that was measured, the control's included."""
-    requests: pd.DataFrame
-    """A row for each step and name of a request (`analysis.rank.requests.REQUEST_COLUMNS`)."""
-    exceptions: pd.DataFrame
-    """What tasks of a locustfile of one's own raised."""
 
     @property
     def steps(self) -> pd.DataFrame:
@@ -70,8 +65,6 @@ def outcome_of(campaign: Campaign) -> CampaignOutcome:
         summary=summary_frame(steps, ranking, plan, capacities),
         limits=limits_of(steps, plan.models, declared_by(plan, campaign.manifest)),
         capacities=capacities,
-        requests=requests_frame(step for result in results for step in result.steps),
-        exceptions=exceptions_frame(step for result in results for step in result.steps),
         missing=(
             *(Finding("file.note", text=gap) for gap in campaign.gaps),
             *(gap for result in results for gap in result.gaps),

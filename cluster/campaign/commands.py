@@ -13,7 +13,7 @@ from study.models import needs
 from study.plan import Plan
 from study.workload import Server
 
-LAUNCH = "cluster.engine.launch"  # Locust with a locustfile of one's own
+LAUNCH = "cluster.engine.start_locust"  # Locust with a locustfile of one's own
 LOCUSTFILE = "cluster/engine/locustfile.py"  # below the directory of the code, where hosts run commands
 USER_CLASSES = {"lean": "LeanUser", "fast": "FastQuickstartUser", "http": "QuickstartUser"}
 TLS_USER_CLASS = "TlsLeanUser"  # in place of the lean one

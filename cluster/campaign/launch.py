@@ -234,6 +234,7 @@ def _own_place(attempt: Attempt, host: Host) -> commands.OwnPlace | None:
     own = attempt.setup.own
     if own is None or attempt.setup.plan.locustfile is None:
         return None
+    host.run(["rm", "-rf", "--", str(host.directory / attempt.campaign.own.name)])  # an earlier campaign's
     packages = packages_of(host, own.requirements_digest) if own.requirements is not None else None
     return commands.OwnPlace(host.share(attempt.campaign.own), own.name, own.user_classes, packages)
 

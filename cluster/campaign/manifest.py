@@ -17,7 +17,7 @@ from cluster.hosts.inventory import Inventory
 from servers.core import model
 from study.formats.facts_json import Facts
 from study.formats.json_files import made_by
-from study.formats.manifest_json import Manifest, ModelDescription
+from study.formats.manifest_json import LOCUSTFILE, Manifest, ModelDescription
 from study.layout import CampaignFiles
 from study.plan import Plan
 
@@ -49,7 +49,7 @@ def identity(
         "cluster/": _digest(_code(PROJECT / "cluster")),
         **{lock.name: _digest(lock.read_bytes() if lock.exists() else b"") for lock in LOCKS},
         **{what: _digest(repr(values).encode()) for what, values in hosts.items()},
-        **({"the locustfile": own} if own else {}),
+        **({LOCUSTFILE: own} if own else {}),
     }
 
 

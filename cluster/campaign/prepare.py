@@ -15,9 +15,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cluster.campaign import preflight
-from cluster.campaign.own_files import OwnFiles, examine, own_files
 from cluster.campaign.placement import Placement
 from cluster.campaign.reach import way_checks
+from cluster.deploy.locustfiles import OwnFiles, examine, own_files
 from cluster.deploy.packages import is_installed
 from cluster.deploy.release import this_release
 from cluster.hosts.host import PROJECT, STATE, Host, at_once, json_value, try_all

@@ -7,14 +7,14 @@ is whole.
 from __future__ import annotations
 
 import hashlib
-import tempfile
+import platform
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cluster.deploy.deployment import INSTALL_S, explain_pip, inspect
 from cluster.deploy.release import NAME_LENGTH
-from cluster.deploy.wheels import Platform, pip_download
+from cluster.deploy.wheels import Platform, download
 from cluster.hosts.host import Host, at_once
 from study.errors import HostError, StudyError
 
@@ -67,11 +67,8 @@ def _install(host: Host, place: Path, requirements: Path, offline: bool) -> None
     if requirements.name != lock.name:
         _must(host, ["mv", "--", str(place / requirements.name), str(lock)])
     source: tuple[str, ...] = ("--retries", "1", "--timeout", "15")
-    state = inspect(host) if offline else None
-    if state is not None:  # this machine itself needs no wheels
-        with tempfile.TemporaryDirectory(prefix="wheels-") as directory:
-            pip_download(Platform.of(state.machine, state.libc, state.python), requirements, Path(directory))
-            host.put(Path(directory), wheels, INSTALL_S)
+    if offline:
+        host.put(download(_platform(host), requirements), wheels, INSTALL_S)
         source = ("--no-index", "--find-links", str(wheels))
     done = host.run(
         [
@@ -85,6 +82,14 @@ def _install(host: Host, place: Path, requirements: Path, offline: bool) -> None
         raise HostError(f"{name}: the locustfile's requirements: {explain_pip(done.err, name, offline)}")
     _must(host, ["rm", "-rf", "--", str(wheels)])
     _must(host, ["touch", "--", str(place / WHOLE)])
+
+
+def _platform(host: Host) -> Platform:
+    """What decides which wheels fit the host; where nothing is inspected, it is this machine."""
+    state = inspect(host)
+    if state is not None:
+        return Platform.of(state.machine, state.libc, state.python)
+    return Platform.of(platform.machine(), platform.libc_ver(), platform.python_version())
 
 
 def _must(host: Host, argv: Sequence[str]) -> None:

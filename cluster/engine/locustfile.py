@@ -20,10 +20,10 @@ from cluster.engine import ladder
 from cluster.engine.clocks import now
 from cluster.engine.closing import LastRowsWriter, quit_once
 from cluster.engine.ladder import Ladder, LedgerWriter
-from cluster.engine.lean import LeanUser
-from cluster.engine.lean_tls import TlsLeanUser
 from cluster.engine.live import SecondCounts
 from cluster.engine.recorder import Phase, Recorder
+from cluster.engine.sockets.lean import LeanUser
+from cluster.engine.sockets.lean_tls import TlsLeanUser
 from cluster.engine.user_request import request_to, wanted_of
 from cluster.engine.users import FastQuickstartUser, QuickstartUser, Recorded
 from cluster.remote.http.http_message import echo_body
@@ -109,7 +109,7 @@ def own_recorder(
 ) -> Recorder:
     """The recorder of a locustfile of one's own, with Locust's clients and users wrapped for it."""
     from cluster.engine.own import sessions  # the wrappers' parts, which the study's own users don't need
-    from cluster.engine.own.recorder import OwnRecorder
+    from cluster.engine.own.own_recorder import OwnRecorder
 
     recorder = OwnRecorder(runner, worker, tell)
     sessions.install(environment, recorder, timeout_s)

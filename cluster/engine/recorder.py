@@ -23,7 +23,7 @@ import numpy as np
 from hdrh.histogram import HdrHistogram
 
 from cluster.engine.clocks import ClockWatch, now
-from cluster.engine.histograms import MICRO, histogram, microseconds, record_all, text
+from cluster.engine.encoding import MICRO, histogram, microseconds, record_all, text
 from cluster.engine.live import SecondCounts, aborted
 from study.formats.ledger_jsonl import PhaseRecord, Ticks
 from study.formats.own_counts import OwnCounts

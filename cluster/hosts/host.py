@@ -192,10 +192,8 @@ class Host(ABC):
         return self.run([self.python, "-m", f"cluster.remote.{name}", *arguments], timeout)
 
     def share(self, file: Path) -> Path:
-        """Make a file or a directory of this machine readable on the host; returns its path there."""
+        """Make a file of this machine readable on the host; returns its path there."""
         there = self.directory / file.name
-        if file.is_dir():
-            self.run(["rm", "-rf", "--", str(there)])
         self.put(file, there)
         return there
 

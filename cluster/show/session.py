@@ -15,10 +15,10 @@ from cluster.campaign.loop import run_campaign
 from cluster.campaign.observer import DescribeCapacity, Judge
 from cluster.campaign.own.elsewhere import look_for_servers
 from cluster.campaign.own.surroundings import bring_surroundings
-from cluster.campaign.own_files import own_files
 from cluster.campaign.prepare import Choice, Setup, examined, exclusive, held, hosts_of, make_setup, survey
 from cluster.campaign.resume import open_campaign, sealed_runs
 from cluster.deploy import deployment, packages
+from cluster.deploy.locustfiles import own_files
 from cluster.hosts.host import Host
 from cluster.hosts.inventory import Inventory
 from cluster.show import tables

@@ -1,4 +1,4 @@
-"""What a worker counts of user classes that come from a locustfile of one's own: part of a phase record.
+"""What is counted of user classes that come from a locustfile of one's own: part of a phase record, and requests.csv.
 
 Their requests are in the phase record itself, as the other clients' are; here are the users' iterations, the requests
 by name, and what went wrong by its text.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from study.formats.units import Bytes, EncodedHistogram, Seconds
+from study.formats.units import Bytes, EncodedHistogram, Milliseconds, PerSecond, Seconds
 
 MOST_NAMES, MOST_TEXTS, MOST_EXCEPTIONS = 200, 20, 20
 """Names of requests, texts of failures of a name, and exceptions of a phase that a worker tells apart."""
@@ -69,3 +69,35 @@ class OwnCounts:
     names: tuple[NamedCounts, ...]
     """Of a measure window; empty in all other phases."""
     exceptions: tuple[ExceptionCount, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestRow:
+    """A row of requests.csv: one name in one measure window, all workers together. Percentiles as in steps.csv."""
+
+    block: int
+    model: str
+    step: int
+    users: int
+    """Of the step."""
+    verdict: str
+    """Of the step."""
+    method: str
+    """As Locust was told: the HTTP method, or the type that the locustfile itself reported."""
+    name: str
+    requests: int
+    """Of this name that ended in the window, failures included."""
+    failures: int
+    rps: PerSecond
+    """Successes per second."""
+    mean_ms: Milliseconds | None
+    """Of the successes, as all times here."""
+    p50_ms: Milliseconds | None
+    p90_ms: Milliseconds | None
+    p95_ms: Milliseconds | None
+    p99_ms: Milliseconds | None
+    max_ms: Milliseconds | None
+    outside: str
+    """`yes` where the locustfile itself reported the request, which is then in no other figure of the step."""
+    failure_texts: str
+    """Each failure's text with its count, the most frequent first."""

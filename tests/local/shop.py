@@ -43,9 +43,9 @@ class Shop(BaseHTTPRequestHandler):
         """Nothing."""
 
 
-class Server(ThreadingHTTPServer):
+class ShopServer(ThreadingHTTPServer):
     request_queue_size = 128
 
 
 if __name__ == "__main__":
-    Server((sys.argv[1], int(sys.argv[2])), Shop).serve_forever()
+    ShopServer((sys.argv[1], int(sys.argv[2])), Shop).serve_forever()

@@ -10,7 +10,7 @@ import pytest
 
 from tests.running import PROJECT, fab, free_ports, listening, ours
 
-OWN = PROJECT / "tests" / "cases" / "locustfile-kinds"
+OWN = PROJECT / "tests" / "locustfiles"
 SHOP = PROJECT / "tests" / "local" / "shop.py"
 PLAN = """
 name = "own"
@@ -112,7 +112,8 @@ def test_exceptions_of_tasks_are_counted_with_their_traceback(own_campaign: Path
 def test_requests_by_name_add_up_to_those_of_the_step(requests: pd.DataFrame, own_campaign: Path) -> None:
     steps = pd.read_csv(own_campaign / "steps.csv")
     summed = requests.groupby("step")["requests"].sum()
-    assert dict(zip(steps["step"], steps["requests"], strict=True)) == summed.to_dict()
+    loaded = steps[steps["step"] > 0]  # the one user of the idle step may be one whose requests are never reported
+    assert summed[summed.index > 0].to_dict() == dict(zip(loaded["step"], loaded["requests"], strict=True))
 
 
 def test_the_campaign_keeps_the_locustfile_and_draws_its_requests(own_campaign: Path) -> None:

@@ -20,9 +20,9 @@ from locust.exception import StopUser
 from locust.user.task import LOCUST_STATE_STOPPING
 
 from cluster.engine.clocks import now
-from cluster.engine.lean import LeanUser
-from cluster.engine.lean_tls import TlsLeanUser
 from cluster.engine.recorder import Phase, Recorder
+from cluster.engine.sockets.lean import LeanUser
+from cluster.engine.sockets.lean_tls import TlsLeanUser
 from cluster.engine.user_request import UserRequest
 from cluster.engine.users import Recorded
 from cluster.remote.http.http_message import Wanted

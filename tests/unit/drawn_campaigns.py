@@ -22,7 +22,6 @@ from analysis.rank.limits import limits_of
 from analysis.rank.model_summary import summary_frame
 from analysis.rank.outcome import CampaignOutcome
 from analysis.rank.ranking import rank_models
-from analysis.rank.requests import exceptions_frame, requests_frame
 from analysis.rank.steps import CHECK_COLUMNS, COLUMNS, WHOLE, Steps
 from analysis.read.results import Campaign
 from study.layout import CampaignFiles
@@ -279,7 +278,5 @@ def _outcome(asked: Plan, steps: Steps, capacities: tuple[ModelCapacity, ...]) -
         summary=summary_frame(steps, ranking, asked, capacities),
         limits=limits_of(steps, asked.models),
         capacities=capacities,
-        requests=requests_frame(()),
-        exceptions=exceptions_frame(()),
         missing=(),
     )

@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
+from analysis.draw.request_frames import exceptions_frame, requests_frame
 from analysis.rank.limits import Limit
 from analysis.rank.outcome import CampaignOutcome
 from analysis.read.results import Campaign
@@ -74,6 +75,7 @@ def report_html(outcome: CampaignOutcome, slower: pd.DataFrame, ratios: pd.DataF
     environment.filters["markdown"] = markdown
     ladders = tables.ladder_tables(campaign, steps)
     again = class_report.same_set_up(plan)
+    requests, exceptions = requests_frame(results), exceptions_frame(results)
     return environment.get_template("report.html").render(
         plan=plan,
         campaign_root=_link_to(campaign.files.directory, files.directory),
@@ -92,8 +94,8 @@ def report_html(outcome: CampaignOutcome, slower: pd.DataFrame, ratios: pd.DataF
         sections=[
             replace(
                 _section(campaign, steps, limit, drawn, ladders[limit.model]),
-                requests=request_picture(files.figures, limit.model, outcome.requests),
-                own=own_tables(outcome.requests, outcome.exceptions, limit.model),
+                requests=request_picture(files.figures, limit.model, requests),
+                own=own_tables(requests, exceptions, limit.model),
             )
             for limit in outcome.limits
         ],

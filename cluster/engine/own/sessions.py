@@ -18,7 +18,7 @@ from locust.contrib.fasthttp import FastHttpSession, LocustUserAgent
 from locust.env import Environment
 
 from cluster.engine.clocks import now
-from cluster.engine.own.recorder import OTHER, OwnRecorder
+from cluster.engine.own.own_recorder import OTHER, OwnRecorder
 
 MARK = "study_received"  # an attribute of a response that a `with` block reports later
 USERS_RUN = (TaskSet.run.__code__,)  # the functions that wait between tasks; another caller of `wait` is in a task

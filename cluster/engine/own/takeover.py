@@ -26,6 +26,10 @@ def _found(node: ast.AST, function: str) -> Iterator[tuple[int, str]]:
         call, of = node.func.attr, _last_name(node.func.value)
         if (call in RUNNER_CALLS and of == "runner") or call in MAKES_RUNNER:
             yield node.lineno, f"{ast.unparse(node.func)}(){function}"
+    if isinstance(node, ast.Raise) and node.exc is not None:
+        raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+        if _last_name(raised) == "StopTest":
+            yield node.lineno, f"raise StopTest{function}"
     if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
         for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
             is_part = isinstance(target, ast.Attribute) and target.attr in ENVIRONMENT_PARTS

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from hdrh.histogram import HdrHistogram
 
-from cluster.engine.histograms import histogram, record_all, text
+from cluster.engine.encoding import histogram, record_all, text
 from study.formats.own_counts import (
     MOST_EXCEPTIONS,
     MOST_NAMES,

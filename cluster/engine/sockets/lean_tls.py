@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from cluster.engine.clocks import now
-from cluster.engine.lean import ANCILLARY, RECEIVE, LeanUser
+from cluster.engine.sockets.lean import ANCILLARY, RECEIVE, LeanUser
 
 RECORD = 16 * 1024  # bytes of plain text in the largest record of TLS
 

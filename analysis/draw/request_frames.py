@@ -5,28 +5,28 @@ In the frame `outside` is a bool and `failure_texts` a mapping of text to count,
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from typing import Any
 
 import pandas as pd
 
-from analysis.judge.judging import StepResult
+from analysis.judge.judging import RunResult, StepResult
 from analysis.judge.own_window import NamedRequests
 from analysis.judge.quantiles import quantile
 from analysis.judge.window import Window
 from analysis.read.histograms import EMPTY
-from study.formats.requests_csv import RequestRow
+from study.formats.own_counts import RequestRow
 
 REQUEST_COLUMNS = tuple(field.name for field in fields(RequestRow))
 REQUEST_QUANTILES = {"p50_ms": 0.5, "p90_ms": 0.9, "p95_ms": 0.95, "p99_ms": 0.99}
 
 
-def requests_frame(results: Iterable[StepResult]) -> pd.DataFrame:
+def requests_frame(results: Iterable[RunResult]) -> pd.DataFrame:
     """The rows of all measured steps in their order, names by alphabet; no row with the study's own clients."""
     rows = [
         _row(result, result.window, each)
-        for result in results
+        for result in _steps(results)
         if result.window is not None and result.window.own is not None
         for each in result.window.own.names
     ]
@@ -35,17 +35,21 @@ def requests_frame(results: Iterable[StepResult]) -> pd.DataFrame:
     return frame.astype(dict.fromkeys([*times, "rps"], "float64"))
 
 
-def exceptions_frame(results: Iterable[StepResult]) -> pd.DataFrame:
+def exceptions_frame(results: Iterable[RunResult]) -> pd.DataFrame:
     """Text, traceback and count of what tasks raised in all measure windows of a label, the most frequent first."""
     rows = [
         {"model": result.run.label, "text": text, "traceback": trace, "count": count}
-        for result in results
+        for result in _steps(results)
         if result.window is not None and result.window.own is not None
         for text, trace, count in result.window.own.exceptions
     ]
     frame = pd.DataFrame.from_records(rows, columns=["model", "text", "traceback", "count"])
     summed = frame.groupby(["model", "text", "traceback"], sort=False)[["count"]].sum().reset_index()
     return summed.sort_values(["count"], ascending=False, kind="stable")
+
+
+def _steps(results: Iterable[RunResult]) -> Iterator[StepResult]:
+    return (step for result in results for step in result.steps)
 
 
 def _row(result: StepResult, window: Window, each: NamedRequests) -> dict[str, Any]:

@@ -36,8 +36,8 @@ from locust.exception import StopUser
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
 
 from cluster.engine.clocks import now
-from cluster.engine.lingering import LINGER_S, LingeringClose
-from cluster.engine.socket_failures import LATE, RequestFailed, failed
+from cluster.engine.sockets.lingering import LINGER_S, LingeringClose
+from cluster.engine.sockets.socket_failures import LATE, RequestFailed, failed
 from cluster.engine.users import Recorded
 from cluster.remote.http.http_message import DEFAULT_PORTS, ResponseOutcome, ResponseParser, request_around
 

@@ -1,6 +1,6 @@
 """Starts Locust for a locustfile of one's own, as if in the locustfile's directory.
 
-`python -m cluster.engine.launch DIRECTORY PACKAGES NAME Locust's options`; PACKAGES is where the locustfile's
+`python -m cluster.engine.start_locust DIRECTORY PACKAGES NAME Locust's options`; PACKAGES is where the locustfile's
 requirements are, or empty.
 """
 
