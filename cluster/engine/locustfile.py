@@ -24,7 +24,7 @@ from cluster.engine.live import SecondCounts
 from cluster.engine.recorder import Phase, Recorder
 from cluster.engine.sockets.lean import LeanUser
 from cluster.engine.sockets.lean_tls import TlsLeanUser
-from cluster.engine.user_request import request_to, wanted_of
+from cluster.engine.user_request import request_to, trust_by_default, wanted_of
 from cluster.engine.users import FastQuickstartUser, QuickstartUser, Recorded
 from cluster.remote.http.http_message import echo_body
 from study.formats.ledger_jsonl import PhaseRecord
@@ -127,6 +127,8 @@ def wire_worker(environment: Environment, runner: WorkerRunner, plan: Plan) -> N
         runner.send_message(ladder.SECOND, vars(counts))
 
     if plan.locustfile is not None:
+        of = plan.server(options.study_server)
+        trust_by_default(request_to(of, Path(options.study_plan).parent / FILES, worker))
         recorder: Recorder = own_recorder(environment, runner, worker, tell, plan.timeout)
     else:
         recorder = Recorder(runner, worker, tell)

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from locust import FastHttpUser
+from locust.clients import HttpSession
+
 from cluster.remote.http.http_message import Fields, Wanted
 from cluster.remote.http.tls import client_context
 from study.brought import BODY, CA, PATHS
@@ -63,6 +66,25 @@ def request_to(of: Server, files: Path, seed: str) -> UserRequest:
         ca=files / f"{of.name}{CA}" if of.ca is not None else None,
         verify=of.verify,
     )
+
+
+def trust_by_default(asked: UserRequest) -> None:
+    """Have Locust's clients check the server's certificate as the plan says, where a user class says nothing itself.
+
+    By themselves FastHttpUser checks none, and HttpUser knows certificates of its own.
+    """
+    if not asked.tls:
+        return
+    FastHttpUser.insecure = not asked.verify
+    FastHttpUser.ssl_context_factory = staticmethod(asked.context)
+    trusted = asked.trusted_file
+    original = HttpSession.__init__
+
+    def __init__(self: Any, *arguments: Any, **options: Any) -> None:
+        original(self, *arguments, **options)
+        self.verify = trusted
+
+    HttpSession.__init__ = __init__  # type: ignore[method-assign]
 
 
 def drawn_paths(asked: RequestTable, listed: list[str], seed: str) -> Callable[[], str]:

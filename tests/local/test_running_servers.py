@@ -93,6 +93,46 @@ def test_https_is_checked_before_anything_is_started(tmp_path: Path) -> None:
     assert "certificate was not checked" in report
 
 
+LOCUSTFILE = """
+from locust import FastHttpUser, HttpUser, constant, task
+
+class Fast(FastHttpUser):
+    wait_time = constant(0.05)
+
+    @task
+    def post(self):
+        self.client.post("/fast", data="id=1")
+
+class Slow(HttpUser):
+    wait_time = constant(0.05)
+
+    @task
+    def post(self):
+        self.client.post("/slow", data="id=1")
+"""
+
+
+@pytest.mark.parametrize(("trust", "failures"), [('ca = "ca.pem"', False), ("verify = false", False), ("", True)])
+def test_a_locustfile_checks_the_certificate_as_the_plan_says(tmp_path: Path, trust: str, failures: bool) -> None:
+    authority = Authority(tmp_path)
+    (tmp_path / "own.py").write_text(LOCUSTFILE, encoding="utf-8")
+    with serving(*tls_words(authority.certificate("good"))) as (_, port):
+        plan = plan_for(tmp_path, f"https://127.0.0.1:{port}", trust)
+        kept = [
+            line for line in plan.read_text(encoding="utf-8").splitlines() if not line.startswith(("client", "think"))
+        ]
+        plan.write_text('locustfile = "own.py"\n' + "\n".join(kept), encoding="utf-8")
+        done = fab(tmp_path, "run-campaign", "--plan", str(plan))
+    if failures:
+        assert done.returncode == 2
+        assert "its certificate is refused: unable to get local issuer certificate" in done.stderr
+        return
+    assert done.returncode in (0, 3), done.stdout + done.stderr
+    with (tmp_path / "results" / "latest" / "requests.csv").open(encoding="utf-8", newline="") as rows:
+        named = {row["name"]: row for row in csv.DictReader(rows) if int(row["step"]) > 0}
+    assert {name: row["failures"] for name, row in named.items()} == {"/fast": "0", "/slow": "0"}
+
+
 @pytest.mark.parametrize("client", ["lean", "fast", "http"])
 def test_https_with_each_client(tmp_path: Path, client: str) -> None:
     authority = Authority(tmp_path)
