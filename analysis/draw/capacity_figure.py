@@ -35,6 +35,8 @@ def capacities(frame: pd.DataFrame, labels: Sequence[str]) -> Figure:
         data=frame.astype({"capacity_users": float}), x="capacity_users", y="model", hue="model", ax=axes, jitter=False,
         size=8, palette={label: look.colour for label, look in looks.items()}, legend=False,
     )  # fmt: skip
+    ends = pd.concat([frame["capacity_users"], frame["capacity_high"]]).dropna().astype(float)
+    left = ends.min() / 1.3
     for at, row in enumerate(frame.to_dict("records")):
         colour, users = looks[row["model"]].colour, float(row["capacity_users"])
         if pd.isna(row["capacity_high"]):
@@ -46,12 +48,12 @@ def capacities(frame: pd.DataFrame, labels: Sequence[str]) -> Figure:
             )
             text = f"≥ {users:,.0f}"
         else:
-            axes.hlines(at, float(row["capacity_low"]), float(row["capacity_high"]), color=colour, lw=2.2)
+            low = left if pd.isna(row["capacity_low"]) else float(row["capacity_low"])  # none: below what was tried
+            axes.hlines(at, low, float(row["capacity_high"]), color=colour, lw=2.2)
             text = f"{users:,.0f}"
         axes.annotate(text, (users, at), xytext=(0, 8), textcoords="offset points", ha="center", color=INK, fontsize=9)
     if len(frame):
-        ends = pd.concat([frame["capacity_users"], frame["capacity_high"]]).dropna().astype(float)
-        log_axis(axes, "x", ends.min() / 1.3, ends.max() * 1.6)
+        log_axis(axes, "x", left, ends.max() * 1.6)
     axes.set(xlabel="users carried within the SLO", ylabel="", ylim=(len(frame) - 0.5, -0.7))
     return figure
 

@@ -173,10 +173,10 @@ def over_blocks(label: str, blocks: Sequence[BlockCapacity], plan: Plan) -> Mode
     upper = median_interval(highs).high if whole else None
     opened = [block.ended for block in blocks if block.high is None]
     broken = Counter(block.broken for block in blocks if block.broken is not None)
-    users = int(median.value)
+    without = sum(block.low is None for block in blocks)  # a load below the least that was tried has no number
     return ModelCapacity(
         model=label,
-        users=users or None,
+        users=int(median.value) if 2 * without < len(blocks) else None,
         low=int(median.low) or None,
         high=int(upper) if upper is not None else None,
         coverage=median.coverage if len(blocks) > 1 else None,

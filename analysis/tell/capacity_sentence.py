@@ -67,9 +67,17 @@ def one_capacity(capacity: ModelCapacity, limit: Limit | None, cores: int | None
         )
     if high is None:
         return f"{model} carries at least {counted(users, 'user')}{why}"
-    if not capacity.searched:
-        return f"{model} carries between {capacity.low or 0:,} and {counted(high, 'user')}{why}"
-    return f"{model} carries {counted(users, 'user')} [{capacity.low or 0:,}, {high:,}]{why}"
+    if capacity.searched:
+        return f"{model} carries {counted(users, 'user')} [{low_end(capacity)}, {high:,}]{why}"
+    return f"{model} carries between {low_end(capacity)} and {counted(high, 'user')}{why}"
+
+
+def low_end(capacity: ModelCapacity) -> str:
+    """The interval's lower end; where some block carried no load that was tried, only that it is below the least."""
+    least = min((block.high for block in capacity.blocks if block.low is None and block.high), default=None)
+    if capacity.low is not None or least is None:
+        return f"{capacity.low or 0:,}"
+    return f"fewer than {least:,}"
 
 
 def load_text(plan: Plan) -> str:

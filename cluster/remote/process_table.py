@@ -53,6 +53,20 @@ def descendants(root: int) -> list[int]:
     return found
 
 
+def command_lines() -> dict[int, list[str]]:
+    """The arguments of every process by its PID, as far as this user may read them."""
+    if not has_proc():
+        argv = ["ps", "-A", "-o", "pid=,args="]
+        listed = subprocess.run(argv, capture_output=True, text=True, errors="replace", check=False).stdout
+        return {int(line.split()[0]): line.split()[1:] for line in listed.splitlines()}
+    lines: dict[int, list[str]] = {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):  # it has ended, or is hidden
+            text = Path(f"/proc/{name}/cmdline").read_text(encoding="utf-8", errors="replace")
+            lines[int(name)] = text.rstrip("\0").split("\0")
+    return lines
+
+
 def _living() -> dict[int, ProcessEntry]:
     """All processes that are no zombies, by PID."""
     if not has_proc():

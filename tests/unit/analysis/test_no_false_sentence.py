@@ -174,7 +174,7 @@ def test_of_searched_capacities_at_most_5_percent_of_campaigns_say_anything_fals
 
 CARRIES = re.compile(
     r"\b([\w-]+) carries (?:(fewer than|at least|between|is not known)(?: |(?= \()))?"
-    r"(?:([\d,]+)(?: and ([\d,]+))? users?(?: \[([\d,]+), ([\d,]+)\])?)? ?\(([^)]*)\)"
+    r"(?:([\d,]+)(?: and ([\d,]+))? users?(?: \[(fewer than [\d,]+|[\d,]+), ([\d,]+)\])?)? ?\(([^)]*)\)"
 )
 """As in `a carries 130 users [120, 141] (p99; full: CPU)`: model, kind, users, second users, ends, reason."""
 
@@ -218,7 +218,8 @@ def test_a_capacity_is_what_each_day_carries_and_its_reason_is_the_truth(
 
 
 def _whole(users: str) -> int:
-    return int(users.replace(",", ""))
+    """A number of users; `fewer than 100`, an interval's lower end, is none."""
+    return 0 if users.startswith("fewer than") else int(users.replace(",", ""))
 
 
 def test_a_capacity_in_a_table_is_a_bound_where_it_is_one(searched: list[Drawn]) -> None:
