@@ -67,17 +67,18 @@ def one_capacity(capacity: ModelCapacity, limit: Limit | None, cores: int | None
         )
     if high is None:
         return f"{model} carries at least {counted(users, 'user')}{why}"
+    if capacity.low is None:
+        within = f"{counted(users, 'user')} [below {high:,}]" if capacity.searched else f"fewer than {high:,} users"
+        return f"{model} carries {within}{why}"
     if capacity.searched:
-        return f"{model} carries {counted(users, 'user')} [{low_end(capacity)}, {high:,}]{why}"
-    return f"{model} carries between {low_end(capacity)} and {counted(high, 'user')}{why}"
+        return f"{model} carries {counted(users, 'user')} [{capacity.low:,}, {high:,}]{why}"
+    return f"{model} carries between {capacity.low:,} and {counted(high, 'user')}{why}"
 
 
-def low_end(capacity: ModelCapacity) -> str:
-    """The interval's lower end; where some block carried no load that was tried, only that it is below the least."""
-    least = min((block.high for block in capacity.blocks if block.low is None and block.high), default=None)
-    if capacity.low is not None or least is None:
-        return f"{capacity.low or 0:,}"
-    return f"fewer than {least:,}"
+def no_low_end(capacity: ModelCapacity) -> str:
+    """Why an interval has no lower end: of a block in which no load passed it is only known to be below those tried."""
+    without = sum(block.low is None for block in capacity.blocks)
+    return f"no load passed in {without} of {counted(len(capacity.blocks), 'block')}"
 
 
 def load_text(plan: Plan) -> str:
@@ -112,7 +113,9 @@ def _differences(trials: Sequence[Differing]) -> Iterator[str]:
 def _ended(capacity: ModelCapacity, limit: Limit | None) -> str:
     if capacity.ended == "slo":
         full = FULL.get(limit.kind) if limit is not None and limit.users is not None else None
-        return "; ".join(filter(None, (BROKEN.get(capacity.broken or "", "the SLO"), f"full: {full}" if full else "")))
+        open_below = no_low_end(capacity) if capacity.users is not None and capacity.low is None else ""
+        parts = (BROKEN.get(capacity.broken or "", "the SLO"), f"full: {full}" if full else "", open_below)
+        return "; ".join(filter(None, parts))
     blocks = sum(block.ended == capacity.ended for block in capacity.blocks)
     where = f" in {blocks} of {len(capacity.blocks)} blocks" if blocks < len(capacity.blocks) else ""
     return BEYOND[capacity.ended] + where

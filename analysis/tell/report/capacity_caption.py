@@ -6,7 +6,7 @@ from pathlib import Path
 
 from analysis.draw.capacity_figure import capacity_frame
 from analysis.rank.outcome import CampaignOutcome
-from analysis.tell.capacity_sentence import BEYOND, low_end, slo_text
+from analysis.tell.capacity_sentence import BEYOND, no_low_end, slo_text
 from analysis.tell.report.page import Cell, Picture, Table, inlined
 from analysis.tell.words import BOUNDS, bounded, number
 
@@ -26,7 +26,7 @@ def capacity_table(outcome: CampaignOutcome) -> Table:
     known = {each.model: each for each in outcome.capacities}
     for row in capacity_frame(outcome.summary).to_dict("records"):
         low, high = (_known(row[name]) for name in ("capacity_low", "capacity_high"))
-        lower = number(low) if low is not None or high is None else low_end(known[str(row["model"])])
+        lower = number(low) if low is not None or high is None else no_low_end(known[str(row["model"])])
         users = f"{bounded(high is None, False, BOUNDS)}{number(_known(row['capacity_users']))}"
         ended = str(row["capacity_ended"])
         rows.append(

@@ -78,9 +78,10 @@ def test_where_a_block_carried_nothing_the_lower_end_is_a_bound_and_no_zero(tmp_
     made = outcome(tmp_path, lambda run, step: full_from(400 if run.block != 2 else 100)(run, step), blocks=3)
     assert [(block.low, block.high) for block in only(made).blocks] == [(200, 400), (None, 100), (200, 400)]
     assert (only(made).users, only(made).low, only(made).high) == (200, None, 400)
-    assert "single carries between fewer than 100 and 400 users (p99" in capacity_sentences(made)[0]
+    sentence = capacity_sentences(made)[0]
+    assert "single carries fewer than 400 users (p99; full: CPU; no load passed in 1 of 3 blocks)" in sentence
     (row,) = capacity_table(made).rows
-    assert [cell.text for cell in row[:4]] == ["single", "200", "fewer than 100", "400"]
+    assert [cell.text for cell in row[:4]] == ["single", "200", "no load passed in 1 of 3 blocks", "400"]
     (lines,) = (
         each
         for each in capacities(capacity_frame(made.summary), ["single"]).axes[0].collections
