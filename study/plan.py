@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from study.errors import PlanError
-from study.plan_errors import MAX_TEXT, check_text, messages, whole_message
+from study.plan_errors import MAX_TEXT, check_text, messages, nearest, whole_message
 from study.raw_plan import Models, plan_mistakes, server_tables
 from study.search import Search
 from study.workload import Frozen, Name, Server, Work
@@ -316,9 +316,13 @@ def load_plan(path: Path, known_models: Models | None = None) -> PlanFile:
     try:
         with path.open("rb") as stream:
             text = stream.read(4 * MAX_TEXT + 1).decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise PlanError(f"plan {path}: can't be read: {reason} (plans are in campaigns/)") from None
+    except UnicodeDecodeError as error:
+        line = 1 + error.object.count(b"\n", 0, error.start)
+        raise PlanError(f"plan {path}: line {line} is not UTF-8") from None
+    except OSError as error:
+        plans = [each.name for each in path.parent.glob("*.toml")]
+        hint = nearest(path.name, plans) or " (plans are in campaigns/)"
+        raise PlanError(f"plan {path}: can't be read: {error.strerror or error}{hint}") from None
     return PlanFile(parse_plan(text, f"plan {path}", known_models), text)
 
 

@@ -36,6 +36,7 @@ from cluster.hosts.host import Host, at_once, json_value
 from cluster.hosts.lease import Processes, Renewing
 from cluster.remote.kernel import OPENED
 from study.errors import FormatError, HostError, LostHostError, RunError, StoppedError, StudyError
+from study.formats.bounded import read_text
 from study.formats.json_files import write_json
 from study.formats.ledger_jsonl import EndRecord
 from study.formats.live_json import LiveFigures
@@ -276,7 +277,7 @@ def _live_figures(path: Path) -> LiveFigures | None:
 def _server_counts(out: Path) -> ServerCounts | None:
     """The server's own counts, its last line of output; None where it didn't print them."""
     try:
-        return parse_as(ServerCounts, json.loads(out.read_text(encoding="utf-8").splitlines()[-1]), out)
+        return parse_as(ServerCounts, json_value(read_text(out).splitlines()[-1]), out)
     except (OSError, ValueError, IndexError, FormatError):
         return None
 
@@ -284,7 +285,7 @@ def _server_counts(out: Path) -> ServerCounts | None:
 def _slots(out: Path) -> int | None:
     """The size of the server's pool, from its first line of output; None where it has none, or doesn't print it."""
     try:
-        ready = json.loads(out.read_text(encoding="utf-8").splitlines()[0])
+        ready = json_value(read_text(out).splitlines()[0])
     except (OSError, ValueError, IndexError):
         return None
     slots = ready.get("slots") if isinstance(ready, dict) else None
