@@ -7,6 +7,7 @@ import time
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from study.duration import run_seconds
 from study.errors import PlanError
 from study.plan import Plan, parse_plan
 
@@ -105,7 +106,7 @@ def check(text: str) -> None:
             ]
             assert all(character.isprintable() or character == "\n" for character in message if ord(character) < 128)
         else:
-            assert all(math.isfinite(seconds) and seconds < 1e12 for seconds in plan.run_seconds())
+            assert all(math.isfinite(seconds) and seconds < 1e12 for seconds in run_seconds(plan))
             assert len(plan.runs()) == plan.blocks * (len(plan.models) + plan.aa)
             assert plan.steps()
     assert time.process_time() - began < MOST_CPU_S
