@@ -30,6 +30,11 @@ class RunFiles:
         return self.directory / "live.json"
 
     @property
+    def fresh_servers(self) -> Path:
+        """fab's answer to the master, which asks for a fresh server in live.json; of no use after the run."""
+        return self.directory / "fresh-servers.json"
+
+    @property
     def locust_prefix(self) -> Path:
         """Locust's --csv: it adds _stats.csv, _stats_history.csv, _failures.csv and _exceptions.csv."""
         return self.directory / "locust"

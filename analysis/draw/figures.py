@@ -91,9 +91,11 @@ def response_against_users(
         if every[-1].empty:
             _note(axes, "no step has enough samples for it")
     together = pd.concat(every)
-    if len(together):
+    tried = pd.Series(dtype=float) if trials is None else trials["ms"]
+    ends = pd.concat([together["low"], together["high"], tried])
+    if len(ends):
         for axes in panels:
-            log_axis(axes, "y", together["low"].min(), together["high"].max())
+            log_axis(axes, "y", ends.min(), ends.max())
     signs = [] if trials is None else mark_trials(panels[-1], trials, looks)
     if slo_ms is not None:
         panels[-1].axhline(slo_ms, color=INK, lw=1.1, ls=(0, (4, 3)), zorder=1)

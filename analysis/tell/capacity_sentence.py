@@ -9,7 +9,7 @@ from analysis.rank.generator_rate import cores_beyond
 from analysis.rank.limits import Limit
 from analysis.rank.outcome import CampaignOutcome
 from analysis.tell.words import counted, series
-from study.plan import Plan, Slo
+from study.plan import RECOVERY_S, Plan, Slo
 
 BROKEN = {"p99": "p99", "failures": "failures"}
 """Words for the part of the SLO that the smallest load beyond the capacity broke."""
@@ -22,6 +22,12 @@ BEYOND: Mapping[str, str] = {
     "unclear": "beyond it no trial was clear", "slo": "the SLO",
 }  # fmt: skip
 """Why no larger load is known to fail."""
+NOT_BACK = f"the server was not back at an idle server's response time in {RECOVERY_S:g} s"
+RECOVERIES: Mapping[tuple[bool, bool], str] = {
+    (True, True): "a fresh one was started", (True, False): "a fresh one was started, and was slow as well",
+    (False, False): "the next trial began with its backlog",
+}  # fmt: skip
+"""What followed, by whether a fresh server was started and whether the last wait ended with idle response times."""
 FULL: Mapping[str, str] = {
     "CPU": "CPU", "processes": "starting processes", "waiting": "its pool", "pool": "its pool",
     "accept queue": "the accept queue", "descriptors": "descriptors",
@@ -98,6 +104,19 @@ def differing(outcome: CampaignOutcome) -> tuple[str, ...]:
         for block in capacity.blocks
         if block.differing
     )
+
+
+def recoveries(outcome: CampaignOutcome) -> tuple[str, ...]:
+    """A sentence for each run whose server was not back at its idle response time in time after a trial."""
+    sentences = []
+    for result in outcome.results:
+        users = {step.step.number: step.step.users for step in result.steps}
+        where = f"{result.data.run.label}, block {result.data.run.block}"
+        for ended, then in RECOVERIES.items():
+            at = [each.step for each in result.recoveries if (each.fresh_server, each.recovered) == ended]
+            if loads := series([f"{users[step]:,}" for step in at if step in users]):
+                sentences.append(f"{where}: after the trial at {loads} users {NOT_BACK}; {then}.")
+    return tuple(sentences)
 
 
 def _differences(trials: Sequence[Differing]) -> Iterator[str]:

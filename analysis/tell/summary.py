@@ -14,8 +14,8 @@ from analysis.rank.outcome import CampaignOutcome
 from analysis.rank.ranking import FigureRanking, Ranking
 from analysis.tell.answer import capacity_order, common_text, mean_text, model_words, peak_text
 from analysis.tell.calibration_sentence import calibration_lines
-from analysis.tell.capacity_sentence import capacity_sentences, differing, load_text
-from analysis.tell.limit_sentence import limit_text
+from analysis.tell.capacity_sentence import capacity_sentences, differing, load_text, recoveries
+from analysis.tell.limit_sentence import limit_text, scaling_sentences
 from analysis.tell.markdown_sections import (
     background_lines,
     control_lines,
@@ -51,6 +51,8 @@ def summary_text(outcome: CampaignOutcome) -> str:
         order_line("Average response time", ranking, ranking.response, _mean_figures(ranking)),
         *model_words(outcome),
         *differing(outcome),
+        *recoveries(outcome),
+        *scaling_sentences(outcome),
         _table(outcome.summary, ranking),
         section("Why", [f"- {limit.model}: {limit_text(limit)}" for limit in outcome.limits]),
         section("Background clients", background_lines(rows, campaign.labels)),

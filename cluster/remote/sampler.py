@@ -253,6 +253,7 @@ def main() -> int:
     parser.add_argument("--worker", action="append", default=[], help="PID:NAME of a worker")
     parser.add_argument("--own", action="append", type=int, default=[], help="PID of another process of the study")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--append", action="store_true", help="go on with the table that another sampler began")
     options = parser.parse_args()
     os.nice(NICENESS)
     names = [("server", options.server)] if options.server else []
@@ -268,8 +269,8 @@ def main() -> int:
         options.backlog,
     )
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    with options.out.open("w", encoding="utf-8", newline="", buffering=1) as stream:
-        writer = RowWriter(stream, SampleRow)
+    with options.out.open("a" if options.append else "w", encoding="utf-8", newline="", buffering=1) as stream:
+        writer = RowWriter(stream, SampleRow, header=stream.tell() == 0)
         last = due = time.monotonic()
         turn = 0
         while True:  # its monitor ends it: SIGTERM, the lease or the lifetime

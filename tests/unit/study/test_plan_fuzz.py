@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from study.duration import run_seconds
 from study.errors import PlanError
 from study.plan import Plan, parse_plan
 from tests.bounds import Bounds
@@ -115,7 +116,7 @@ def tried(text: str) -> None:
             ]
             assert all(character.isprintable() or character == "\n" for character in message if ord(character) < 128)
         else:
-            assert all(math.isfinite(seconds) and seconds < 1e12 for seconds in plan.run_seconds())
+            assert all(math.isfinite(seconds) and seconds < 1e12 for seconds in run_seconds(plan))
             assert len(plan.runs()) == plan.blocks * (len(plan.models) + plan.aa)
             assert plan.steps()
 
