@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from analysis.draw.request_frames import requests_frame
 from analysis.judge.judging import judge_run
 from analysis.rank.comparison import CampaignComparison, common_models, compare_outcomes
 from analysis.rank.day_history import past_days
@@ -13,12 +14,13 @@ from analysis.rank.machine_summary import summary_value
 from analysis.rank.outcome import CampaignOutcome, outcome_of
 from analysis.read.results import load, read_run
 from analysis.tell.compare_markdown import comparison_text, unjudged
-from analysis.tell.csv_files import checks_table, csv_text, steps_table, summary_table
+from analysis.tell.csv_files import checks_table, csv_text, requests_table, steps_table, summary_table
 from analysis.tell.sentences import sentence
 from analysis.tell.step_verdict import StepVerdict, told_verdict
 from analysis.tell.summary import summary_text
 from study.errors import StudyError, UsageError
 from study.formats.json_files import write_json, write_whole
+from study.formats.manifest_json import LOCUSTFILE
 from study.layout import CampaignFiles
 
 
@@ -93,10 +95,18 @@ def compare(first: Path | str, second: Path | str) -> Comparison:
             f"{first} and {second} put different loads on their servers, so that no ratio would be the servers':\n  "
             + "\n  ".join(unlike)
         )
+    if _locustfile(one) != _locustfile(other):
+        raise UsageError(f"{first} and {second} ran different locustfiles: their loads can't be compared")
     if not common_models(one, other):
         raise UsageError(f"{first} and {second} have no model in common")
     compared = compare_outcomes(one, other, past_days(one, other))
     return Comparison(**vars(compared), text=comparison_text(compared), unjudged=unjudged(compared))
+
+
+def _locustfile(outcome: CampaignOutcome) -> str | None:
+    """The digest of a campaign's own locustfile and its files; None where it has none, or no manifest."""
+    manifest = outcome.campaign.manifest
+    return None if manifest is None else manifest.identity.get(LOCUSTFILE)
 
 
 def _write(outcome: CampaignOutcome, text: str, figures: bool, files: CampaignFiles) -> tuple[Path, ...]:
@@ -106,6 +116,8 @@ def _write(outcome: CampaignOutcome, text: str, figures: bool, files: CampaignFi
         files.summary_csv: csv_text(summary_table(outcome.summary)),
         files.summary_md: text,
     }
+    if outcome.campaign.plan.locustfile is not None:
+        texts[files.requests] = csv_text(requests_table(requests_frame(outcome.results)))
     for path, content in texts.items():
         write_whole(path, content)
     write_json(files.summary_json, asdict(summary_value(outcome)))
@@ -117,6 +129,7 @@ def _draw(outcome: CampaignOutcome, figures: bool, files: CampaignFiles) -> tupl
     from analysis.draw.capacity_figure import trials_frame
     from analysis.draw.figures import drawings  # seaborn takes a second to import, and no verdict needs it
     from analysis.draw.frames import ratios_frame, tails_frame
+    from analysis.draw.request_figure import request_drawings
     from analysis.draw.style import save
     from analysis.tell.report.report_page import report_html
 
@@ -128,6 +141,8 @@ def _draw(outcome: CampaignOutcome, figures: bool, files: CampaignFiles) -> tupl
         for name, figure in drawings(
             outcome.steps, slower, ratios, plan.models, think_s, outcome.summary, plan.slo.p99_ms, trials
         ):
+            drawn += save(figure, files.figures, name)
+        for name, figure in request_drawings(requests_frame(outcome.results)):
             drawn += save(figure, files.figures, name)
     write_whole(files.report, report_html(outcome, slower, ratios, files))
     return (*drawn, files.report)

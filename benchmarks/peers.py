@@ -19,6 +19,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent
 BODY = "x" * 64
 CONNECTIONS = 50
+STATUS = "/served"  # where nginx tells how many connections are open, and what it has served
 START_S = 30.0  # seconds for the slowest program to get ready
 
 
@@ -88,7 +89,8 @@ def nginx(directory: Path, core: int) -> contextlib.AbstractContextManager[int]:
         events {{ worker_connections 4096; }}
         http {{
             access_log off; keepalive_requests 1000000000; default_type text/plain; {paths}
-            server {{ listen 127.0.0.1:{port} backlog=4096; location / {{ return 200 "{BODY}"; }} }}
+            server {{ listen 127.0.0.1:{port} backlog=4096;
+                location / {{ return 200 "{BODY}"; }} location = {STATUS} {{ stub_status; }} }}
         }}""",
         encoding="utf-8",
     )

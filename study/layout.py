@@ -67,6 +67,11 @@ class CampaignFiles:
         return self.directory / "manifest.json"
 
     @property
+    def own(self) -> Path:
+        """A directory with the locustfile of one's own and what it needs, where the plan has one."""
+        return self.directory / "locustfile"
+
+    @property
     def runs(self) -> Path:
         return self.directory / "runs"
 
@@ -81,6 +86,11 @@ class CampaignFiles:
     @property
     def steps(self) -> Path:
         return self.directory / "steps.csv"
+
+    @property
+    def requests(self) -> Path:
+        """A row for each step and name of a request, with a locustfile of one's own."""
+        return self.directory / "requests.csv"
 
     @property
     def checks(self) -> Path:

@@ -19,7 +19,7 @@ from study.errors import PlanError
 from study.plan_errors import MAX_TEXT, check_text, messages, nearest, whole_message
 from study.raw_plan import Models, plan_mistakes, server_tables
 from study.search import Search
-from study.workload import Frozen, Name, Server, Work
+from study.workload import ClassName, Frozen, Name, RelativePath, Server, Tag, Work
 
 PhaseSeconds = Annotated[float, Field(gt=0, le=3600)]
 UserCount = Annotated[int, Field(gt=0, le=10_000_000, strict=True)]
@@ -28,6 +28,7 @@ ClientCount = Annotated[int, Field(ge=0, le=60_000, strict=True)]
 AUTO_SETTLE_S, AUTO_MEASURE_S = 15.0, 45.0  # shortest settle and measure phase where the plan says "auto"
 AUTO_MOST_S = 180.0  # longest phase where the plan says "auto"
 IDLE_SETTLE_S, IDLE_MEASURE_S = 0.3, 1.0  # phases of the idle step
+OWN_IDLE_SETTLE_S, OWN_IDLE_MEASURE_S = 0.5, 3.0  # the same with a locustfile, whose user has several tasks
 IDLE_STEP = 0  # its number
 NO_THINK = (0.0, 0.0)  # think time of the idle step
 NULL_MODEL = "null"  # the model that the generator is calibrated against
@@ -102,6 +103,16 @@ class Plan(Frozen):
     )
     """Each wait is drawn uniformly between the two, as by Locust's `between`."""
     client: Literal["lean", "fast", "http"] = "lean"
+    locustfile: RelativePath | None = None
+    """A locustfile of one's own, relative to the plan's file; its user classes are then the client."""
+    user_classes: tuple[ClassName, ...] = ()
+    """Those of its user classes that run; empty: all of them."""
+    files: tuple[RelativePath, ...] = ()
+    """Files and directories that it needs, relative to the plan's file, below the locustfile's directory."""
+    requirements: RelativePath | None = None
+    """A requirements file with hashes, for what the locustfile imports; relative to the plan's file."""
+    tags: tuple[Tag, ...] = ()
+    """Only tasks with one of these tags run; empty: all tasks."""
     connection: Literal["close", "keep-alive"] = "close"
     idle_connections: ClientCount = 0
     """Background clients that hold a connection open: each sends a request and repeats it before the server's idle
@@ -156,9 +167,15 @@ class Plan(Frozen):
         return master_port
 
     @property
+    def keeps_alive(self) -> bool:
+        """Whether users may hold a connection: with a locustfile, as its own classes do."""
+        return self.connection == "keep-alive" or self.locustfile is not None
+
+    @property
     def mean_think_s(self) -> float:
-        """Mean think time in seconds: Z of the interactive response time law."""
-        return sum(self.think_time) / 2
+        """Mean think time in seconds: Z of the interactive response time law; 0 with a locustfile, whose users wait as
+        they themselves say."""
+        return 0.0 if self.locustfile else sum(self.think_time) / 2
 
     @property
     def most_users(self) -> int:
@@ -209,7 +226,7 @@ class Plan(Frozen):
     def phases(self, step: Step) -> tuple[float | Literal["auto"], float | Literal["auto"]]:
         """How long a step settles and is measured, in s."""
         if step.kind == "idle":
-            return IDLE_SETTLE_S, IDLE_MEASURE_S
+            return (OWN_IDLE_SETTLE_S, OWN_IDLE_MEASURE_S) if self.locustfile else (IDLE_SETTLE_S, IDLE_MEASURE_S)
         longer = step.kind == "confirm" and not isinstance(self.measure, str)
         return self.settle, (2 * float(self.measure) if longer else self.measure)
 
@@ -241,6 +258,8 @@ class PlanFile:
 
     plan: Plan
     text: str
+    directory: Path
+    """That of the file, which its other paths are relative to."""
 
 
 def parse_plan(text: str, source: str, known_models: Models | None = None) -> Plan:
@@ -279,7 +298,7 @@ def load_plan(path: Path, known_models: Models | None = None) -> PlanFile:
         plans = [each.name for each in path.parent.glob("*.toml")]
         hint = nearest(path.name, plans) or " (plans are in campaigns/)"
         raise PlanError(f"plan {path}: can't be read: {error.strerror or error}{hint}") from None
-    return PlanFile(parse_plan(text, f"plan {path}", known_models), text)
+    return PlanFile(parse_plan(text, f"plan {path}", known_models), text, path.parent)
 
 
 _TABLES = {

@@ -40,6 +40,9 @@ _PATTERNS = {
     "path": "a path that begins with / is wanted, without blanks",
     "ready": "a path that begins with / is wanted, without blanks",
     "requires": "a program's or module's name is wanted",
+    "user_classes": "names of Python classes are wanted",
+    "tags": "a tag without blanks is wanted",
+    **dict.fromkeys(("locustfile", "files", "requirements"), "a path relative to the plan's file is wanted"),
 }
 """What the pattern of a key asks for."""
 

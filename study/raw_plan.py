@@ -12,12 +12,15 @@ from study.workload import mistakes
 Models = Mapping[str, Collection[str]]
 """The registered models, each with the names of its own options."""
 
+OWN_CLIENTS = ("client", "connection", "think_time")
+LOCUSTFILE_KEYS = ("user_classes", "files", "requirements", "tags")
+
 
 def plan_mistakes(data: dict[str, Any], known: Models | None, aa_suffix: str) -> list[str]:
     """One line for each mistake; without `known` any model name will do. `aa_suffix` ends the A/A label."""
     wrong = _unknown_models(data, known) if known is not None else []
     wrong += [mistake for key, entry in server_tables(data).items() for mistake in mistakes(entry, key)]
-    return wrong + _duplicate_labels(data, aa_suffix) + _load_mistakes(data)
+    return wrong + _duplicate_labels(data, aa_suffix) + _load_mistakes(data) + _client_mistakes(data)
 
 
 def server_tables(data: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -40,6 +43,17 @@ def _load_mistakes(data: dict[str, Any]) -> list[str]:
     if "search" not in data and "users" not in data:
         return ["users: is missing (a list of users; or a table [search] instead)"]
     return ["users: at least one is wanted (got [])"] if data.get("users") == [] else []
+
+
+def _client_mistakes(data: dict[str, Any]) -> list[str]:
+    """Keys that belong to the study's own clients beside a locustfile, and those of a locustfile without one."""
+    if data.get("locustfile") is not None:
+        return [
+            f"{key}: belongs to the study's own clients, and the locustfile says it itself"
+            for key in OWN_CLIENTS
+            if key in data
+        ]
+    return [f"{key}: belongs to a locustfile, and there is none" for key in LOCUSTFILE_KEYS if data.get(key)]
 
 
 def _duplicate_labels(data: dict[str, Any], aa_suffix: str) -> list[str]:

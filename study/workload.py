@@ -14,6 +14,9 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_leng
 RequestTarget = Annotated[str, Field(pattern=r"^/[!-~]*$", max_length=2000)]
 Status = Annotated[int, Field(ge=200, le=599, strict=True)]
 Requirement = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*$", max_length=60)]
+RelativePath = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f]+$")]
+ClassName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=100)]
+Tag = Annotated[str, Field(pattern=r"^[!-~]+$", max_length=100)]
 
 PLACEHOLDERS = {
     "host": "the address to listen on",

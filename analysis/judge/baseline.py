@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from analysis.judge.window import Window
 
@@ -20,6 +20,9 @@ class Baseline:
     step: int
     idle: bool
     """Measured at the idle step. Else it is the R of the lowest ladder step, and so a bound: R1 is at most this."""
+    by_name: Mapping[str, float] = field(default_factory=dict)
+    """R1 of each name's requests (s), with a locustfile of one's own: of the idle step, or where that has none of this
+    name, of the lowest step that has."""
 
 
 def baseline_of(windows: Mapping[int, Window]) -> Baseline | None:
@@ -35,5 +38,35 @@ def baseline_of(windows: Mapping[int, Window]) -> Baseline | None:
                 cv=window.response.sd_s / response if response else 0.0,
                 step=window.step.number,
                 idle=window.step.kind == "idle",
+                by_name=_by_name((*idle, *ladder)),
             )
     return None
+
+
+def _by_name(windows: Iterable[Window]) -> dict[str, float]:
+    known: dict[str, float] = {}
+    for window in windows:
+        for each in window.own.names if window.own is not None else ():
+            if each.mean_s is not None and not each.outside:
+                known.setdefault(each.name, each.mean_s)
+    return known
+
+
+def of_the_mix(baseline: Baseline | None, window: Window) -> Baseline | None:
+    """R1 of the requests that a window has: with a locustfile of one's own, each name's R1 by its share of the window.
+
+    The one user of the idle step is of one class, and no mix of requests is like another.
+    """
+    if baseline is None or window.own is None:
+        return baseline
+    weights = {
+        each.name: each.requests - each.failed
+        for each in window.own.names
+        if not each.outside and each.name in baseline.by_name
+    }
+    total = sum(weights.values())
+    if not total:
+        return baseline
+    mixed = sum(baseline.by_name[name] * weight for name, weight in weights.items()) / total
+    # The spread of one kind of request; that between kinds is in the window's own.
+    return replace(baseline, response_s=mixed, requests=max(baseline.requests, 1))

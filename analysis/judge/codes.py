@@ -73,6 +73,10 @@ CODES: Mapping[str, Code] = {
         2, "users that are neither in flight nor thinking: N against L + X Z", SHARE,
         users=COUNT, in_flight=COUNT, thinking=COUNT, turning=COUNT, accounted=COUNT,
     ),
+    "law.iterations": _check(
+        2, "users that are neither in an iteration nor wait: N against X (R + Z) of iterations", SHARE,
+        users=COUNT, iterating=COUNT, waiting=COUNT, accounted=COUNT,
+    ),
     "law.clocks": _check(
         2, "how fast the worst worker's clock ran", SHARE, ("value",), workers=NAMES, fast=SHARE
     ),
@@ -129,6 +133,9 @@ CODES: Mapping[str, Code] = {
     "samples.cycles": _check(
         6, "requests of each user", COUNT, ("rate_error",), requests=COUNT, users=COUNT, seconds=S, rate_error=SHARE
     ),
+    "samples.iterations": _check(
+        6, "iterations of each user", COUNT, ("rate_error",), iterations=COUNT, users=COUNT, seconds=S, rate_error=SHARE
+    ),
     # 7 errors
     "errors.failures": _check(7, "share of failed requests", SHARE, failed=COUNT, requests=COUNT, kinds=COUNTS),
     "errors.unanswered": _check(
@@ -138,6 +145,9 @@ CODES: Mapping[str, Code] = {
         7, "requests by which the counts of generator and server differ", COUNT, ("value", "server"),
         attempts=COUNT, answered=COUNT, server=COUNT, uncertain=COUNTS, probes=COUNT, background=COUNT,
         by_kernel=YES, missing=NAMES,
+    ),
+    "tasks.raised": Code(
+        None, "exceptions that tasks of a locustfile of one's own raised", {"count": COUNT, "iterations": COUNT}
     ),
     # 8 who was the limit
     "target.slow": _check(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from analysis.judge.baseline import baseline_of
+from analysis.judge.baseline import baseline_of, of_the_mix
 from analysis.judge.findings import Check, Finding
 from analysis.judge.reconciliation import Reconciled, reconcile
 from analysis.judge.repeat import returned
@@ -67,20 +67,26 @@ def judge_run(data: RunData, plan: Plan, unfinished: bool = False) -> RunResult:
     for step in asked:
         try:
             window = window_of(
-                ledger, step, samples, background, work.wait_ms / 1000, data.slots, stamps=plan.client == "lean"
+                ledger,
+                step,
+                samples,
+                background,
+                work.wait_ms / 1000,
+                data.slots,
+                stamps=plan.client == "lean" and plan.locustfile is None,
             )
         except FormatError as error:
             damaged[step.number] = str(error)
         else:
             windows |= {step.number: window} if window is not None else {}
-    run = reconcile(ledger, data.server, data.probes, each_connects=plan.connection == "close", background=background)
+    run = reconcile(ledger, data.server, data.probes, each_connects=not plan.keeps_alive, background=background)
     baseline = baseline_of(windows)
     steps = tuple(
         StepResult(
             data.run,
             step,
             windows[step.number],
-            judge_step(windows[step.number], plan.during(step), run, baseline, work),
+            judge_step(windows[step.number], plan.during(step), run, of_the_mix(baseline, windows[step.number]), work),
         )
         if step.number in windows
         else _unmeasured(data.run, step, Finding("step.damaged", error=damaged[step.number]))

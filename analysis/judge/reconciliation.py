@@ -10,7 +10,7 @@ from analysis.read.background_rows import BackgroundClients
 from analysis.read.ledger import Ledger
 from study.formats.run_json import ServerCounts
 
-WHOLE_ANSWERS = ("bad-status", "wrong-body")
+WHOLE_ANSWERS = ("bad-status", "wrong-body", "rejected")
 """Kinds of failures in which a whole answer came."""
 NEVER_SENT = ("refused",)
 """Kinds of failures in which no request left the client."""
@@ -73,6 +73,7 @@ def reconcile(
     for record in ledger.records:
         failures.update(record.failures)
         last[record.worker] = record.in_flight_end
+    unreported, followed = _of_own(ledger)
     uncertain = {kind: count for kind, count in sorted(failures.items()) if kind not in (*WHOLE_ANSWERS, *NEVER_SENT)}
     phases = dict.fromkeys((record.step, record.phase) for record in ledger.records)
     by_kernel = server is not None and server.counted_by == "kernel"
@@ -84,7 +85,9 @@ def reconcile(
     return Reconciled(
         attempts=sum(record.attempts for record in ledger.records),
         answered_client=sum(record.successes for record in ledger.records)
-        + sum(failures[kind] for kind in WHOLE_ANSWERS),
+        + sum(failures[kind] for kind in WHOLE_ANSWERS)
+        + unreported
+        + followed,
         answered_server=_answered(server, each_connects),
         uncertain={**uncertain, IN_FLIGHT: sum(last.values())},
         refused_server=(server.refused or 0) if server is not None else 0,
@@ -93,6 +96,16 @@ def reconcile(
         by_kernel=by_kernel,
         background=(background.opened if by_kernel else background.answered) if background is not None else 0,
     )
+
+
+def _of_own(ledger: Ledger) -> tuple[int, int]:
+    """Of a locustfile of one's own: answers that it didn't report, since an exception left its `with` block, and those
+    that redirected and were followed; none of them is an attempt."""
+    own = [record for record in ledger.records if record.own is not None]
+    received = sum(record.own.received for record in own if record.own is not None)
+    sent = sum(record.own.sent for record in own if record.own is not None)
+    exchanges = sum(record.own.exchanges for record in own if record.own is not None)
+    return max(0, received - sum(record.attempts for record in own)), max(0, exchanges - sent)
 
 
 def _answered(server: ServerCounts | None, each_connects: bool) -> int | None:

@@ -76,6 +76,8 @@ class Thresholds:
     """A second is silent only where the law expects at least this many answers in it ..."""
     silent_share: float = _limit(0.05)
     """... and less than this share of them came; not zero, since two workers' ticks don't fall together exactly."""
+    silent_in_flight: float = _limit(1.0)
+    """With a locustfile of one's own: mean requests in flight from which on a second without answers is silent."""
     silent_chance: float = _limit(1e-5)
     """Nor where all users can have waited for slow answers at once by chance: the share of their time that answers of
     more than a second took, to the power of their number."""

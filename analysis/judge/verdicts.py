@@ -122,6 +122,9 @@ def judge_step(
         Finding("background.held", kind=each.kind, held=each.held, wanted=each.wanted, turned_away=each.turned_away)
         for each in window.background
     ]
+    raised = window.own.raised if window.own is not None else 0
+    if window.own is not None and raised:
+        background.append(Finding("tasks.raised", count=raised, iterations=window.own.iterations))
     flags = [check for check in every if check.outcome == "flag" and check.number in FLAGGED_IN_REASONS]
     flags += [check for check in every if check.outcome == "fail" and check.number == 11 and check not in reasons]
     unknown = [check for check in every if check.outcome == "not available"]
@@ -219,6 +222,6 @@ def divided(window: Window, plan: Plan, baseline: Baseline | None) -> Shares | N
     """The shortfall with the think time as drawn, divided between generator and server; None where X isn't short."""
     if baseline is None or window.throughput <= 0:
         return None
-    drawn = window.draws_s / window.draws if window.draws else plan.mean_think_s
+    drawn = window.drawn_s if window.drawn_s is not None else plan.mean_think_s
     shares = shares_explained(window.step.users, window.throughput, baseline.response_s, drawn, window.late_s)
     return shares if shares.shortfall > T.shortfall else None

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from analysis.judge.own_window import OwnWindow, own_part
 from analysis.judge.watched import QueueLooks, queue_looks
 from analysis.read.background_rows import BackgroundClients, BackgroundWindow
 from analysis.read.histograms import Histogram, merge
@@ -114,6 +115,8 @@ class Window:
     """The response times end at the kernel's receive stamp, so that a late event loop doesn't lengthen them."""
     queue: QueueLooks | None = None
     """The accept queue as a mean over time."""
+    own: OwnWindow | None = None
+    """Iterations and requests by name, with a locustfile of one's own."""
 
     @property
     def thinking(self) -> float:
@@ -127,14 +130,40 @@ class Window:
 
     @property
     def started(self) -> int:
-        """Requests that began in the window: each follows a think time, or an answer where there is none."""
-        return self.think_count + self.turnarounds
+        """Requests that began in the window: each follows a think time, or an answer where there is none.
+
+        Those of a locustfile of one's own are counted as they begin.
+        """
+        return self.own.sent if self.own is not None else self.think_count + self.turnarounds
+
+    @property
+    def ended(self) -> int:
+        """Requests that ended in the window, whether a locustfile of one's own reported them or not."""
+        return self.own.received if self.own is not None else self.attempts
+
+    @property
+    def ended_s(self) -> float:
+        """Sum of their times."""
+        return self.own.received_s if self.own is not None else self.response_s + self.failed_s
+
+    @property
+    def cycles(self) -> int:
+        """How often a user's cycle ended: a request with its think time, or an iteration with its wait."""
+        return self.own.iterations if self.own is not None else self.attempts
 
     @property
     def late_s(self) -> float:
         """Mean time by which a user's cycle is longer for the generator: waking late, and turning around."""
         late = self.think_passed_s - self.think_drawn_s + self.turnaround_s
-        return max(0.0, late) / self.started if self.started else 0.0
+        cycles = self.attempts if self.own is not None else self.started
+        return max(0.0, late) / cycles if cycles else 0.0
+
+    @property
+    def drawn_s(self) -> float | None:
+        """Mean think time as drawn, of a cycle; None where none was drawn."""
+        if self.own is not None:
+            return None if self.think_s is None else max(0.0, self.think_s - self.late_s)
+        return self.draws_s / self.draws if self.draws else None
 
     @property
     def clock_step_s(self) -> float | None:
@@ -164,7 +193,13 @@ class Window:
 
     @property
     def think_s(self) -> float | None:
-        """Z of the laws: mean think time that really passed, or without think time the mean turnaround."""
+        """Z of the laws: mean think time that really passed, or without think time the mean turnaround.
+
+        With a locustfile of one's own, a request's share of the time in which its user has none in flight: its waits,
+        and what its tasks do between requests.
+        """
+        if self.own is not None:
+            return max(0.0, self.step.users - self.in_flight) / self.throughput if self.throughput else None
         if self.think_count:
             return self.think_passed_s / self.think_count
         return self.mean_turnaround_s
@@ -235,6 +270,7 @@ def window_of(
         slots=slots,
         kernel_stamps=stamps and all(record.wall_s is not None for record in records),
         queue=queue_looks(rows),
+        own=own_part(records),
     )
 
 

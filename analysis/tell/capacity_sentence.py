@@ -87,6 +87,16 @@ def no_low_end(capacity: ModelCapacity) -> str:
     return f"no load passed in {without} of {counted(len(capacity.blocks), 'block')}"
 
 
+def client_text(plan: Plan) -> str:
+    """Who asks, and how: the study's own client, or the user classes of a locustfile of one's own."""
+    if plan.locustfile is not None:
+        classes = f" ({', '.join(plan.user_classes)})" if plan.user_classes else ""
+        tags = f", tasks tagged {', '.join(plan.tags)}" if plan.tags else ""
+        return f"user classes of {plan.locustfile}{classes}{tags}, with waits and connections of their own"
+    low, high = plan.think_time
+    return f"think time {low:g}-{high:g} s, client {plan.client}, connection {plan.connection}"
+
+
 def load_text(plan: Plan) -> str:
     """As `60, 150, 400 users` or `a search from 50 to 6,400 users`."""
     search = plan.capacity_search

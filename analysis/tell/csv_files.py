@@ -41,6 +41,16 @@ def summary_table(summary: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def requests_table(requests: pd.DataFrame) -> pd.DataFrame:
+    """The frame of requests by name as it is written."""
+    return requests.assign(
+        outside=_words(requests["outside"].astype(bool), "yes"),
+        failure_texts=requests["failure_texts"].map(
+            lambda texts: "; ".join(f"{count} x {text}" for text, count in texts.items())
+        ),
+    )
+
+
 def csv_text(frame: pd.DataFrame) -> str:
     """A frame as a file: six significant digits, empty where nothing is known; a text never is a formula."""
     text = io.StringIO()

@@ -26,6 +26,12 @@ def interactive_law(f: Finding) -> str:
     return f"{parts} = {f['accounted']:.1f} of {counted(f['users'], 'user', spec='.0f')}, {f['value']:.1%} off"
 
 
+def iterations_law(f: Finding) -> str:
+    """The users in an iteration and those who wait, against all of them."""
+    parts = f"X (R + Z) of iterations = {f['iterating']:.1f} users in an iteration + {f['waiting']:.1f} waiting"
+    return f"{parts} = {f['accounted']:.1f} of {counted(f['users'], 'user', spec='.0f')}, {f['value']:.1%} off"
+
+
 def clocks(f: Finding) -> str:
     """The workers whose clocks run fast or slow."""
     if f["value"] is None:
@@ -111,8 +117,9 @@ def silent(f: Finding) -> str:
 
 
 def cycles(f: Finding) -> str:
-    """Requests and users of the window."""
-    requests, users = counted(f["requests"], "request", spec=".0f"), counted(f["users"], "user", spec=".0f")
+    """Requests, or iterations, and users of the window."""
+    what = "iteration" if f.code == "samples.iterations" else "request"
+    requests, users = counted(f[f"{what}s"], what, spec=".0f"), counted(f["users"], "user", spec=".0f")
     known = "" if f["rate_error"] is None else f", past the knee: X is known to {f['rate_error']:.1%}"
     return f"{requests} of {users} in {f['seconds']:.0f} s{known}"
 
@@ -121,6 +128,12 @@ def failures(f: Finding) -> str:
     """How many requests failed, by kind."""
     kinds = ", ".join(f"{count} {kind}" for kind, count in f["kinds"].items())
     return f"{f['failed']} of {f['requests']} failed ({f['value']:.2%})" + (f": {kinds}" if kinds else "")
+
+
+def raised(f: Finding) -> str:
+    """Exceptions that tasks raised."""
+    raised_, ended = counted(f["count"], "exception", spec=".0f"), counted(f["iterations"], "iteration", spec=".0f")
+    return f"tasks raised {raised_} in {ended}"
 
 
 def unanswered(f: Finding) -> str:

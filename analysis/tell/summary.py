@@ -14,7 +14,7 @@ from analysis.rank.outcome import CampaignOutcome
 from analysis.rank.ranking import FigureRanking, Ranking
 from analysis.tell.answer import capacity_order, common_text, mean_text, model_words, peak_text
 from analysis.tell.calibration_sentence import calibration_lines
-from analysis.tell.capacity_sentence import capacity_sentences, differing, load_text, recoveries
+from analysis.tell.capacity_sentence import capacity_sentences, client_text, differing, load_text, recoveries
 from analysis.tell.limit_sentence import limit_text, scaling_sentences
 from analysis.tell.markdown_sections import (
     background_lines,
@@ -37,11 +37,10 @@ def summary_text(outcome: CampaignOutcome) -> str:
     campaign, results, ranking, rows = outcome.campaign, outcome.results, outcome.ranking, outcome.rows
     plan = campaign.plan
     done = sum(result.data.state == "done" for result in results)
-    low, high = plan.think_time
     parts = [
         f"# {plan.name}",
         f"{counted(len(plan.models), 'model')}, {load_text(plan)},"
-        f" think time {low:g}-{high:g} s, client {plan.client}, connection {plan.connection};"
+        f" {client_text(plan)};"
         f" {done} of {counted(len(results), 'run')} done.",
         "## Answer",
         *capacity_sentences(outcome),

@@ -99,6 +99,11 @@ def calibrate(
         observer.message("each search ends where the generator is the limit: it needs no calibration beforehand")
         return
     rate = need(setup.plan)
+    if setup.own is not None:
+        observer.message(
+            "the generator is not calibrated: its requests are the locustfile's; check 4 watches each step"
+        )
+        return
     if rate is None:
         observer.message("no think time: nothing bounds what a step asks for, so the generator is not calibrated")
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.hosts.inventory import LOOPBACK, HostEntry, url_host
@@ -12,9 +13,20 @@ from study.models import needs
 from study.plan import Plan
 from study.workload import Server
 
+LAUNCH = "cluster.engine.start_locust"  # Locust with a locustfile of one's own
 LOCUSTFILE = "cluster/engine/locustfile.py"  # below the directory of the code, where hosts run commands
 USER_CLASSES = {"lean": "LeanUser", "fast": "FastQuickstartUser", "http": "QuickstartUser"}
 BOOT_ID = ("cat", "/proc/sys/kernel/random/boot_id")  # changes with each boot
+
+
+@dataclass(frozen=True)
+class OwnPlace:
+    """Where a locustfile of one's own is on one host: its directory and name there, its classes, its requirements."""
+
+    directory: Path
+    name: str
+    user_classes: tuple[str, ...]
+    packages: Path | None
 
 
 def server(python: str, plan: Plan, measured: Server, target: HostEntry, cores: int, scratch: Path) -> tuple[str, ...]:
@@ -40,7 +52,7 @@ def server(python: str, plan: Plan, measured: Server, target: HostEntry, cores: 
 
 def keeps_alive(plan: Plan) -> bool:
     """Whether the server must support keep-alive: for the users, or for idle background clients."""
-    return plan.connection == "keep-alive" or plan.idle_connections > 0
+    return plan.keeps_alive or plan.idle_connections > 0
 
 
 def requires(measured: Server) -> tuple[str, ...]:
@@ -99,10 +111,11 @@ def master(
     run: Path,
     workers: tuple[str, ...],
     address: str = LOOPBACK,
+    own: OwnPlace | None = None,
 ) -> tuple[str, ...]:
     """Locust's master. It authenticates nobody, so it binds loopback, or the one address that the inventory names."""
     return (
-        *_locust(python, plan_file, plan, measured, target),
+        *_locust(python, plan_file, plan, measured, target, own),
         *("--headless", "--only-summary", "--master", "--master-bind-host", address),
         *("--master-bind-port", str(plan.master_port), "--stop-timeout", f"{plan.timeout + 1:g}"),
         *("--csv", str(RunFiles(run).locust_prefix), "--study-run", str(run), "--study-workers", ",".join(workers)),
@@ -117,11 +130,12 @@ def worker(
     target: HostEntry,
     name: str,
     master: tuple[str, int] | None = None,
+    own: OwnPlace | None = None,
 ) -> tuple[str, ...]:
     """One of Locust's workers; `name` is its name in the ledger. `master`: (address, port), by default on loopback."""
     address, port = master or (LOOPBACK, plan.master_port)
     where = ("--worker", "--master-host", address, "--master-port", str(port))
-    return (*_locust(python, plan_file, plan, measured, target), *where, "--study-worker", name)
+    return (*_locust(python, plan_file, plan, measured, target, own), *where, "--study-worker", name)
 
 
 def sampler(
@@ -148,8 +162,14 @@ def sampler(
     return (python, "-m", "cluster.remote.sampler", *where, *watched, *each)
 
 
-def _locust(python: str, plan_file: Path, plan: Plan, measured: Server, target: HostEntry) -> tuple[str, ...]:
+def _locust(
+    python: str, plan_file: Path, plan: Plan, measured: Server, target: HostEntry, own: OwnPlace | None
+) -> tuple[str, ...]:
     # The master needs --host too: it sends its own value to the workers.
     address = ("--host", f"http://{url_host(target.address)}:{plan.port}")
     study = ("--study-plan", str(plan_file), "--study-server", measured.name)
-    return (python, "-m", "locust", "-f", LOCUSTFILE, USER_CLASSES[plan.client], *address, *study)
+    if own is None:
+        return (python, "-m", "locust", "-f", LOCUSTFILE, USER_CLASSES[plan.client], *address, *study)
+    tags = ("--tags", *plan.tags) if plan.tags else ()
+    launch = (python, "-m", LAUNCH, str(own.directory), str(own.packages or ""), own.name)
+    return (*launch, *own.user_classes, *address, *study, *tags)

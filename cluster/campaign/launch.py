@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cluster.campaign import commands
 from cluster.campaign.prepare import Setup
+from cluster.deploy.packages import packages_of
 from cluster.hosts import tunnel
 from cluster.hosts.host import LEASE_S, Ended, Host, ProcessHandle, Spawn, at_once
 from cluster.hosts.inventory import CONTROL, DIRECT, LOOPBACK
@@ -173,19 +174,30 @@ def start_locust(attempt: Attempt) -> dict[str, list[str]]:
     workers, control = setup.workers(), setup.control
     names, plan_file = tuple(name for _, name in workers), attempt.campaign.plan
     own = commands.master(
-        control.python, plan_file, plan, server, target, attempt.files.directory, names, control.entry.address
-    )
+        control.python, plan_file, plan, server, target, attempt.files.directory, names, control.entry.address,
+        _own_place(attempt, control),
+    )  # fmt: skip
     attempt.spawn(control, MASTER, own)
     masters = {host.entry.name: _master_address(attempt, host) for host in setup.load}
     plans = {host.entry.name: host.share(plan_file) for host in setup.load}
 
     def start(host: Host) -> list[str]:
-        where, master = plans[host.entry.name], masters[host.entry.name]
+        where, master, place = plans[host.entry.name], masters[host.entry.name], _own_place(attempt, host)
         own = [name for each, name in workers if each is host]
-        argvs = {name: commands.worker(host.python, where, plan, server, target, name, master) for name in own}
+        argvs = {name: commands.worker(host.python, where, plan, server, target, name, master, place) for name in own}
         return [f"{attempt.spawn(host, name, argv).pid}:{name}" for name, argv in argvs.items()]
 
     return at_once(setup.load, start)
+
+
+def _own_place(attempt: Attempt, host: Host) -> commands.OwnPlace | None:
+    """Brings the plan's locustfile to the host, from the campaign's directory; None where the plan has none."""
+    own = attempt.setup.own
+    if own is None or attempt.setup.plan.locustfile is None:
+        return None
+    host.run(["rm", "-rf", "--", str(host.directory / attempt.campaign.own.name)])  # an earlier campaign's
+    packages = packages_of(host, own.requirements_digest) if own.requirements is not None else None
+    return commands.OwnPlace(host.share(attempt.campaign.own), own.name, own.user_classes, packages)
 
 
 def _master_address(attempt: Attempt, host: Host) -> tuple[str, int]:

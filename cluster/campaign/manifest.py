@@ -17,15 +17,15 @@ from cluster.hosts.inventory import Inventory
 from servers.core import model
 from study.formats.facts_json import Facts
 from study.formats.json_files import made_by
-from study.formats.manifest_json import Manifest, ModelDescription
+from study.formats.manifest_json import LOCUSTFILE, Manifest, ModelDescription
 from study.layout import CampaignFiles
 from study.plan import Plan
 
 LOCKS = (PROJECT / "requirements.lock", release.LOCK)
 
 
-def identity(plan_text: str, inventory: Inventory, facts: Mapping[str, Facts]) -> dict[str, str]:
-    """SHA-256 by what it was computed from: plan, code, locked packages, and each host.
+def identity(plan_text: str, inventory: Inventory, facts: Mapping[str, Facts], own: str = "") -> dict[str, str]:
+    """SHA-256 by what it was computed from: plan, code, locked packages, each host, and `own`, that of a locustfile.
 
     A host's digest has its part (target or load), address, cores and number of workers; not how SSH reaches it. A
     campaign is continued only where all digests are the same.
@@ -40,6 +40,7 @@ def identity(plan_text: str, inventory: Inventory, facts: Mapping[str, Facts]) -
         "cluster/": _digest(_code(PROJECT / "cluster")),
         **{lock.name: _digest(lock.read_bytes() if lock.exists() else b"") for lock in LOCKS},
         **{what: _digest(repr(values).encode()) for what, values in hosts.items()},
+        **({LOCUSTFILE: own} if own else {}),
     }
 
 

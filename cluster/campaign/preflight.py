@@ -21,6 +21,7 @@ Level = Literal["ok", "warn", "stop"]
 
 SPARE_FDS = 200  # descriptors of a process in addition to its connections
 WORKER_MB_PER_USER = {"lean": 0.02, "fast": 0.1, "http": 0.15}  # resident MiB, measured with 10,000 users
+OWN_MB_PER_USER = 0.2  # of a user class of a locustfile of one's own, which may hold more
 WORKER_MB = 150  # of a worker without users
 PROCESS_MB = 1.5  # MiB that each forked child of the server adds
 LEAST_DISK_MB = 200
@@ -41,6 +42,11 @@ class HostCheck:
     what: str
     value: str
     remedy: str = ""
+
+
+def mb_per_user(plan: Plan) -> float:
+    """Resident MiB of a worker for each user."""
+    return OWN_MB_PER_USER if plan.locustfile is not None else WORKER_MB_PER_USER[plan.client]
 
 
 def stop_if_impossible(checks: Sequence[HostCheck]) -> None:
@@ -232,9 +238,7 @@ def _load_host(entry: HostEntry, plan: Plan, facts: Facts, hosts: int, backgroun
     remedy = _more_ports(plan.most_users, background)
     yield _at_least(name, "local ports", ports, users + background + SPARE_FDS, "ip_local_port_range", remedy)
     yield from _reuse(entry, plan, facts.tcp_tw_reuse, ports, hosts)
-    yield from _memory(
-        name, plan, facts, plan.memory_floor_mb + int(users * WORKER_MB_PER_USER[plan.client]) + WORKER_MB * workers
-    )
+    yield from _memory(name, plan, facts, plan.memory_floor_mb + int(users * mb_per_user(plan)) + WORKER_MB * workers)
 
 
 def _more_ports(users: int, background: int) -> str:
@@ -270,7 +274,7 @@ def _reuse(entry: HostEntry, plan: Plan, reuse: int | None, ports: int, hosts: i
 
 def _each_holds_connection(plan: Plan) -> bool:
     """Whether every user holds a connection all the time; otherwise that happens only under overload."""
-    return plan.connection == "keep-alive"
+    return plan.keeps_alive
 
 
 def _memory(name: str, plan: Plan, facts: Facts, need: int) -> Iterator[HostCheck]:

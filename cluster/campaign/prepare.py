@@ -17,9 +17,11 @@ from pathlib import Path
 from cluster.campaign import preflight
 from cluster.campaign.placement import Placement
 from cluster.campaign.reach import way_checks
+from cluster.deploy.locustfiles import OwnFiles, examine, own_files
+from cluster.deploy.packages import is_installed
 from cluster.deploy.release import this_release
 from cluster.hosts.host import PROJECT, STATE, Host, at_once, json_value, try_all
-from cluster.hosts.inventory import CONTROL, SSH, HostEntry, Inventory, load_inventory
+from cluster.hosts.inventory import CONTROL, SSH, HostEntry, Inventory, load_inventory, url_host
 from cluster.hosts.local import LocalHost
 from cluster.hosts.ssh import SshHost
 from cluster.remote.process_table import command_lines
@@ -52,6 +54,8 @@ class Setup:
     facts: dict[str, Facts]
     results: Path
     without: tuple[str, ...] = ()
+    own: OwnFiles | None = None
+    """The plan's locustfile, where it has one."""
 
     @property
     def hosts(self) -> tuple[Host, ...]:
@@ -171,7 +175,18 @@ def make_setup(choice: Choice) -> Setup:
         preflight.stop_if_impossible(known.checks())
     target, *load, control = known.hosts
     plan, text = known.asked.plan, known.asked.text
-    return Setup(plan, text, known.inventory, control, target, tuple(load), known.facts, results_directory())
+    own = examined(known.asked, known.inventory, control)
+    return Setup(plan, text, known.inventory, control, target, tuple(load), known.facts, results_directory(), own=own)
+
+
+def examined(asked: PlanFile, inventory: Inventory, control: Host) -> OwnFiles | None:
+    """The plan's locustfile, imported once on control; None where it has none. Raises PlanError."""
+    own = own_files(asked)
+    if own is None:
+        return None
+    if own.requirements is not None and not is_installed(control, own.requirements_digest):
+        raise StudyError("`fab deploy` first: it installs the locustfile's requirements")
+    return examine(own, control, f"http://{url_host(inventory.target.address)}:{asked.plan.port}")
 
 
 def hosts_of(inventory: Inventory) -> tuple[Host, ...]:

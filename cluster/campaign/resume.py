@@ -25,7 +25,9 @@ from study.reading import read_as
 
 def open_campaign(setup: Setup, observer: Observer, fresh: bool) -> CampaignFiles:
     """The newest campaign of this plan, code and hosts if it is unfinished and not `fresh`, else a new one."""
-    identity = manifest.identity(setup.plan_text, setup.inventory, setup.facts)
+    identity = manifest.identity(
+        setup.plan_text, setup.inventory, setup.facts, setup.own.digest if setup.own is not None else ""
+    )
     newest = None if fresh else next(manifest.campaigns(setup.results, setup.plan.name), None)
     if newest is not None and missing_runs(setup.plan, CampaignFiles(newest)):
         changed = manifest.changed(read_as(Manifest, CampaignFiles(newest).manifest).identity, identity)
@@ -37,6 +39,8 @@ def open_campaign(setup: Setup, observer: Observer, fresh: bool) -> CampaignFile
     files = CampaignFiles(setup.results / directory_name(setup.plan))
     files.runs.mkdir(parents=True)
     write_whole(files.plan, setup.plan_text)
+    if setup.own is not None:
+        setup.own.keep(files)
     write_manifest(files.manifest, manifest.describe(setup.plan, identity, setup.facts, setup.placement.load_cores()))
     point_latest(files.directory)
     return files

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster.deploy.release import LOCK, this_release
+from cluster.deploy.release import LOCK, NAME_LENGTH
 from cluster.hosts.host import STATE
 from study.errors import StudyError
 
@@ -44,30 +45,31 @@ class Platform:
         return [*tags, f"linux_{self.machine}"]
 
 
-def download(platform: Platform) -> Path:
-    """The directory with every wheel of the hosts' lock file, downloaded once. Raises StudyError."""
+def download(platform: Platform, lock: Path = LOCK) -> Path:
+    """The directory with every wheel of a lock file, by default the hosts', downloaded once. Raises StudyError."""
+    digest = hashlib.sha256(lock.read_bytes()).hexdigest()
     where = STATE / "wheels" / "-".join(
-        (this_release().env_name, platform.machine, platform.libc, platform.libc_version, platform.python)
+        (digest[:NAME_LENGTH], platform.machine, platform.libc, platform.libc_version, platform.python)
     )  # fmt: skip
     if where.is_dir():
         return where
     where.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(dir=where.parent, prefix=".unfinished-"))
     try:
-        _pip_download(platform, unfinished)
+        _pip_download(platform, lock, unfinished)
         unfinished.rename(where)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return where
 
 
-def _pip_download(platform: Platform, into: Path) -> None:
-    """`pip download` for another platform. Raises StudyError."""
+def _pip_download(platform: Platform, lock: Path, into: Path) -> None:
+    """`pip download` of a lock file's wheels for another platform. Raises StudyError."""
     fitting = [word for tag in platform.tags() for word in ("--platform", tag)]
     argv = [
         *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"),
         *("--no-deps", "--require-hashes", "--only-binary", ":all:", "--dest", str(into)),
-        *("--implementation", "cp", "--python-version", platform.python, *fitting, "-r", str(LOCK)),
+        *("--implementation", "cp", "--python-version", platform.python, *fitting, "-r", str(lock)),
     ]
     try:
         done = subprocess.run(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from cluster.engine.clocks import now
 from cluster.engine.closing import LastRowsWriter, quit_once
 from cluster.engine.ladder import Ladder, LedgerWriter
 from cluster.engine.lean import LeanUser
+from cluster.engine.live import SecondCounts
 from cluster.engine.recorder import Phase, Recorder
 from cluster.engine.users import FastQuickstartUser, QuickstartUser, Recorded
 from cluster.remote.http_message import echo_body
@@ -78,13 +80,8 @@ def wire_master(environment: Environment, runner: MasterRunner, plan: Plan) -> N
     environment.process_exit_code = 0  # failed requests are findings, not a failure of Locust
 
 
-def wire_worker(environment: Environment, runner: WorkerRunner, plan: Plan) -> None:
-    """Set the users' class attributes from the plan, and send a record for each phase that ends."""
-    options = environment.parsed_options
-    assert options is not None
-    # The name is read now, since the master's options replace the worker's when users are spawned.
-    worker = options.study_worker
-    recorder = Recorder(runner, worker, lambda counts: runner.send_message(ladder.SECOND, vars(counts)))
+def prepare_users(plan: Plan, options: argparse.Namespace, recorder: Recorder) -> None:
+    """Set the class attributes of the study's own users from the plan."""
     Recorded.recorder = recorder
     Recorded.think = plan.think_time
     Recorded.keep_alive = plan.connection == "keep-alive"
@@ -96,6 +93,35 @@ def wire_worker(environment: Environment, runner: WorkerRunner, plan: Plan) -> N
         request = LeanUser.prepare(options.host)
         if of.echoes:
             Recorded.body = echo_body(request)  # the lean client's request is known to the byte, hence its echo
+
+
+def own_recorder(
+    environment: Environment, runner: WorkerRunner, worker: str, tell: Callable[[SecondCounts], None], timeout_s: float
+) -> Recorder:
+    """The recorder of a locustfile of one's own, with Locust's clients and users wrapped for it."""
+    from cluster.engine.own import sessions  # the wrappers' parts, which the study's own users don't need
+    from cluster.engine.own.own_recorder import OwnRecorder
+
+    recorder = OwnRecorder(runner, worker, tell)
+    sessions.install(environment, recorder, timeout_s)
+    return recorder
+
+
+def wire_worker(environment: Environment, runner: WorkerRunner, plan: Plan) -> None:
+    """Have requests recorded, and send a record for each phase that ends."""
+    options = environment.parsed_options
+    assert options is not None
+    # The name is read now, since the master's options replace the worker's when users are spawned.
+    worker = options.study_worker
+
+    def tell(counts: SecondCounts) -> None:
+        runner.send_message(ladder.SECOND, vars(counts))
+
+    if plan.locustfile is not None:
+        recorder: Recorder = own_recorder(environment, runner, worker, tell, plan.timeout)
+    else:
+        recorder = Recorder(runner, worker, tell)
+        prepare_users(plan, options, recorder)
 
     def send(record: PhaseRecord | None) -> None:
         if record is not None:

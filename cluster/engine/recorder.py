@@ -20,50 +20,17 @@ from itertools import takewhile
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 from hdrh.histogram import HdrHistogram
 
 from cluster.engine.clocks import ClockWatch, now
+from cluster.engine.encoding import MICRO, histogram, microseconds, record_all, text
 from cluster.engine.live import SecondCounts, aborted
 from study.formats.ledger_jsonl import PhaseRecord, Ticks
+from study.formats.own_counts import OwnCounts
 
-LOWEST_US, HIGHEST_US, SIGNIFICANT_DIGITS = 1, 300_000_000, 3
-MICRO = 1_000_000
 LOOP_INTERVAL_S = 0.010  # of the timer whose lateness is the event loop's lag
 FOLD_EVERY = USERS_EVERY = 10  # intervals of that timer: 100 ms
 TICK_S = 1.0
-
-
-def histogram() -> HdrHistogram:
-    """An empty histogram of times in µs, of the kind that the ledger has."""
-    return HdrHistogram(LOWEST_US, HIGHEST_US, SIGNIFICANT_DIGITS)
-
-
-def text(values: HdrHistogram) -> str:
-    """HdrHistogram's V2 encoding: base64 of the compressed form."""
-    encoded: bytes = values.encode()
-    return encoded.decode("ascii")
-
-
-def microseconds(seconds: float) -> int:
-    """Seconds in µs, clamped to the histogram's range: it would refuse a value outside."""
-    return min(max(int(seconds * MICRO), LOWEST_US), HIGHEST_US)
-
-
-def record_all(into: HdrHistogram, seconds: npt.NDArray[np.float64]) -> None:
-    """Do `record_value(microseconds(value))` for each value, with the same bins as a result."""
-    if not len(seconds):
-        return
-    values = np.clip((seconds * MICRO).astype(np.int64), LOWEST_US, HIGHEST_US)
-    # frexp's exponent of an integer is its bit length. Or-ing the mask puts all small values into the first bucket.
-    bits = np.frexp((values | into.sub_bucket_mask).astype(np.float64))[1]
-    bucket = bits - (into.sub_bucket_half_count_magnitude + 1)
-    index = ((bucket + 1) << into.sub_bucket_half_count_magnitude) + (values >> bucket) - into.sub_bucket_half_count
-    counts = np.frombuffer(into.counts, dtype=np.uint64)
-    counts += np.bincount(index, minlength=len(counts)).astype(np.uint64)
-    into.total_count += len(values)
-    into.min_value = min(into.min_value, int(values.min()))
-    into.max_value = max(into.max_value, int(values.max()))
 
 
 class UserCounts(Protocol):
@@ -218,6 +185,7 @@ class Recorder:
         at, wall = now(), time.time()
         closed = self.close(at, wall)
         self._tally = Tally(phase, at, wall, time.process_time(), carried_s=self._open_s(at))
+        self._opened(phase, at)
         return closed
 
     def close(self, at: float, wall: float | None = None) -> PhaseRecord | None:
@@ -271,6 +239,7 @@ class Recorder:
             fds_used=_open_descriptors(),
             fds_limit=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
             ticks=Ticks(**{name: tuple(column) for name, column in tally.ticks.items()}),
+            own=self._own_counts(at),
         )
 
     def watch(self, sleep: Any) -> None:
@@ -327,7 +296,7 @@ class Recorder:
     def _tick(self, tally: Tally, at: float) -> None:
         """Append a row to the ticks, counted from the phase's beginning up to `at`."""
         tally.fold()
-        in_flight_s = tally.response_s + tally.failed_s + self._open_s(at) - tally.carried_s
+        in_flight_s = self._ended_s(tally) + self._open_s(at) - tally.carried_s
         row = {
             "at": at - tally.began,
             "successes": tally.successes,
@@ -338,6 +307,19 @@ class Recorder:
         }
         for name, value in row.items():
             tally.ticks[name].append(value)
+
+    # For user classes of a locustfile of one's own (cluster/engine/own/).
+
+    def _opened(self, phase: Phase, at: float) -> None:
+        """A phase has begun."""
+
+    def _ended_s(self, tally: Tally) -> float:
+        """Sum of the times (s) of the phase's requests that have left `_in_flight`."""
+        return tally.response_s + tally.failed_s
+
+    def _own_counts(self, at: float) -> OwnCounts | None:
+        """What a phase that ends has in addition; None with the study's own clients."""
+        return None
 
     def _open_s(self, at: float) -> float:
         """Sum of the ages (s) of the requests in flight."""

@@ -91,6 +91,7 @@ class TrialRun:
 
 def figures_of(records: Sequence[PhaseRecord], users: int, limit_ms: float, workers: int) -> TrialFigures:
     """The workers' records of one measure window, added up. `limit_ms` is the SLO's p99."""
+    own = [record.own for record in records if record.own is not None]
     between = sum(record.think_count + record.turnarounds for record in records)
     passed_s = sum(record.think_passed_s + record.turnaround_s for record in records)
     return TrialFigures(
@@ -100,8 +101,13 @@ def figures_of(records: Sequence[PhaseRecord], users: int, limit_ms: float, work
         above=sum(count_above(record.response_us, limit_ms) for record in records),
         overdue=sum(count_above(record.in_flight_age_us, limit_ms) for record in records),
         rate=sum(record.attempts / record.seconds for record in records),
-        in_flight=sum(record.in_flight_s / record.seconds for record in records),
-        between_s=passed_s / between if between else 0.0,
+        # The users of a locustfile of one's own are all in an iteration or wait, whatever their requests.
+        in_flight=sum(record.in_flight_s / record.seconds for record in records)
+        if not own
+        else sum(
+            (each.iterating_s + each.waiting_s) / record.seconds for each, record in zip(own, records, strict=True)
+        ),
+        between_s=passed_s / between if between and not own else 0.0,
         lag_p99_ms=max((quantile_ms(record.lag_us, 0.99) for record in records), default=0.0),
         worker_cpu_p95=max(map(busiest, records), default=0.0),
         users_right=min((record.users_right for record in records), default=0.0),

@@ -53,7 +53,7 @@ class LocalHost(Host):
         self._copy(remote, local)
 
     def share(self, file: Path) -> Path:
-        """The file itself: it is on this machine already."""
+        """The file or directory itself: it is on this machine already."""
         return file
 
     def _copy(self, source: Path, destination: Path) -> None:

@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cluster.campaign.preflight import SPARE_FDS, TIME_WAIT_S, WORKER_MB, WORKER_MB_PER_USER
+from cluster.campaign.preflight import SPARE_FDS, TIME_WAIT_S, WORKER_MB, mb_per_user
 from study.formats.facts_json import Facts
 from study.plan import Plan
 
@@ -37,14 +37,14 @@ def load_needs(plan: Plan, facts: Sequence[Facts], workers: int) -> tuple[LoadNe
     for TIME_WAIT_S unless the kernel may reuse it (tcp_tw_reuse); the lean client lets the server close first.
     """
     users, rate = plan.most_users, plan.most_users / plan.mean_think_s if plan.mean_think_s else 0.0
-    closing = plan.client != "lean" and plan.connection == "close"
+    closing = plan.client != "lean" and not plan.keeps_alive
     lingering = closing and any(each.tcp_tw_reuse != REUSES for each in facts)
     ports = min(each.ephemeral_ports[1] - each.ephemeral_ports[0] + 1 for each in facts)
     memory = min(each.memory_available_mb for each in facts) - plan.memory_floor_mb - WORKER_MB * workers
     needs = (
         LoadNeed("descriptors", users, workers * (min(each.fds_hard for each in facts) - SPARE_FDS)),
         LoadNeed("local ports", max(users, rate * TIME_WAIT_S if lingering else 0.0), ports - SPARE_FDS),
-        LoadNeed("MiB of memory", users * WORKER_MB_PER_USER[plan.client], memory),
+        LoadNeed("MiB of memory", users * mb_per_user(plan), memory),
     )
     return tuple(sorted(needs, key=lambda need: need.total / need.each if need.each > 0 else math.inf, reverse=True))
 

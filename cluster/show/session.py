@@ -12,9 +12,10 @@ from cluster.campaign import cleanup, preflight
 from cluster.campaign.calibration import calibrate
 from cluster.campaign.loop import run_campaign
 from cluster.campaign.observer import DescribeCapacity, Judge
-from cluster.campaign.prepare import Choice, Setup, exclusive, held, hosts_of, make_setup, survey
+from cluster.campaign.prepare import Choice, Setup, examined, exclusive, held, hosts_of, make_setup, survey
 from cluster.campaign.resume import open_campaign, sealed_runs
-from cluster.deploy import deployment
+from cluster.deploy import deployment, packages
+from cluster.deploy.locustfiles import own_files
 from cluster.hosts.host import Host
 from cluster.show import tables
 from cluster.show.progress import Progress
@@ -45,13 +46,21 @@ class Session:
         checks = [*known.checks(), *known.program_checks(), *known.way_checks()]
         tables.show_checks(self._console, checks)
         preflight.stop_if_impossible(checks)
+        examined(known.asked, known.inventory, known.hosts[-1])
 
     def deploy(self, offline: bool) -> None:
         """Bring code and environment to the hosts; mistakes in inventory and plan are reported first."""
         inventory = self._choice.read_inventory()
-        self._choice.read_plan()
+        own = own_files(self._choice.read_plan())
         self._print(f"deploy: {inventory.source}")
-        deployment.deploy(hosts_of(inventory), offline, lambda line: self._print(f"  {line}"))
+        hosts = hosts_of(inventory)
+
+        def report(line: str) -> None:
+            self._print(f"  {line}")
+
+        deployment.deploy(hosts, offline, report)
+        if own is not None and own.requirements is not None:
+            packages.install(hosts[1:], own.requirements, offline, report)
 
     def run_campaign(
         self, fresh: bool, judge: Judge, capacity: DescribeCapacity, summarise: Callable[[Path], bool]
@@ -114,6 +123,8 @@ class Session:
         setup = make_setup(self._choice)
         preflight.stop_if_impossible(preflight.examine(setup.inventory, setup.plan, setup.facts))
         deployment.require(setup.hosts)
+        if setup.own is not None and setup.own.requirements is not None:
+            packages.require((*setup.load, setup.control), setup.own.requirements_digest)
         return setup
 
     def _print(self, line: str) -> None:

@@ -46,7 +46,9 @@ def show_plan(console: Console, setup: Setup, capacity: DescribeCapacity) -> Non
         ("users", f"{_load(plan)}; {plan.spawn_rate:g} more a second"),
         (
             "client",
-            f"{plan.client}, connection {plan.connection}, think time {low:g}-{high:g} s, timeout {plan.timeout:g} s",
+            f"{plan.client}, connection {plan.connection}, think time {low:g}-{high:g} s, timeout {plan.timeout:g} s"
+            if setup.own is None
+            else f"{plan.locustfile}: {', '.join(setup.own.user_classes)}; timeout {plan.timeout:g} s by default",
         ),
         (
             "each step" if plan.search is None else "each trial",

@@ -8,6 +8,7 @@ was read in study/reading.py; docs/results.md has a table for each type, which a
 - `csv_rows`: a dataclass as a row of a CSV file
 - `run_json`, `manifest_json`, `facts_json`, `live_json`, `ledger_jsonl`, `samples_csv`, `background_csv`,
   `summary_json`: one file each
+- `own_counts`: what a locustfile of one's own adds: a part of a ledger's record, and requests.csv
 
 A calibration has no file of its own kind: it is a campaign of one run.
 """

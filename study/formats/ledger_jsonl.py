@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from study.formats.json_files import FORMAT, made_by
+from study.formats.own_counts import OwnCounts
 from study.formats.units import Bytes, Cores, EncodedHistogram, Milliseconds, Seconds, Share, UnixTime
 
 
@@ -61,7 +62,10 @@ class PhaseRecord:
     successes: int
     """Answered with the status and the body that the plan wants."""
     failures: Mapping[str, int]
-    """Counts by kind: refused, reset, timed-out, bad-status, short-body, wrong-body, aborted, other."""
+    """Counts by kind: refused, reset, timed-out, bad-status, short-body, wrong-body, rejected, aborted, other.
+
+    `rejected`: a whole answer that a locustfile's own check refused.
+    """
     bytes: Bytes
     """Of bodies received."""
     response_us: EncodedHistogram
@@ -109,6 +113,8 @@ class PhaseRecord:
     clock_step_s: Seconds | None = None
     """The largest change of the wall clock against the monotonic clock between two looks, ten a second; None in older
     ledgers. The kernel's receive stamps, which end the lean client's response times, are wall clock."""
+    own: OwnCounts | None = None
+    """Iterations and requests by name, of user classes from a locustfile of one's own; null with other clients."""
 
 
 @dataclass(frozen=True, kw_only=True)

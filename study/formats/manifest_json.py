@@ -14,6 +14,8 @@ from study.formats.units import StoredUnit
 
 COMPARED_DIGESTS = Listed(("servers/", "cluster/", "requirements.lock"))
 """The plan and the hosts have digests, too, and say themselves what differs."""
+LOCUSTFILE = "the locustfile"
+"""The digest of a locustfile of one's own, with its files and requirements; absent with the study's own clients."""
 DIGITS = 12  # of a commit or digest: enough for a person to compare
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from unittest import mock
 
 import servers.__main__
-from servers.core import runner
+from servers.core import http, runner
 from servers.core.app import Answer, Application
 from servers.core.http import Request
 
@@ -113,6 +113,7 @@ class Stalls(Faulty):
 
 
 FAULTS: dict[str, Callable[..., Application]] = {
+    "none": Faulty,
     "drops": Drops,
     "cuts-short": CutsShort,
     "hangs": Hangs,
@@ -124,7 +125,9 @@ FAULTS: dict[str, Callable[..., Application]] = {
 
 def main() -> int:
     fault, _, Hangs.trigger = sys.argv[1].partition("=")
-    with mock.patch.object(runner, "Application", FAULTS[fault]):
+    # The models answer GET and HEAD; a locustfile that logs in and posts needs POST.
+    methods = mock.patch.object(http, "METHODS", (*http.METHODS, b"POST"))
+    with methods, mock.patch.object(runner, "Application", FAULTS[fault]):
         return servers.__main__.main(sys.argv[2:])
 
 

@@ -33,6 +33,7 @@ from study.plan import Plan, Run, load_plan
 from tests.running import PROJECT, free_ports, live, measures, until
 
 INVENTORY = PROJECT / "inventory.ini"
+LOCUSTFILES = PROJECT / "tests" / "locustfiles"
 WORKERS = ("load1-1", "load1-2")
 MODEL = "thread"  # a thread for each client: a slow or hanging answer delays no other client
 
@@ -68,11 +69,19 @@ class Shape:
     """CPU time that each request costs the server."""
     search: str = ""
     """The tables [search] and [slo], in place of the users."""
+    user_class: str = ""
+    """A class of tests/locustfiles/shopper.py, in place of `client` and `think`."""
 
     def plan(self) -> str:
         port, master_port = free_ports(2)
         users = self.users if isinstance(self.users, int) else ", ".join(map(str, self.users))
         text = PLAN.format(model=MODEL, port=port, master_port=master_port, **{**vars(self), "users": users})
+        if self.user_class:
+            kept = [line for line in text.splitlines() if not line.startswith(("client", "think_time"))]
+            own = (
+                f'locustfile = "{LOCUSTFILES}/shopper.py"\nuser_classes = ["{self.user_class}"]\n[work]\nbytes = 100\n'
+            )
+            text = "\n".join((*kept, own))
         text += f"\n[work]\ncpu_ms = {self.cpu_ms}\n" if self.cpu_ms else ""
         return re.sub("^users = .*$", "", text, flags=re.MULTILINE) + self.search if self.search else text
 
@@ -206,10 +215,10 @@ def replaced(directory: Path, shape: Shape, fault: Fault) -> dict[str, Any]:
     sound_server, sound_worker = commands.server, commands.worker
 
     def server(*asked: Any) -> tuple[str, ...]:
-        if not fault.server:
+        if not fault.server and not shape.user_class:
             return sound_server(*asked)
         python, _, _, *rest = sound_server(*asked)
-        return (python, "-m", "tests.local.faulty", fault.server, *rest, "--drain", "1")
+        return (python, "-m", "tests.local.faulty", fault.server or "none", *rest, "--drain", "1")
 
     def worker(python: str, plan_file: Path, *asked: Any) -> tuple[str, ...]:
         own = plan_file

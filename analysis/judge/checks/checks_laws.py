@@ -14,6 +14,7 @@ import numpy as np
 
 from analysis.judge.findings import Check, Finding, Outcome, check, passed
 from analysis.judge.laws.law_error import balance, clocks_apart, counts_miss, little_miss
+from analysis.judge.own_window import OwnWindow
 from analysis.judge.thresholds import THRESHOLDS as T
 from analysis.judge.window import Window
 from study.plan import Plan
@@ -103,6 +104,8 @@ def wall_clock(window: Window) -> tuple[Check, ...]:
 def interactive_law(window: Window, plan: Plan) -> Check:
     """2: N = X (R + Z) in the form L + X Z: the users in flight and those who think are all that there are."""
     users = window.step.users
+    if window.own is not None:
+        return iterations(window.own, users)
     before = window.ages_start
     miss = balance(
         users,
@@ -127,9 +130,28 @@ def interactive_law(window: Window, plan: Plan) -> Check:
     )
 
 
+def iterations(own: OwnWindow, users: int) -> Check:
+    """2 with a locustfile of one's own: N = X (R + Z) of iterations, with R their time and Z the wait after them.
+
+    Both as exact integrals over the window, so that neither its ends nor the spread of either is left to allow for.
+    """
+    accounted = own.iterating + own.waiting
+    off = abs(accounted - users) / users
+    return check(
+        passed(off <= T.law),
+        "law.iterations",
+        value=off,
+        threshold=T.law,
+        users=users,
+        iterating=own.iterating,
+        waiting=own.waiting,
+        accounted=accounted,
+    )
+
+
 def little(window: Window) -> Check:
     """3: L = X R, L the exact integral; with the ages at both ends of the window it is an identity."""
-    in_flight, total = window.in_flight, window.response_s + window.failed_s
+    in_flight, total = window.in_flight, window.ended_s
     ages = None if window.ages_start is None else (window.ages_start.sum_s, window.ages.sum_s)
     error = batch_error([s.in_flight_s - s.response_s for s in window.ticks], [s.seconds for s in window.ticks])
     miss = little_miss(in_flight, window.seconds, total, ages, error or 0.0)
@@ -153,14 +175,14 @@ def requests_counted(window: Window) -> Check:
     """3: every request that began has ended or is in flight, and none ended twice."""
     before = window.ages_start.total if window.ages_start is not None else None
     known = before is not None and window.started > 0
-    miss = counts_miss(window.started, window.attempts, before or 0, window.in_flight_end)
+    miss = counts_miss(window.started, window.ended, before or 0, window.in_flight_end)
     return check(
         passed(not miss.fails) if known else "not available",
         "law.counts",
         value=miss.value if known else None,
         threshold=miss.allowed,
         started=window.started,
-        ended=window.attempts,
+        ended=window.ended,
         before=before,
         after=window.in_flight_end,
     )

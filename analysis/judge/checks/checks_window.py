@@ -22,7 +22,9 @@ def stationary(window: Window, plan: Plan) -> tuple[Check, ...]:
     sums, counts = [second.response_s for second in ticks], [second.successes for second in ticks]
     mean_s = (window.mean_ms or 0.0) / 1000
     cv = cycle_cv(plan.think_time, mean_s, window.response.sd_s)
-    rate = drift_of_rate([s.successes / s.seconds for s in ticks], window.throughput / window.step.users, cv)
+    # Requests of one iteration come together: as if at random, until the scatter of the seconds says more.
+    often = 0.0 if window.own is not None else window.throughput / window.step.users
+    rate = drift_of_rate([s.successes / s.seconds for s in ticks], often, cv)
     response = drift_of_response(sums, counts, window.response.sd_s)
     early = warm_up(sums, counts)
     checks = [
@@ -44,7 +46,8 @@ def stationary(window: Window, plan: Plan) -> tuple[Check, ...]:
 def silent(window: Window, plan: Plan, baseline: Baseline | None) -> Check:
     """5: no second without answers where 20 are expected: of N / (R1 + Z), but no more than the window's mean.
 
-    A few users may all wait for slow answers at one time; of many that is no chance.
+    A few users may all wait for slow answers at one time; of many that is no chance. Users of a locustfile of one's own
+    may all wait between tasks at one time, as with `constant_pacing`: a second counts where requests were in flight.
     """
     z = window.think_s if window.think_s is not None else plan.mean_think_s
     cycle = (baseline.response_s if baseline is not None else 0.0) + z
@@ -54,6 +57,7 @@ def silent(window: Window, plan: Plan, baseline: Baseline | None) -> Check:
         for second in window.ticks
         if expected * second.seconds >= T.silent_expected
         and second.successes < T.silent_share * expected * second.seconds
+        and (window.own is None or second.in_flight_s >= T.silent_in_flight * second.seconds)
     ]
     slow_s = window.response.above(1000).sum_s + window.ages.above(1000).sum_s
     by_chance = min(1.0, slow_s / (window.step.users * window.seconds)) ** window.step.users
@@ -78,7 +82,7 @@ def spans(seconds: Sequence[Second]) -> tuple[tuple[float, float], ...]:
 
 def enough(window: Window, overloaded: bool) -> Check:
     """6: each user made at least four requests on average, or past the knee X is known to 3 %."""
-    cycles = window.attempts / window.step.users
+    cycles = window.cycles / window.step.users
     error = None
     if overloaded and window.attempts:
         # Answers of a full server come more evenly than at random; a burst shows in the batch means.
@@ -86,10 +90,10 @@ def enough(window: Window, overloaded: bool) -> Check:
         error = max((batches or 0.0) / window.goodput if window.goodput else 0.0, 1 / math.sqrt(window.attempts))
     return check(
         passed(cycles >= T.cycles or (error is not None and error <= T.rate_error)),
-        "samples.cycles",
+        "samples.cycles" if window.own is None else "samples.iterations",
         value=cycles,
         threshold=T.cycles,
-        requests=window.attempts,
+        **{"requests" if window.own is None else "iterations": window.cycles},
         users=window.step.users,
         seconds=window.seconds,
         rate_error=error,

@@ -36,7 +36,8 @@ REPORTED = {
 
 def same_set_up(plan: Plan) -> bool:
     """Whether the plan asks what the class report asked: its users, think time and spawn rate."""
-    return (plan.most_users, plan.spawn_rate, plan.think_time) == (USERS, SPAWN_RATE, THINK_S)
+    same = (plan.most_users, plan.spawn_rate, plan.think_time) == (USERS, SPAWN_RATE, THINK_S)
+    return same and plan.locustfile is None
 
 
 def effective_users(rps: float, mean_ms: float, think_s: float) -> float:

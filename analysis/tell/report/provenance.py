@@ -84,10 +84,13 @@ def _of_the_set_up(plan: Plan, manifest: Manifest | None) -> Iterator[str]:
     if len(machines) == 1:
         yield "What a network does: server and load ran on one machine, and shared its memory and caches."
     low, high = plan.think_time
+    then = "go on with their tasks" if plan.locustfile is not None else f"then think {low:g}-{high:g} s"
     yield (
         f"Clients that come whatever the server does: its users, {plan.most_users:,} at most, wait for each answer and"
-        f" then think {low:g}-{high:g} s, so that a slow server is asked less."
+        f" {then}, so that a slow server is asked less."
     )
+    if plan.locustfile is not None:
+        yield "Whether a body is right, beyond what the locustfile checks, and requests outside Locust's HTTP clients."
     background = [
         counted(count, *BACKGROUND_CLIENTS[kind])
         for kind, count in (("idle", plan.idle_connections), ("slow", plan.slow_clients))
@@ -95,7 +98,9 @@ def _of_the_set_up(plan: Plan, manifest: Manifest | None) -> Iterator[str]:
     ]
     if background:
         yield f"The server without background clients: {series(background)} were held throughout."
-    if plan.connection == "close":
+    if plan.locustfile is not None:
+        yield "Clients with other connections than its users', which keep or close them as the locustfile says."
+    elif plan.connection == "close":
         yield "Connections that are kept: each request opened one of its own."
     else:
         yield "Clients that connect anew each time: connections were kept."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
+from analysis.draw.request_frames import exceptions_frame, requests_frame
 from analysis.rank.limits import Limit
 from analysis.rank.outcome import CampaignOutcome
 from analysis.read.results import Campaign
@@ -35,6 +36,7 @@ from analysis.tell.report.capacity_caption import capacity_picture
 from analysis.tell.report.captions import pictures
 from analysis.tell.report.page import Picture, Table
 from analysis.tell.report.provenance import not_shown, origin, where_table
+from analysis.tell.report.request_tables import own_tables, request_picture
 from study.formats.manifest_json import ModelDescription
 from study.layout import CampaignFiles
 from study.safe_text import inert
@@ -56,6 +58,10 @@ class Section:
     """The sentence of its limit."""
     picture: Picture | None
     tables: tuple[Table, ...]
+    requests: Picture | None = None
+    """Requests by name, with a locustfile of one's own."""
+    own: tuple[Table, ...] = ()
+    """Tables of the same."""
 
 
 def report_html(outcome: CampaignOutcome, slower: pd.DataFrame, ratios: pd.DataFrame, files: CampaignFiles) -> str:
@@ -76,6 +82,7 @@ def report_html(outcome: CampaignOutcome, slower: pd.DataFrame, ratios: pd.DataF
     environment.filters["markdown"] = markdown
     ladders = tables.ladder_tables(campaign, steps)
     again = class_report.same_set_up(plan)
+    requests, exceptions = requests_frame(results), exceptions_frame(results)
     return environment.get_template("report.html").render(
         plan=plan,
         campaign_root=_link_to(campaign.files.directory, files.directory),
@@ -92,7 +99,14 @@ def report_html(outcome: CampaignOutcome, slower: pd.DataFrame, ratios: pd.DataF
         verdicts=tables.verdict_table(campaign, steps),
         failed=failed_checks(steps, outcome.checks, campaign.labels),
         impossible=impossible_checks(outcome.checks),
-        sections=[_section(campaign, steps, limit, drawn, ladders[limit.model]) for limit in outcome.limits],
+        sections=[
+            replace(
+                _section(campaign, steps, limit, drawn, ladders[limit.model]),
+                requests=request_picture(files.figures, limit.model, requests),
+                own=own_tables(requests, exceptions, limit.model),
+            )
+            for limit in outcome.limits
+        ],
         ratios=ratio_lines(ranking),
         control=control_lines(ranking, plan),
         control_runs={x: tables.runs_table(campaign, steps, x) for x in campaign.labels if x not in plan.models},

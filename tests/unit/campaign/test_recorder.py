@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from cluster.engine import clocks
 from cluster.engine import recorder as module
+from cluster.engine.encoding import HIGHEST_US, LOWEST_US, histogram, microseconds, record_all
 from cluster.engine.live import SecondCounts
-from cluster.engine.recorder import HIGHEST_US, LOWEST_US, Phase, Recorder, histogram, microseconds, record_all
+from cluster.engine.recorder import Phase, Recorder
 
 
 @dataclass

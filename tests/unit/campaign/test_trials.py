@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cluster.engine.recorder import histogram, record_all, text
+from cluster.engine.encoding import histogram, record_all, text
 from cluster.engine.trials import TrialRun, count_above, figures_of
 from study.formats.ledger_jsonl import PhaseRecord, SearchRecord
 from study.plan import Plan, Step, parse_plan

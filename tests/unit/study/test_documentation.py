@@ -29,6 +29,7 @@ from study.formats.ledger_jsonl import (
 )
 from study.formats.live_json import LiveFigures
 from study.formats.manifest_json import KEYS, Manifest, ModelDescription
+from study.formats.own_counts import ExceptionCount, NamedCounts, OwnCounts, RequestRow
 from study.formats.registry import ANY
 from study.formats.run_json import RunState, ServerCounts
 from study.formats.samples_csv import SampleRow
@@ -47,6 +48,9 @@ TYPES: dict[str, type] = {
     "live.json": LiveFigures,
     "Header": LedgerHeader,
     "Phase record": PhaseRecord,
+    "own": OwnCounts,
+    "names": NamedCounts,
+    "exceptions": ExceptionCount,
     "ticks": Ticks,
     "Lost record": LostRecord,
     "Trial record": TrialRecord,
@@ -55,6 +59,7 @@ TYPES: dict[str, type] = {
     "End": EndRecord,
     "samples-<host>.csv": SampleRow,
     "bystanders.csv": BackgroundRow,
+    "requests.csv": RequestRow,
     "summary.json": SummaryFile,
     "capacities": CapacityEntry,
     "blocks": CapacityBlock,

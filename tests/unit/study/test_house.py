@@ -14,7 +14,8 @@ PACKAGES = ("servers", "study", "cluster", "analysis")
 LONGEST_MODULE = 350  # lines
 LARGEST_FOLDER = 14  # modules, without __init__ and __main__
 ENTRY_MODULES = {"__init__", "__main__"}
-CASES = Path("tests/cases")  # inputs of tests, one of them a script with the name of a Python file
+# Inputs of tests: scripts, one of them with the name of a Python file, and Locust's user classes, as people write them.
+INPUTS = (Path("tests/cases"), Path("tests/locustfiles"))
 BARE_TWINS = Path("benchmarks/bare")  # named like the models of servers/ on purpose
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
@@ -23,7 +24,7 @@ Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 def modules(*folders: str) -> list[Path]:
     """Python files below these folders, relative to the project."""
     found = (path.relative_to(PROJECT) for folder in folders for path in (PROJECT / folder).rglob("*.py"))
-    return sorted(path for path in found if CASES not in path.parents)
+    return sorted(path for path in found if not any(inputs in path.parents for inputs in INPUTS))
 
 
 @cache

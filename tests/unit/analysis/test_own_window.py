@@ -1,0 +1,160 @@
+"""Checks of a window with a locustfile of one's own: by iteration, by its clients' requests, by its mix of names."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from analysis.draw.request_frames import REQUEST_COLUMNS, requests_frame
+from analysis.judge.baseline import Baseline, baseline_of, of_the_mix
+from analysis.judge.checks import checks_generator, checks_laws, checks_window
+from analysis.judge.own_window import NamedRequests, OwnWindow
+from analysis.judge.verdicts import divided, shortfall
+from analysis.judge.window import Second, Window
+from analysis.read.histograms import decode
+from analysis.tell.sentences import sentence
+from study.plan import IDLE_STEP, Step
+from tests.unit.synthetic import encode, plan
+
+# 20 users, each with an iteration of 0.2 s with two requests of 50 ms, and a wait of 0.8 s after it.
+USERS, SECONDS = 20, 30.0
+ITERATIONS = round(USERS * SECONDS)
+REQUESTS, RESPONSE = 2 * ITERATIONS, 0.05
+OWN_PLAN = plan(locustfile="locustfile.py")
+
+
+def named(name: str, requests: int, response_s: float, failures: dict[str, int] | None = None) -> NamedRequests:
+    good = requests - sum((failures or {}).values())
+    return NamedRequests(
+        method="GET",
+        name=name,
+        outside=False,
+        requests=requests,
+        rate=requests / SECONDS,
+        failures=failures or {},
+        bytes=0,
+        response_s=good * response_s,
+        response=decode(encode([response_s] * good)),
+    )
+
+
+def own(**changes: Any) -> OwnWindow:
+    sound = OwnWindow(
+        iterations=ITERATIONS,
+        iteration_s=0.2 * ITERATIONS,
+        iterating=4.0,
+        waiting=16.0,
+        sent=REQUESTS,
+        received=REQUESTS,
+        received_s=REQUESTS * RESPONSE,
+        names=(named("/a", ITERATIONS, 0.02), named("/b", ITERATIONS, 0.08)),
+        exceptions=(),
+    )
+    return replace(sound, **changes)
+
+
+def own_sound(part: OwnWindow | None = None, **changes: Any) -> Window:
+    """A window in which every law holds."""
+    rate = REQUESTS / SECONDS
+    times = [0.02] * ITERATIONS + [0.08] * ITERATIONS
+    sound = Window(
+        step=Step(2, "ladder", USERS),
+        workers=(),
+        missing=(),
+        seconds=SECONDS,
+        attempts=REQUESTS,
+        successes=REQUESTS,
+        failures={},
+        bytes=0,
+        goodput=rate,
+        throughput=rate,
+        response=decode(encode(times)),
+        response_s=sum(times),
+        failed_s=0.0,
+        in_flight=rate * RESPONSE,
+        in_flight_end=2,
+        ages=decode(encode([0.01, 0.01])),
+        ages_start=decode(encode([0.01, 0.01])),
+        draws=ITERATIONS,
+        draws_s=0.8 * ITERATIONS,
+        think_count=ITERATIONS,
+        think_drawn_s=0.8 * ITERATIONS,
+        think_passed_s=0.8 * ITERATIONS,
+        ticks=tuple(Second(float(at), 1.0, rate, rate * RESPONSE, rate * RESPONSE) for at in range(30)),
+        own=part or own(),
+    )
+    return replace(sound, **changes)
+
+
+def idle(own_part: OwnWindow) -> Window:
+    return own_sound(own_part, step=Step(IDLE_STEP, "idle", 1))
+
+
+@pytest.mark.parametrize(("waiting", "outcome"), [(16.0, "pass"), (15.85, "pass"), (15.0, "fail"), (17.0, "fail")])
+def test_every_user_is_in_an_iteration_or_waits(waiting: float, outcome: str) -> None:
+    law = checks_laws.interactive_law(own_sound(own(waiting=waiting)), OWN_PLAN)
+    assert (law.code, law.outcome) == ("law.iterations", outcome)
+    assert f"{waiting:.1f} waiting" in sentence(law.finding)
+
+
+def test_littles_law_is_about_all_requests_of_the_clients_reported_or_not() -> None:
+    quarter_unreported = own_sound(
+        attempts=round(0.75 * REQUESTS), successes=round(0.75 * REQUESTS), response_s=0.75 * REQUESTS * RESPONSE
+    )
+    assert checks_laws.little(quarter_unreported).outcome == "pass"
+    assert checks_laws.requests_counted(quarter_unreported).outcome == "pass"
+    assert checks_laws.little(own_sound(own(received_s=0.5 * REQUESTS * RESPONSE))).outcome == "fail"
+    assert checks_laws.requests_counted(own_sound(own(received=REQUESTS - 10))).outcome == "fail"
+
+
+@pytest.mark.parametrize(("iterations", "outcome"), [(4 * USERS, "pass"), (4 * USERS - 1, "fail")])
+def test_each_user_has_four_iterations_however_many_requests_they_have(iterations: int, outcome: str) -> None:
+    check = checks_window.enough(own_sound(own(iterations=iterations)), overloaded=False)
+    assert (check.code, check.outcome) == ("samples.iterations", outcome)
+    assert "iterations of 20 users" in sentence(check.finding)
+
+
+@pytest.mark.parametrize(("in_flight", "outcome"), [(0.0, "pass"), (15.0, "fail")])
+def test_a_second_without_answers_is_silent_only_where_requests_were_in_flight(in_flight: float, outcome: str) -> None:
+    """Users with `constant_pacing` may all wait at once."""
+    ticks = list(own_sound().ticks)
+    ticks[10] = Second(10.0, 1.0, 0, 0.0, in_flight)
+    assert checks_window.silent(own_sound(ticks=tuple(ticks)), OWN_PLAN, None).outcome == outcome
+
+
+def test_no_plan_says_how_long_users_wait() -> None:
+    assert "generator.think" not in {check.code for check in checks_generator.generator(own_sound(), OWN_PLAN)}
+
+
+def test_the_unloaded_response_time_is_that_of_the_windows_own_mix() -> None:
+    first = idle(own(names=(named("/a", 50, 0.01),)))
+    lowest = own_sound(own(names=(named("/a", 10, 0.012), named("/b", 10, 0.04))), step=Step(1, "ladder", 4))
+    baseline = baseline_of({0: first, 1: lowest})
+    assert baseline is not None
+    assert baseline.by_name == {"/a": pytest.approx(0.01), "/b": pytest.approx(0.04)}
+    mixed = of_the_mix(baseline, own_sound(own(names=(named("/a", 300, 0.02), named("/b", 100, 0.08)))))
+    assert mixed is not None
+    assert mixed.response_s == pytest.approx((300 * 0.01 + 100 * 0.04) / 400)
+
+
+@pytest.mark.parametrize(("unloaded_s", "short"), [(0.05, False), (0.045, False), (0.005, True)])
+def test_the_shortfall_is_what_slower_answers_take_from_the_users_cycle(unloaded_s: float, short: bool) -> None:
+    """A cycle of 1 s with two requests: 45 ms more of each make it 9 % longer, 5 ms only 1 %."""
+    baseline = Baseline(unloaded_s, 100, 1.0, IDLE_STEP, True)
+    found = shortfall(own_sound(), OWN_PLAN, baseline)
+    assert (found is not None) is short
+    if found is not None:
+        assert found["bound"] == pytest.approx(USERS * 2 / (1 - 2 * (RESPONSE - unloaded_s)))
+
+
+def test_late_users_explain_their_part_of_a_shortfall() -> None:
+    late = own_sound(think_drawn_s=0.75 * ITERATIONS)  # each wait ended 50 ms late
+    shares = divided(late, OWN_PLAN, Baseline(0.005, 100, 1.0, IDLE_STEP, True))
+    assert shares is not None
+    assert shares.generator == pytest.approx(0.025 / (0.025 + 0.045), rel=0.01)
+
+
+def test_requests_by_name_have_a_row_each_and_no_quantile_beyond_their_number() -> None:
+    assert list(requests_frame([]).columns) == list(REQUEST_COLUMNS)
