@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
-from analysis.rank.capacity import Differing, ModelCapacity
+from analysis.rank.capacity import ModelCapacity
 from analysis.rank.generator_rate import cores_beyond
 from analysis.rank.limits import Limit
 from analysis.rank.outcome import CampaignOutcome
-from analysis.tell.words import counted, series
+from analysis.tell.words import counted
 from study.plan import Plan, Slo
 
 BROKEN = {"p99": "p99", "failures": "failures"}
@@ -81,24 +82,23 @@ def load_text(plan: Plan) -> str:
 
 
 def differing(outcome: CampaignOutcome) -> tuple[str, ...]:
-    """A sentence for each run some of whose trials count otherwise by all checks than they did while it went on."""
-    return tuple(
-        f"{capacity.model}, block {block.block}: by all checks trials count otherwise than for the run: "
-        f"{'; '.join(_differences(block.differing))}."
+    """One sentence where trials count otherwise by all checks than they did while their run went on; else nothing.
+
+    The run decides by the workers' counts alone, since the target's samples are not there yet.
+    """
+    kinds = Counter(
+        (OUTCOMES[each.live], f"{OUTCOMES[each.final]} ({each.verdict})")
         for capacity in outcome.capacities
         for block in capacity.blocks
-        if block.differing
+        for each in block.differing
     )
-
-
-def _differences(trials: Sequence[Differing]) -> Iterator[str]:
-    """As `passed for the run and now unclear (disturbed) at 800 and 1,600 users`."""
-    loads: dict[tuple[str, str, str], list[int]] = {}
-    for each in trials:
-        loads.setdefault((OUTCOMES[each.live], OUTCOMES[each.final], each.verdict), []).append(each.users)
-    for (live, final, verdict), users in loads.items():
-        at = series([f"{each:,}" for each in sorted(set(users))])
-        yield f"{live} for the run and now {final} ({verdict}) at {at} users"
+    if not kinds:
+        return ()
+    parts = [f"{live}, now {final}: {count}" for (live, final), count in kinds.most_common()]
+    return (
+        f"By all checks {counted(sum(kinds.values()), 'trial')} {'counts' if sum(kinds.values()) == 1 else 'count'}"
+        f" otherwise than while the run went on: {'; '.join(parts)}.",
+    )
 
 
 def _ended(capacity: ModelCapacity, limit: Limit | None) -> str:
