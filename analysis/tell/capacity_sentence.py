@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
-from analysis.rank.capacity import Differing, ModelCapacity
+from analysis.rank.capacity import ModelCapacity
 from analysis.rank.generator_rate import cores_beyond
 from analysis.rank.limits import Limit
 from analysis.rank.outcome import CampaignOutcome
@@ -106,13 +107,22 @@ def load_text(plan: Plan) -> str:
 
 
 def differing(outcome: CampaignOutcome) -> tuple[str, ...]:
-    """A sentence for each run some of whose trials count otherwise by all checks than they did while it went on."""
-    return tuple(
-        f"{capacity.model}, block {block.block}: by all checks trials count otherwise than for the run: "
-        f"{'; '.join(_differences(block.differing))}."
+    """One sentence where trials count otherwise by all checks than they did while their run went on; else nothing.
+
+    The run decides by the workers' counts alone, since the target's samples are not there yet.
+    """
+    kinds = Counter(
+        (OUTCOMES[each.live], f"{OUTCOMES[each.final]} ({each.verdict})")
         for capacity in outcome.capacities
         for block in capacity.blocks
-        if block.differing
+        for each in block.differing
+    )
+    if not kinds:
+        return ()
+    parts = [f"{live}, now {final}: {count}" for (live, final), count in kinds.most_common()]
+    return (
+        f"By all checks {counted(sum(kinds.values()), 'trial')} {'counts' if sum(kinds.values()) == 1 else 'count'}"
+        f" otherwise than while the run went on: {'; '.join(parts)}.",
     )
 
 
@@ -127,16 +137,6 @@ def recoveries(outcome: CampaignOutcome) -> tuple[str, ...]:
             if loads := series([f"{users[step]:,}" for step in at if step in users]):
                 sentences.append(f"{where}: after the trial at {loads} users {NOT_BACK}; {then}.")
     return tuple(sentences)
-
-
-def _differences(trials: Sequence[Differing]) -> Iterator[str]:
-    """As `passed for the run and now unclear (disturbed) at 800 and 1,600 users`."""
-    loads: dict[tuple[str, str, str], list[int]] = {}
-    for each in trials:
-        loads.setdefault((OUTCOMES[each.live], OUTCOMES[each.final], each.verdict), []).append(each.users)
-    for (live, final, verdict), users in loads.items():
-        at = series([f"{each:,}" for each in sorted(set(users))])
-        yield f"{live} for the run and now {final} ({verdict}) at {at} users"
 
 
 def _ended(capacity: ModelCapacity, limit: Limit | None) -> str:

@@ -206,7 +206,7 @@ def test_a_master_that_hangs_is_named_and_not_the_server(setup: Setup, monkeypat
 )
 def test_whatever_a_server_prints_last_ends_no_campaign(tmp_path: Path, printed: bytes) -> None:
     (tmp_path / "server.out").write_bytes(printed)
-    assert one_run._server_counts(tmp_path / "server.out") is None
+    assert one_run._server_counts(tmp_path, ["server.out"]) is None
     assert one_run._slots(tmp_path / "server.out") is None
 
 

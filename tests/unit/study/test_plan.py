@@ -98,7 +98,7 @@ def test_an_unreadable_plan_is_one_message(tmp_path: Path) -> None:
     with pytest.raises(PlanError, match="No such file"):
         load_plan(tmp_path / "absent.toml")
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(PlanError, match="binary.toml: line 1 is not UTF-8"):
+    with pytest.raises(PlanError, match=r"binary\.toml: line 1 is not UTF-8"):
         load_plan(tmp_path / "binary.toml")
 
 
