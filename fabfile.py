@@ -111,10 +111,10 @@ def calibrate(c: Any, inventory: str | None = None, plan: str | None = None) -> 
 def analyze(c: Any, campaign: str = "results/latest", out: str = "") -> None:
     """Make all figures and tables of a campaign again from its files."""
     with session():
-        _refuse_beside_campaign()
         directory = from_here(campaign)
         if not directory.is_dir():
             raise UsageError(f"{campaign}: no campaign is there; `make campaign` makes one, below results/")
+        _refuse_beside_campaign()
         summarise(directory, Path(out) if out else None)
 
 

@@ -23,8 +23,8 @@ from rich.table import Table
 from benchmarks import peers
 from benchmarks.peers import BODY, CONNECTIONS, BenchmarkError, free_port, nginx, running, wait_until, wrk
 from cluster.campaign import commands
+from cluster.campaign.own.brought import read_brought
 from cluster.hosts.inventory import HostEntry
-from study.brought import read_brought
 from study.layout import FILES, RunFiles
 from study.plan import load_plan
 

@@ -2,315 +2,64 @@
 
 `python -m benchmarks.truth` prints a table: what was simulated, what is claimed, what came out, its standard error. The
 tests hold shorter versions of the same simulations to the same claims. `--share 0.1` makes a tenth of the repetitions.
+The whole takes hours: `--piece 2/8 --keep FILE` makes the second eighth of them and adds its counts to those in FILE.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
+import json
 import sys
-import tempfile
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from analysis.judge.laws.strangers import judge_strangers
-from analysis.rank.day_effect import DayCall
-from analysis.rank.family import compare_family, order
-from analysis.rank.medians import median_interval
-from tests.unit import simulate, simulate_blocks, simulated_run
-from tests.unit.simulate import CHECKED, SOUND
-
-PLANNED_USERS = 2000
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table: a share of `runs` simulations, and the most it may be (None: a power, to be known)."""
-
-    what: str
-    hits: int
-    runs: int
-    most: float | None = None
-    claimed: str = ""
-
-    @property
-    def share(self) -> float:
-        """The share simulated."""
-        return self.hits / self.runs if self.runs else 0.0
-
-    @property
-    def error(self) -> float:
-        """Its standard error."""
-        return math.sqrt(max(self.share * (1 - self.share), 1 / self.runs) / self.runs) if self.runs else 0.0
-
-    @property
-    def broken(self) -> bool:
-        """More than claimed, by more than two standard errors of the claim itself."""
-        return self.most is not None and self.share > self.most + 2 * math.sqrt(self.most / max(1, self.runs))
-
-
-def family_errors(repeat: int) -> Iterator[Row]:
-    """Campaigns of four models that are alike, with an A/A control: any false difference in a report."""
-    for kind in simulate_blocks.NOISE:
-        for blocks in (5, 6, 10):
-            for cov in (0.01, 0.03, 0.08):
-                draw = np.random.default_rng([blocks, round(1000 * cov)])
-                alike = (1.0, 1.0, 1.0, 1.0)
-                hits = sum(
-                    simulate_blocks.false_claims(simulate_blocks.block_figures(kind, blocks, cov, draw), alike)
-                    for _ in range(repeat)
-                )
-                yield Row(f"family, A/A: {kind}, {blocks} blocks, CoV {cov:.0%}", hits, repeat, 0.05)
-
-
-def family_power(repeat: int) -> Iterator[Row]:
-    """Four models so many per cent apart: neighbours found, anything false, the best named."""
-    for blocks in (6, 10):
-        for cov in (0.01, 0.02, 0.04, 0.08):
-            for step in (0.02, 0.03, 0.05, 0.10):
-                draw = np.random.default_rng([blocks, round(1000 * cov), round(100 * step)])
-                truth = tuple((1 + step) ** power for power in (3, 2, 1, 0))
-                counted: Counter[str] = Counter()
-                for _ in range(repeat):
-                    figures = simulate_blocks.block_figures("normal", blocks, cov, draw, truth)
-                    counted["false"] += simulate_blocks.false_claims(figures, truth)
-                    family = compare_family(figures)
-                    for pair in (("a", "b"), ("b", "c"), ("c", "d")):
-                        counted["found"] += family.claim("rps", *pair) == "more"
-                    counted["best"] += order(family, figures[0]).best == "a"
-                about = f"{step:.0%} apart, {blocks} blocks, CoV {cov:.0%}"
-                yield Row(f"family, any false word: {about}", counted["false"], repeat, 0.05)
-                yield Row(f"family, neighbours found: {about}", counted["found"], 3 * repeat)
-                yield Row(f"family, 'most' said: {about}", counted["best"], repeat)
-
-
-def median_coverage(repeat: int) -> Iterator[Row]:
-    """The order-statistic interval against the median of this campaign's day, and against that of all days."""
-    for runs in range(2, 11):
-        draw = np.random.default_rng(runs)
-        held = long_run = 0
-        coverage = 0.0
-        for _ in range(repeat):
-            values, day = draw.lognormal(0, 0.02, runs), float(np.exp(0.02 * draw.standard_normal()))
-            interval = median_interval(values.tolist())
-            held += interval.low <= 1 <= interval.high
-            long_run += interval.low * day <= 1 <= interval.high * day
-            coverage = interval.coverage
-        yield Row(f"median of this campaign, {runs} blocks", held, repeat, None, f"{coverage:.1%}")
-        yield Row(f"  the median over days that differ by 2 %, {runs} blocks", long_run, repeat, None, "not claimed")
-
-
-def day_errors(repeat: int) -> Iterator[Row]:
-    """Two campaigns that are alike, on two days, after so many days of history; and what a change must be."""
-    for figures in (1, 12):
-        for day in (0.0, 0.01, 0.02, 0.03):
-            for days in (0, 2, 3, 4, 6, 10):
-                draw = np.random.default_rng([figures, days, round(1000 * day)])
-                hits = sum(_called(simulate_blocks.two_days(day, days, 6, 0.015, figures, draw)) for _ in range(repeat))
-                yield Row(f"two days alike: day {day:.0%}, {days} days known, {figures} figures", hits, repeat, 0.05)
-    for days in (3, 5, 10):
-        for change in (0.05, 0.10, 0.20):
-            draw = np.random.default_rng([days, round(100 * change)])
-            hits = sum(
-                simulate_blocks.two_days(0.02, days, 6, 0.015, 1, draw, math.log(1 + change))["0"] == "more"
-                for _ in range(repeat)
-            )
-            yield Row(f"two days, {change:.0%} found: day 2%, {days} days known, 1 figure", hits, repeat)
-
-
-def _called(calls: dict[str, DayCall]) -> bool:
-    return any(call in ("more", "less") for call in calls.values())
-
-
-def law_errors(repeat: int) -> Iterator[Row]:
-    """Every step of every shipped plan with sound response times: checks 2, 3 and 5; then with users lost."""
-    for kind, response in SOUND.items():
-        total: Counter[str] = Counter()
-        windows = 0
-        for plan, users in simulate.shipped_steps():
-            runs = repeat if users <= PLANNED_USERS else max(2, repeat // 20)
-            counted: Counter[str] = Counter()
-            for number in range(runs):
-                window = simulate.planned_window(plan, users, response, np.random.default_rng([number, users]))
-                misses = simulate.misses(window, users, plan.think_time)
-                counted.update(name for name, miss in misses.items() if miss.fails)
-                counted["any"] += any(misses[name].fails for name in CHECKED if name in misses)
-                for share in (0.02, 0.03, 0.05):
-                    fewer = simulate.misses(simulate.lost(window, share), users, plan.think_time)
-                    counted[f"{share:.0%} lost"] += "balance" in fewer and fewer["balance"].fails
-            about = f"{plan.name} {users} users, {kind}"
-            yield Row(f"checks 2, 3, 5, sound: {about}", counted["any"], runs, 0.02)
-            for less in ("2%", "3%", "5%"):
-                yield Row(f"check 2, {less} of users lost: {about}", counted[f"{less} lost"], runs)
-            total += counted
-            windows += runs
-        for name in (*CHECKED, "X (R + Z)"):
-            yield Row(f"{name}, sound, all plans: {kind}", total[name], windows, 0.02 if name in CHECKED else None)
-
-
-def queue_errors(repeat: int) -> Iterator[Row]:
-    """A FIFO server's accept queue below and at its limit."""
-    shapes: tuple[tuple[str, Callable[[float], simulate.Draw]], ...] = (
-        ("constant", simulate.constant),
-        ("exponential", simulate.exponential),
-    )
-    places = (
-        (60, (0.1, 0.3), 4.0, 4),
-        (400, (0.1, 0.3), 4.0, 10),
-        (100, (1.0, 5.0), 20.0, 4),
-        (60, (0.1, 0.3), 60.0, 10),
-    )
-    for users, think, seconds, rate in places:
-        each = sum(think) / 2 / users
-        about = f"{users} users, {seconds:g} s, {rate}/s"
-        for load in (0.3, 0.5, 0.6, 0.7, 0.8, 0.85):
-            for shape, service in shapes:
-                hits = _full(users, think, service(load * each), seconds, rate, 1.0, repeat)
-                yield Row(f"queue called full at {load:.0%}, {shape}: {about}", hits, repeat, 0.02)
-        for load in (0.95, 1.1, 1.3):
-            for cpu in (0.3, 0.6, 0.8):
-                hits = _full(users, think, simulate.constant(load * each), seconds, rate, cpu, repeat)
-                yield Row(f"queue found full at {load:.0%}, {cpu:.0%} of it CPU: {about}", hits, repeat)
-
-
-def _full(
-    users: int, think: tuple[float, float], service: simulate.Draw, seconds: float, rate: float, cpu: float, repeat: int
-) -> int:
-    return sum(
-        simulate.sampled_queue(
-            users, think, service, seconds, rate, np.random.default_rng([number, users]), cpu_share=cpu
-        )[0].full
-        for number in range(repeat)
-    )
-
-
-def drift_found(repeat: int) -> Iterator[Row]:
-    """Servers that warm up in the window, and queues that only wander."""
-    for until in (10.0, 20.0):
-        for users, think, start, seconds in (
-            (60, (0.1, 0.3), 0.0, 20.0), (100, (1.0, 5.0), 0.0, 20.0), (50, (0.1, 0.3), 2.0, 12.0),
-            (200, (0.5, 1.5), 0.0, 45.0), (60, (0.1, 0.3), 2.0, 4.0), (400, (0.1, 0.3), 2.0, 4.0),
-        ):  # fmt: skip
-            hits = 0
-            for number in range(repeat):
-                draw = np.random.default_rng([number, users])
-                response = simulate.warming(0.020, 0.001, until)
-                requests = simulate.delay_system(users, think, response, start + seconds, draw)
-                deviations = simulate.misses(simulate.observe(requests, start, seconds), users, think)
-                hits += any(deviations[name].fails for name in CHECKED if name in deviations)
-            what = f"R from 20 to 1 ms in {until:g} s found: window {start:g}-{start + seconds:g} s, {users} users"
-            yield Row(what, hits, repeat)
-    for load in (0.7, 0.85, 0.95, 1.1):
-        for users, think, seconds in ((60, (0.1, 0.3), 4.0), (100, (0.1, 0.3), 20.0), (200, (0.5, 1.5), 45.0)):
-            hits = 0
-            for number in range(repeat):
-                draw = np.random.default_rng([number, users])
-                service = simulate.exponential(load * sum(think) / 2 / users)
-                requests = simulate.queue_system(users, think, service, 20 + seconds, draw)
-                deviations = simulate.misses(simulate.observe(requests, 20.0, seconds), users, think)
-                hits += any(deviations[name].fails for name in CHECKED if name in deviations)
-            what = f"checks 2, 3, 5, queue at {load:.0%}: {users} users, {seconds:g} s"
-            yield Row(what, hits, repeat, 0.02 if load < 0.9 else None)
-
-
-def strangers_found(repeat: int) -> Iterator[Row]:
-    """Others on one core whose busy time is sampled at 100 or 250 ticks a second."""
-    for ticks in (100, 250):
-        for own in (0.1, 0.5, 0.9):
-            for taken in (0.0, 0.005, 0.05, 0.1, 0.2, 0.5):
-                if own + taken > 1:
-                    continue
-                for seconds in (4, 45):
-                    draw = np.random.default_rng([ticks, seconds])
-                    failed = 0
-                    for _ in range(repeat):
-                        busy = draw.binomial(ticks, own + taken, seconds) / ticks
-                        judged = judge_strangers(busy.tolist(), [own] * seconds, [0.0] * seconds, [1.0] * seconds, 1.0)
-                        failed += judged is not None and judged.outcome == "fail"
-                    what = f"{taken:.1%} of a core taken, {own:.0%} its own, {seconds} s, {ticks} ticks/s"
-                    yield Row(f"check 11 fails: {what}", failed, repeat, 0.02 if taken <= 0.005 else None)
-
-
-def judged_runs(repeat: int) -> Iterator[Row]:
-    """Ledgers of simulated runs through the whole judge: sound steps of every shipped plan, and known faults."""
-    steps = simulate.shipped_steps(most_users=400)
-    with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory) / "ledger.jsonl"
-
-        def verdicts(
-            kind: str, users_least: int = 1, lost: float = 0.0, bend: simulated_run.Bend | None = None
-        ) -> list[str]:
-            """Verdicts of every shipped step, so often each."""
-            return [
-                simulated_run.planned(
-                    path,
-                    plan,
-                    users,
-                    simulated_run.answers(kind, plan),
-                    np.random.default_rng([number, users]),
-                    running=users - round(lost * users),
-                    bends={} if bend is None else {1: bend},
-                ).verdict
-                for plan, users in steps
-                if users >= users_least
-                for number in range(repeat)
-            ]
-
-        for kind in SOUND:
-            given = verdicts(kind)
-            yield Row(f"judge, sound steps not valid: {kind}", len(given) - given.count("valid"), len(given), 0.02)
-        faults: tuple[tuple[str, float, simulated_run.Bend | None], ...] = (
-            ("2 % of users lost", 0.02, None),
-            ("3 % of users lost", 0.03, None),
-            ("5 % of users lost", 0.05, None),
-            ("a worker's clock 1 % fast", 0.0, simulated_run.fast(0.01)),
-            ("a worker's clock 20 % fast", 0.0, simulated_run.fast(0.20)),
-            ("0.6 % of a worker's answers counted twice", 0.0, simulated_run.twice(0.006)),
-        )
-        for what, lost, bend in faults:
-            given = verdicts("1 ms", 50, lost, bend)
-            yield Row(f"judge, found: {what}, steps of 50 users and more", given.count("inconsistent"), len(given))
-        for load in (0.3, 0.6, 0.75, 0.85):
-            wrong = runs = 0
-            for number in range(10 * repeat):
-                users, think, seconds = ((60, (0.1, 0.3), 4.0), (200, (0.1, 0.3), 4.0), (100, (0.5, 1.5), 20.0))[
-                    number % 3
-                ]
-                service = (simulate.constant, simulate.exponential)[number // 3 % 2](load * sum(think) / 2 / users)
-                asked = steps[0][0].model_copy(update={"think_time": think, "users": (users,)})
-                draw = np.random.default_rng([number, users])
-                judgement, used = simulated_run.queued(path, asked, users, service, seconds, draw)
-                if used < 0.85:
-                    runs += 1
-                    wrong += judgement.verdict != "valid" or judgement.saturated
-            yield Row(f"judge, a queue at {load:.0%} saturated or not valid", wrong, runs, 0.02)
+from benchmarks import judged, simulations
+from benchmarks.simulations import Row
 
 
 @dataclass(frozen=True)
 class Simulation:
     """One group of simulations, and how often each is repeated."""
 
-    simulate: Callable[[int], Iterator[Row]]
+    simulate: Callable[[range], Iterator[Row]]
     repeat: int
 
 
 PARTS = {
-    "family": Simulation(family_errors, 2000),
-    "power": Simulation(family_power, 500),
-    "median": Simulation(median_coverage, 4000),
-    "days": Simulation(day_errors, 2000),
-    "laws": Simulation(law_errors, 200),
-    "queue": Simulation(queue_errors, 200),
-    "drift": Simulation(drift_found, 200),
-    "strangers": Simulation(strangers_found, 4000),
-    "judge": Simulation(judged_runs, 25),
+    "family": Simulation(simulations.family_errors, 2000),
+    "power": Simulation(simulations.family_power, 500),
+    "median": Simulation(simulations.median_coverage, 4000),
+    "ratios": Simulation(simulations.ratio_coverage, 2000),
+    "days": Simulation(simulations.day_errors, 2000),
+    "laws": Simulation(simulations.law_errors, 200),
+    "queue": Simulation(simulations.queue_errors, 200),
+    "drift": Simulation(simulations.drift_found, 200),
+    "strangers": Simulation(simulations.strangers_found, 4000),
+    "judge": Simulation(judged.judged_runs, 25),
+    "faults": Simulation(judged.faults_found, 40),
 }
+
+
+def slice_of(piece: str, repeat: int) -> range:
+    """The numbers of the repetitions of a piece, as `2/8`. Raises ValueError."""
+    at, _, of = piece.partition("/")
+    number, pieces = int(at), int(of)
+    if not 1 <= number <= pieces:
+        raise ValueError(f"{piece}: the pieces are 1/{pieces} to {pieces}/{pieces}")
+    return range(repeat * (number - 1) // pieces, repeat * number // pieces)
+
+
+def added(rows: Sequence[Row], more: Sequence[Row]) -> list[Row]:
+    """The rows with the counts of others added, by what was simulated."""
+    together = {row.what: row for row in rows}
+    for row in more:
+        before = together.get(row.what, replace(row, hits=0, runs=0))
+        together[row.what] = replace(row, hits=row.hits + before.hits, runs=row.runs + before.runs)
+    return list(together.values())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -318,18 +67,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.truth", description="Hold each claim to simulations.")
     parser.add_argument("parts", nargs="*", help=f"which of {', '.join(PARTS)} (default: all)")
     parser.add_argument("--share", type=float, default=1.0, help="of the repetitions (default: 1)")
+    parser.add_argument("--piece", default="1/1", help="which part of them, as 2/8 (default: all)")
+    parser.add_argument("--keep", type=Path, help="file with the counts of other pieces, to which these are added")
     options = parser.parse_args(arguments)
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"unknown part {', '.join(sorted(unknown))}: there are {', '.join(PARTS)}")
-    table = Table("what", "claimed", "simulated", "standard error", show_edge=False)
-    broken = 0
+    rows: list[Row] = []
     for name in options.parts or PARTS:
-        for row in PARTS[name].simulate(max(2, round(options.share * PARTS[name].repeat))):
-            claimed = f"at most {row.most:.0%}" if row.most is not None else row.claimed
-            style = "red" if row.broken else ""
-            table.add_row(row.what, claimed, f"{row.share:.1%}", f"{row.error:.1%}", style=style)
-            broken += row.broken
-    Console(width=150).print(table)
+        try:
+            numbers = slice_of(options.piece, max(2, round(options.share * PARTS[name].repeat)))
+        except ValueError as error:
+            parser.error(str(error))
+        rows = added(rows, list(PARTS[name].simulate(numbers)))
+    if options.keep is not None:
+        kept = json.loads(options.keep.read_text(encoding="utf-8")) if options.keep.exists() else []
+        rows = added([Row(**each) for each in kept], rows)
+        options.keep.write_text(json.dumps([asdict(row) for row in rows], indent=1), encoding="utf-8")
+    broken = sum(row.broken for row in rows)
+    table = Table("what", "claimed", "simulated", "standard error", "runs", show_edge=False)
+    for row in rows:
+        claimed = f"at most {row.most:.0%}" if row.most is not None else row.claimed
+        style = "red" if row.broken else ""
+        table.add_row(row.what, claimed, f"{row.share:.1%}", f"{row.error:.1%}", str(row.runs), style=style)
+    Console(width=160).print(table)
     print(f"{broken} claims broken", file=sys.stderr)
     return 1 if broken else 0
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 LATEST = "latest"
 FILES = "files"
-"""Directory beside the plan, with the files that it names: study/brought.py."""
+"""Directory beside the plan, with the files that its requests name: SERVER.body, SERVER.paths, SERVER.ca."""
+BODY, PATHS, CA = ".body", ".paths", ".ca"
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,11 @@ class RunFiles:
     def live(self) -> Path:
         """The master's running figures, replaced once a second; of no use after the run."""
         return self.directory / "live.json"
+
+    @property
+    def fresh_servers(self) -> Path:
+        """fab's answer to the master, which asks for a fresh server in live.json; of no use after the run."""
+        return self.directory / "fresh-servers.json"
 
     @property
     def locust_prefix(self) -> Path:

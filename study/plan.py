@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -29,17 +29,12 @@ ClientCount = Annotated[int, Field(ge=0, le=60_000, strict=True)]
 
 AUTO_SETTLE_S, AUTO_MEASURE_S = 15.0, 45.0  # shortest settle and measure phase where the plan says "auto"
 AUTO_MOST_S = 180.0  # longest phase where the plan says "auto"
-RUN_OVERHEAD_S = 3.7  # start of server, master and workers, drain, stop, and the judgement of its steps
 IDLE_SETTLE_S, IDLE_MEASURE_S = 0.3, 1.0  # phases of the idle step
 OWN_IDLE_SETTLE_S, OWN_IDLE_MEASURE_S = 0.5, 3.0  # the same with a locustfile, whose user has several tasks
 IDLE_STEP = 0  # its number
 NO_THINK = (0.0, 0.0)  # think time of the idle step
 NULL_MODEL = "null"  # the model that the generator is calibrated against
 RECOVERY_S = 10.0  # longest wait for idle response times after a failed trial of a search
-RECOVERED_S = 2.1  # how long that takes of a server that has no backlog
-CAMPAIGN_S, ANALYSIS_S = 2.0, 4.0  # of a whole campaign: its start and the first judgement; the analysis at its end
-ANALYSIS_MODEL_S, ANALYSIS_RUN_S = 0.5, 0.3  # more of the analysis for each model and each run
-RAMP_S = 0.15  # until all users run, beyond the spawn rate's time
 EXTENSIONS = 4  # a trial with too few answers is measured up to so many times as long
 AA_SUFFIX = "-aa"  # ends the label of the first model's second run in a block
 
@@ -243,44 +238,6 @@ class Plan(Frozen):
         """The plan as it holds for one step: the idle step has no think time."""
         return self.model_copy(update={"think_time": NO_THINK}) if step.kind == "idle" else self
 
-    def run_seconds(self) -> tuple[float, float]:
-        """Shortest and longest duration of one run, in seconds; they differ where a phase is "auto", and in a search.
-
-        A search is shortest where its first trial fails; the longest one that is reckoned with bisects below the plan's
-        largest load and confirms the result at once. Trials that are repeated or step down come on top.
-        """
-        search = self.capacity_search
-        fixed = self.steps()
-        if search is None:
-            return self._seconds(fixed)[0], self._seconds(fixed)[1]
-        first = Step(1, "trial", min(search.start, search.most))
-        longest = [Step(1, "confirm" if trial.long else "trial", trial.users) for trial in search.longest()]
-        recoveries = (1 + search.bisections) * RECOVERED_S
-        return self._seconds((*fixed, first))[0], self._seconds((*fixed, *longest))[1] + recoveries
-
-    def campaign_seconds(self) -> tuple[float, float]:
-        """Shortest and longest duration of the whole campaign in s, its start and the analysis included.
-
-        Deploy and calibration come on top.
-        """
-        runs = len(self.runs())
-        once = CAMPAIGN_S + ANALYSIS_S + ANALYSIS_MODEL_S * len(self.models) + ANALYSIS_RUN_S * runs
-        least, most = self.run_seconds()
-        return once + runs * least, once + runs * most
-
-    def _seconds(self, steps: Sequence[Step]) -> tuple[float, float]:
-        """Shortest and longest duration of a run of these steps, in s."""
-        least = most = RUN_OVERHEAD_S
-        users = 0
-        for step in steps:
-            ramp = RAMP_S + abs(step.users - users) / self.spawn_rate
-            users = step.users
-            for planned, auto in zip(self.phases(step), (AUTO_SETTLE_S, AUTO_MEASURE_S), strict=True):
-                least += auto if isinstance(planned, str) else planned
-                most += AUTO_MOST_S if isinstance(planned, str) else planned
-            least, most = least + ramp, most + ramp
-        return least, most
-
     def server(self, name: str) -> Server:
         """The server called `name`. One without work or request of its own gets the plan's."""
         own = next((server for server in self.servers if server.name == name), Server(name=name, model=name))
@@ -308,7 +265,7 @@ class PlanFile:
     directory: Path = Path()
     """That of the file, which its other paths are relative to."""
     files: Mapping[str, bytes] = field(default_factory=dict)
-    """The contents of the files that its requests name (study/brought.py), where they were read too."""
+    """The contents of the files that its requests name (cluster/campaign/own/brought.py), where they were read too."""
 
 
 def parse_plan(text: str, source: str, known_models: Models | None = None) -> Plan:

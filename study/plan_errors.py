@@ -59,10 +59,11 @@ def plan_text(path: Path) -> str:
             return stream.read(4 * MAX_TEXT + 1).decode("utf-8")
     except UnicodeDecodeError as error:
         line = 1 + error.object.count(b"\n", 0, error.start)
-        reason = f"line {line} is not UTF-8 (other bytes go into a body_file)"
+        raise PlanError(f"plan {path}: line {line} is not UTF-8 (a body of other bytes: body_file)") from None
     except OSError as error:
-        reason = error.strerror or str(error)
-    raise PlanError(f"plan {path}: can't be read: {reason} (plans are in campaigns/)")
+        plans = [each.name for each in path.parent.glob("*.toml")]
+        hint = nearest(path.name, plans) or " (plans are in campaigns/)"
+        raise PlanError(f"plan {path}: can't be read: {error.strerror or error}{hint}") from None
 
 
 def check_text(text: str, source: str) -> str | None:

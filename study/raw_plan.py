@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from study.plan_errors import shown
+from study.plan_errors import nearest, shown
 from study.request import request_mistakes
 from study.workload import mistakes
 
@@ -93,14 +93,14 @@ def _unknown_models(data: dict[str, Any], known: Models) -> list[str]:
     servers = server_tables(data)
     own = {entry["name"] for entry in servers.values() if isinstance(entry.get("name"), str)}
     wrong = [
-        f"models: unknown model {shown(name)} (known: {registered})"
+        f"models: unknown model {shown(name)}{nearest(name, known)} (known: {registered})"
         for name in _listed(data.get("models"))
         if isinstance(name, str) and name not in known and name not in own
     ]
     for key, entry in servers.items():
         model, options = entry.get("model"), entry.get("options")
         if isinstance(model, str) and model not in known:
-            wrong.append(f"{key}: unknown model {shown(model)} (known: {registered})")
+            wrong.append(f"{key}: unknown model {shown(model)}{nearest(model, known)} (known: {registered})")
         elif isinstance(model, str) and isinstance(options, dict):
             available = f"it has {', '.join(known[model])}" if known[model] else "it has none"
             wrong += [

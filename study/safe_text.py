@@ -8,6 +8,7 @@ from io import TextIOWrapper
 
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 """A cell that begins with one of these is a formula to a spreadsheet."""
+MOST_NAME = 60
 _TAG = re.compile(r"((?:^|[^\\])(?:\\\\)*)<(?=[A-Za-z/!?])")
 """The beginning of an HTML tag or of `<http://...>`, not escaped by an odd number of backslashes."""
 
@@ -15,6 +16,12 @@ _TAG = re.compile(r"((?:^|[^\\])(?:\\\\)*)<(?=[A-Za-z/!?])")
 def printable(text: str) -> str:
     """A text without control characters besides tab and line end: an escape sequence shows as `\\x1b[31m`."""
     return "".join(char if char.isprintable() or char in "\n\t" else ascii(char)[1:-1] for char in text)
+
+
+def short_name(text: str) -> str:
+    """A name from elsewhere, such as a kind of failure, as one printable line of at most MOST_NAME characters."""
+    shown = " ".join(printable(text[: 2 * MOST_NAME]).split())
+    return (shown if len(shown) <= MOST_NAME else f"{shown[: MOST_NAME - 3]}...") or "(no name)"
 
 
 def csv_cell(text: str) -> str:

@@ -18,6 +18,8 @@ STEPS_DOWN = 3
 Outcome = Literal["passed", "failed", "generator", "unclear"]
 """`passed`: the SLO holds. `failed`: the SLO is broken. `generator`: the load generator was the limit.
 `unclear`: a check other than these failed, as when a stranger took CPU time."""
+PER_OCTAVE = 8
+"""Capacities between a load and its double for which the rest of a search is foreseen: each way to bisect at 0.1."""
 BEYOND = ("failed", "generator")
 """Outcomes beyond which no load is tried: the search goes on below."""
 End = Literal["slo", "most", "generator", "unclear"]
@@ -35,14 +37,6 @@ class Search:
     def bisections(self) -> int:
         """How often a factor of two is halved on a log scale until it is as narrow as the resolution."""
         return max(0, math.ceil(math.log2(math.log(2) / math.log1p(self.resolution))))
-
-    def longest(self) -> tuple[Next, ...]:
-        """The trials of a search whose last doubling fails and whose first confirmation passes, none repeated."""
-        loads = [min(self.start, self.most)]
-        while loads[-1] < self.most:
-            loads.append(min(2 * loads[-1], self.most))
-        bisecting = [Next(self.most)] * self.bisections
-        return (*map(Next, loads), *bisecting, Next(self.most, long=True))
 
     def most_trials(self, capacity: float) -> int:
         """The most trials that a search takes at this capacity (users), none of them unclear."""
@@ -113,6 +107,29 @@ def bracket(trials: Sequence[Trial]) -> tuple[int | None, int | None]:
     high = min((trial.users for trial in trials if trial.outcome == "failed"), default=None)
     passed = [trial.users for trial in trials if trial.outcome == "passed" and (high is None or trial.users < high)]
     return max(passed, default=None), high
+
+
+def possible_trials(search: Search, trials: Sequence[Trial]) -> tuple[tuple[Trial, ...], ...]:
+    """What can follow these trials, each with the outcome that it then has: a sequence for each of many capacities.
+
+    Repeats of unclear trials and steps below a failed confirmation aren't foreseen.
+    """
+    low, _ = bracket(trials)
+    ceiling = min((trial.users for trial in trials if trial.outcome in BEYOND), default=search.most + 1)
+    least, most = low or min(search.start, ceiling) - 1, ceiling - 1
+    octaves = math.ceil(math.log2(max(most, 1) / max(least, 1))) if most > least else 0
+    steps = (max(least, 1) * 2 ** ((step + 0.5) / PER_OCTAVE) for step in range(PER_OCTAVE * octaves))
+    capacities = sorted({least, most, *(min(round(step), most) for step in steps)})
+    return tuple(dict.fromkeys(_walk(search, trials, capacity) for capacity in capacities))
+
+
+def _walk(search: Search, trials: Sequence[Trial], capacity: int) -> tuple[Trial, ...]:
+    """The trials that follow on a server of this capacity, in users, whose confirmation passes."""
+    every = list(trials)
+    while isinstance(asked := next_trial(search, every), Next):
+        passes = asked.long or asked.users <= capacity
+        every.append(Trial(asked.users, "passed" if passes else "failed", asked.long))
+    return tuple(every[len(trials) :])
 
 
 def _unclear_twice(trials: Sequence[Trial]) -> bool:

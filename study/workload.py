@@ -67,6 +67,8 @@ class Server(Frozen):
     model: str | None = None
     work: Work | None = None
     """None means the plan's [work]."""
+    cores: PositiveInt | None = Field(default=None, le=4096)
+    """How many of the target's cores for the server it is pinned to; None means all of them."""
     options: dict[str, int | float | str] = Field(default_factory=dict)
     """The model's own options, such as a pool's size."""
     command: str | None = None

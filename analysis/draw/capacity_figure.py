@@ -13,12 +13,18 @@ from matplotlib.lines import Line2D
 from analysis.draw.style import INK, Style, canvas, log_axis, sign, styles
 from analysis.judge.judging import RunResult
 from analysis.judge.quantiles import quantile
+from analysis.judge.window import Window
 from analysis.rank.capacity import final_outcome
 from study.plan import Slo
 
 ROW_IN, MARGIN_IN = 0.42, 1.0
 MARKS = {"passed": ("+", "a trial that passed"), "failed": ("x", "a trial that failed")}
 """Marker of a trial by its outcome, and its words in the legend."""
+SIGNS = {"+": "+", "x": r"\times"}
+"""The same markers as mathematical text, which the name of a figure can follow."""
+SLO_FIGURE = "p99"
+FIGURES = {SLO_FIGURE: 0.99, "p95": 0.95, "p90": 0.9, "p50": 0.5}
+"""Percentiles that a trial may be drawn at: those that need more answers first."""
 
 
 def capacity_frame(summary: pd.DataFrame) -> pd.DataFrame:
@@ -35,6 +41,8 @@ def capacities(frame: pd.DataFrame, labels: Sequence[str]) -> Figure:
         data=frame.astype({"capacity_users": float}), x="capacity_users", y="model", hue="model", ax=axes, jitter=False,
         size=8, palette={label: look.colour for label, look in looks.items()}, legend=False,
     )  # fmt: skip
+    ends = pd.concat([frame["capacity_users"], frame["capacity_high"]]).dropna().astype(float)
+    left = ends.min() / 1.3
     for at, row in enumerate(frame.to_dict("records")):
         colour, users = looks[row["model"]].colour, float(row["capacity_users"])
         if pd.isna(row["capacity_high"]):
@@ -46,37 +54,55 @@ def capacities(frame: pd.DataFrame, labels: Sequence[str]) -> Figure:
             )
             text = f"≥ {users:,.0f}"
         else:
-            axes.hlines(at, float(row["capacity_low"]), float(row["capacity_high"]), color=colour, lw=2.2)
+            low = left if pd.isna(row["capacity_low"]) else float(row["capacity_low"])  # none: below what was tried
+            axes.hlines(at, low, float(row["capacity_high"]), color=colour, lw=2.2)
             text = f"{users:,.0f}"
         axes.annotate(text, (users, at), xytext=(0, 8), textcoords="offset points", ha="center", color=INK, fontsize=9)
     if len(frame):
-        ends = pd.concat([frame["capacity_users"], frame["capacity_high"]]).dropna().astype(float)
-        log_axis(axes, "x", ends.min() / 1.3, ends.max() * 1.6)
+        log_axis(axes, "x", left, ends.max() * 1.6)
     axes.set(xlabel="users carried within the SLO", ylabel="", ylim=(len(frame) - 0.5, -0.7))
     return figure
 
 
 def trials_frame(results: Iterable[RunResult], slo: Slo) -> pd.DataFrame:
-    """A row for each trial of a search whose 99th percentile is known: `model`, `users`, `p99_ms`, `outcome`."""
+    """A row for each trial of a search with any answer: `model`, `users`, `outcome`, and `ms`, the time of `figure`.
+
+    That is the largest of FIGURES of which enough answers came, else the mean.
+    """
     rows = [
-        (result.data.run.label, step.step.users, p99.ms, final_outcome(step, slo))
+        (result.data.run.label, step.step.users, final_outcome(step, slo), *_time(step.window))
         for result in results
         for step in result.steps
-        if step.step.kind in ("trial", "confirm") and step.window is not None
-        if (p99 := quantile(step.window.response, step.window.ages, 0.99)) is not None
+        if step.step.kind in ("trial", "confirm") and step.window is not None and step.window.response.total
     ]
-    return pd.DataFrame(rows, columns=["model", "users", "p99_ms", "outcome"])
+    return pd.DataFrame(rows, columns=["model", "users", "outcome", "figure", "ms"])
+
+
+def _time(window: Window) -> tuple[str, float]:
+    """The name of the largest percentile that may be printed, else `mean`, and its value in ms."""
+    for name, q in FIGURES.items():
+        if (known := quantile(window.response, window.ages, q)) is not None:
+            return name, known.ms
+    return "mean", 1000 * window.response.sum_s / window.response.total
 
 
 def mark_trials(axes: Axes, trials: pd.DataFrame, looks: Mapping[str, Style]) -> list[Line2D]:
-    """A mark for each trial that passed or failed; returns the legend's entries of those that occur."""
+    """A mark for each trial that passed or failed, with the name of its figure where that isn't the 99th percentile.
+
+    Returns the legend's entries of those that occur.
+    """
     entries = []
-    for outcome, (marker, words) in MARKS.items():
-        shown = trials[(trials["outcome"] == outcome) & trials["model"].isin(list(looks))]
-        if len(shown):
-            colours = [looks[model].colour for model in shown["model"]]
+    for outcome, (plain, words) in MARKS.items():
+        for figure in (*FIGURES, "mean"):
+            at = (trials["outcome"] == outcome) & (trials["figure"] == figure) & trials["model"].isin(list(looks))
+            shown = trials[at]
+            if shown.empty:
+                continue
+            usual = figure == SLO_FIGURE
+            marker, size = (plain, 60) if usual else (f"${SIGNS[plain]}_{{{figure}}}$", 190)
             axes.scatter(
-                shown["users"], shown["p99_ms"], marker=marker, s=60, c=colours, lw=1.3, zorder=4, label=f"_{outcome}"
-            )
-            entries.append(sign(words, marker))
+                shown["users"], shown["ms"], marker=marker, s=size, c=[looks[model].colour for model in shown["model"]],
+                lw=1.3 if usual else 0.4, zorder=4, label=f"_{outcome} {figure}",
+            )  # fmt: skip
+            entries.append(sign(words if usual else f"{figure} of {words}, of too few answers for p99", marker))
     return entries

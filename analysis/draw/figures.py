@@ -18,7 +18,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from analysis.draw.capacity_figure import capacities, capacity_frame, mark_trials
-from analysis.draw.frames import failures_at_worst, knees, points
+from analysis.draw.frames import MOST_KINDS, OTHER_KINDS, failures_at_worst, knees, points
 from analysis.draw.style import (
     GRID,
     INK,
@@ -48,7 +48,7 @@ BOUNDS = {"at_least": (r"$\uparrow$", 1.15), "at_most": (r"$\downarrow$", 1 / 1.
 KNEE = "knee N* = (R1 + Z) Xmax"
 ROW_IN = 0.27  # height of a row, in a figure with a row for each pair of models
 LONG_PAIR = 32  # letters: beyond it the two names stand one below the other
-SHADES = tuple(sns.color_palette("cividis", 8).as_hex())
+SHADES = tuple(sns.color_palette("cividis", MOST_KINDS).as_hex())
 HATCHES = ("", "//", "..", "\\\\", "xx", "--", "oo", "||")
 
 
@@ -91,9 +91,11 @@ def response_against_users(
         if every[-1].empty:
             _note(axes, "no step has enough samples for it")
     together = pd.concat(every)
-    if len(together):
+    tried = pd.Series(dtype=float) if trials is None else trials["ms"]
+    ends = pd.concat([together["low"], together["high"], tried])
+    if len(ends):
         for axes in panels:
-            log_axis(axes, "y", together["low"].min(), together["high"].max())
+            log_axis(axes, "y", ends.min(), ends.max())
     signs = [] if trials is None else mark_trials(panels[-1], trials, looks)
     if slo_ms is not None:
         panels[-1].axhline(slo_ms, color=INK, lw=1.1, ls=(0, (4, 3)), zorder=1)
@@ -206,7 +208,7 @@ def failures_by_kind(steps: pd.DataFrame, labels: Sequence[str] | None = None) -
         _note(axes, "no request failed")
         axes.set(xticks=[], yticks=[])
         return figure
-    kinds = sorted(worst["kind"].unique())
+    kinds = sorted(worst["kind"].unique(), key=lambda kind: (kind == OTHER_KINDS, kind))
     shades = dict(zip(kinds, zip(SHADES, HATCHES, strict=True), strict=False))
     left = dict.fromkeys(rows, 0.0)
     for kind, (shade, hatch) in shades.items():
@@ -220,7 +222,8 @@ def failures_by_kind(steps: pd.DataFrame, labels: Sequence[str] | None = None) -
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.grid(False, axis="y")
     axes.set_xlabel("failed requests in %")
-    legend(figure, [Patch(fc=shade, hatch=hatch, ec=PAPER, label=kind) for kind, (shade, hatch) in shades.items()])
+    named = {kind: f" {kind}" if kind.startswith("_") else kind for kind in shades}  # matplotlib hides labels with _
+    legend(figure, [Patch(fc=fill, hatch=hatch, ec=PAPER, label=named[kind]) for kind, (fill, hatch) in shades.items()])
     return figure
 
 

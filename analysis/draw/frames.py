@@ -16,6 +16,8 @@ from analysis.rank.ranking import Ranking, shown_ratios
 from analysis.rank.steps import LADDER_KINDS, MOST_BLOCKS, Steps
 from analysis.read.histograms import Histogram, highest_us, merge
 
+MOST_KINDS = 8  # of failures, in figure and table
+OTHER_KINDS = "other kinds"
 TAIL_POINTS = 200
 """Points of a curve on a log scale: more can't be distinguished."""
 LEAST_SLOWER = 10
@@ -113,7 +115,7 @@ def _unloaded_ms(every: Steps) -> float | None:
 
 def failures_at_worst(steps: pd.DataFrame, models: Collection[str]) -> pd.DataFrame:
     """For each model with failures, the step with the largest share of them: `kind`, `percent` of all requests there,
-    and the `verdict` of most runs there.
+    and the `verdict` of most runs there. With more than MOST_KINDS kinds the rarest are one, OTHER_KINDS.
     """
     ladder = Steps(steps[steps["requests"] > 0]).ladder
     rows = []
@@ -130,7 +132,13 @@ def failures_at_worst(steps: pd.DataFrame, models: Collection[str]) -> pd.DataFr
             {"model": model, "users": users, "kind": kind, "percent": 100 * number / requests, "verdict": verdict}
             for kind, number in here.failure_kinds().items()
         ]
-    return pd.DataFrame(rows, columns=["model", "users", "kind", "percent", "verdict"])
+    found = pd.DataFrame(rows, columns=["model", "users", "kind", "percent", "verdict"])
+    kinds = found.groupby("kind")["percent"].sum().sort_values(ascending=False, kind="stable").index
+    if len(kinds) <= MOST_KINDS:
+        return found
+    found["kind"] = found["kind"].replace(dict.fromkeys(kinds[MOST_KINDS - 1 :], OTHER_KINDS))
+    keys = [name for name in found.columns if name != "percent"]
+    return found.groupby(keys, as_index=False, sort=False).agg({"percent": "sum"})[list(found.columns)]
 
 
 def tails_frame(results: Iterable[RunResult], users: int | None) -> pd.DataFrame:

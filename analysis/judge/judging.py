@@ -14,7 +14,7 @@ from analysis.judge.window import Window, window_of
 from analysis.read.ledger import Ledger, steps_of_run
 from analysis.read.results import Campaign, RunData
 from study.errors import FormatError
-from study.formats.ledger_jsonl import SearchRecord, TrialRecord
+from study.formats.ledger_jsonl import RecoveryRecord, SearchRecord, TrialRecord
 from study.plan import Plan, Run, Step
 from study.workload import Work
 
@@ -44,6 +44,8 @@ class RunResult:
     """What a search's trials came to while the run went on."""
     search: SearchRecord | None = None
     """How its search ended while the run went on."""
+    recoveries: tuple[RecoveryRecord, ...] = ()
+    """After its failed trials: the waits for an idle server's response time."""
 
 
 def judge_all(campaign: Campaign) -> Iterator[RunResult]:
@@ -103,7 +105,8 @@ def judge_run(data: RunData, plan: Plan, unfinished: bool = False) -> RunResult:
         *((Finding("file.ends-early", file=file),) if early else ()),
         *(Finding("file.note", text=note) for note in notes),
     )
-    return RunResult(data, steps, returned(windows.values()), run, gaps, ledger.trials, ledger.search)
+    repeats = returned(windows.values())
+    return RunResult(data, steps, repeats, run, gaps, ledger.trials, ledger.search, ledger.recoveries)
 
 
 def _without_steps(data: RunData, plan: Plan, why: Finding) -> RunResult:

@@ -117,6 +117,10 @@ class Thresholds:
     """Share of a pool of known size from which on all of it counts as busy."""
     queue_least: float = _limit(1.0)
     """One connection seen in a queue is not evidence."""
+    queue_users: float = _limit(0.01)
+    """Share of a step's users that wait in the accept queue, from which on it is full: by N = X (R + Z) it is the share
+    of the cycle that the wait takes. A generator that sends in bursts makes a longer queue than random arrivals do, at
+    a server with room to spare."""
     queue_alarms: float = _chance(0.01, 0.01)
     """The share of sound windows in which a queue may be longer than what is allowed."""
     full_backlog: float = _limit(0.9)

@@ -46,6 +46,8 @@ class Worker:
     """The same by its wall clock; None in older ledgers."""
     clock_step_s: float | None = None
     """The largest change of the wall clock against the monotonic one between two looks; None in older ledgers."""
+    run_s: float | None = None
+    """Monotonic length of the run's phases up to the window's end; None where the workers don't have the same ones."""
 
 
 @dataclass(frozen=True)
@@ -236,9 +238,12 @@ def window_of(
     start = max(record.started for record in records)
     end = min(record.started + record.seconds for record in records)
     rows = samples.window(start, end)
+    so_far = _so_far(ledger, records)
     return Window(
         step=step,
-        workers=tuple(_worker(record, tick) for record, tick in zip(records, ticks, strict=True)),
+        workers=tuple(
+            _worker(record, tick, so_far.get(record.worker)) for record, tick in zip(records, ticks, strict=True)
+        ),
         missing=ledger.missing(step.number, "measure"),
         seconds=sum(record.seconds for record in records) / len(records),
         attempts=sum(record.attempts for record in records),
@@ -283,18 +288,34 @@ def _ages_start(ledger: Ledger, step: Step, records: Sequence[Record]) -> Histog
     return merge(before[record.worker].histogram("in_flight_age_us") for record in records)
 
 
+def _so_far(ledger: Ledger, records: Sequence[Record]) -> dict[str, float]:
+    """Seconds from each worker's first phase to the end of its record here: a phase begins as the one before ends.
+
+    Empty where the workers don't have the same phases.
+    """
+    lengths: dict[str, float] = {}
+    phases = set()
+    for record in records:
+        mine = {(each.step, each.phase): each.seconds for each in ledger.records if each.worker == record.worker}
+        until = list(mine).index((record.step, record.phase)) + 1
+        phases.add(tuple(mine)[:until])
+        lengths[record.worker] = sum(list(mine.values())[:until])
+    return lengths if len(phases) == 1 else {}
+
+
 def _response_sum(record: Record) -> float:
     """The exact sum where the ticks carry it, else the histogram's."""
     return record.ticks.response_s[-1] if record.ticks.at else record.histogram("response_us").sum_s
 
 
-def _worker(record: Record, ticks: Ticks) -> Worker:
+def _worker(record: Record, ticks: Ticks, run_s: float | None) -> Worker:
     spent, took = np.diff(ticks.cpu_s, prepend=0.0), np.diff(ticks.at, prepend=0.0)
     return Worker(
         name=record.worker,
         seconds=record.seconds,
         wall_s=record.wall_s,
         clock_step_s=record.clock_step_s,
+        run_s=run_s,
         attempts=record.attempts,
         users_wanted=record.users_wanted,
         users_right=record.users_right,

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from analysis.judge.judging import RunResult, StepResult
+from analysis.judge.laws.scaling import ScalabilityFit, fit_scalability
 from analysis.rank.medians import median_interval
 from analysis.rank.steps import LADDER_KINDS
 from study.plan import Plan, Slo
@@ -93,6 +94,39 @@ def capacities_of(results: Iterable[RunResult], labels: Sequence[str], plan: Pla
     return tuple(over_blocks(label, blocks, plan) for label, blocks in runs.items() if blocks)
 
 
+@dataclass(frozen=True)
+class ModelScaling:
+    """One server measured on several core counts, and the law of scalability through its peaks."""
+
+    labels: tuple[str, ...]
+    """By core count."""
+    cores: tuple[int, ...]
+    rates: tuple[float, ...]
+    """Peak goodput of each, in requests a second; each reached its limit."""
+    law: ScalabilityFit
+
+
+def scalings_of(peaks: Mapping[str, float], plan: Plan) -> tuple[ModelScaling, ...]:
+    """One for each server that the plan has with several values of `cores`, all else being equal.
+
+    `peaks` are the peak goodputs (requests per second) of the labels that reached their limit: of others only a bound
+    is known, and no law is fitted to bounds.
+    """
+    alike: dict[str, list[tuple[int, str]]] = {}
+    for label in plan.models:
+        server = plan.server(label)
+        if server.cores is not None and peaks.get(label):
+            same = server.model_copy(update={"name": "same", "cores": None}).model_dump_json()
+            alike.setdefault(same, []).append((server.cores, label))
+    scalings = []
+    for group in map(sorted, alike.values()):
+        cores, labels = zip(*group, strict=True)
+        rates = tuple(peaks[label] for label in labels)
+        if (law := fit_scalability(cores, rates)) is not None:
+            scalings.append(ModelScaling(labels, cores, rates, law))
+    return tuple(scalings)
+
+
 def block_capacity(result: RunResult, plan: Plan) -> BlockCapacity | None:
     """The bracket of one run; None where no step of it was measured."""
     steps = [step for step in result.steps if step.step.kind in LADDER_KINDS and step.window is not None]
@@ -173,10 +207,10 @@ def over_blocks(label: str, blocks: Sequence[BlockCapacity], plan: Plan) -> Mode
     upper = median_interval(highs).high if whole else None
     opened = [block.ended for block in blocks if block.high is None]
     broken = Counter(block.broken for block in blocks if block.broken is not None)
-    users = int(median.value)
+    without = sum(block.low is None for block in blocks)  # a load below the least that was tried has no number
     return ModelCapacity(
         model=label,
-        users=users or None,
+        users=int(median.value) if 2 * without < len(blocks) else None,
         low=int(median.low) or None,
         high=int(upper) if upper is not None else None,
         coverage=median.coverage if len(blocks) > 1 else None,

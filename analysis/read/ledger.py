@@ -5,6 +5,7 @@ The types of its lines are in study/formats/ledger_jsonl.py.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -19,13 +20,21 @@ from study.formats.json_files import check_format
 from study.formats.ledger_jsonl import LostRecord, PhaseRecord, RecoveryRecord, SearchRecord, Ticks, TrialRecord
 from study.plan import IDLE_STEP, Plan, Step
 from study.reading import first_mistake
+from study.safe_text import short_name
 
 
 @dataclass(frozen=True, kw_only=True)
 class Record(PhaseRecord):
-    """What one worker counted in one phase of one step. Raises ValueError for a phase that can't be."""
+    """What one worker counted in one phase of one step. Raises ValueError for a phase that can't be.
+
+    Kinds of failures that aren't the study's own are shortened to a name that can be shown.
+    """
 
     def __post_init__(self) -> None:
+        named: Counter[str] = Counter()
+        for kind, count in self.failures.items():
+            named[short_name(kind)] += count
+        object.__setattr__(self, "failures", dict(named))
         if not self.seconds > 0:
             raise ValueError("a phase without length")
         if len({len(getattr(self.ticks, column.name)) for column in fields(Ticks)}) > 1:

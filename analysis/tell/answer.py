@@ -12,7 +12,8 @@ from analysis.judge.verdicts import SERVED
 from analysis.rank.outcome import CampaignOutcome
 from analysis.rank.ranking import FigureRanking, Ranking
 from analysis.rank.steps import Steps
-from analysis.tell.capacity_sentence import capacity_sentences, differing
+from analysis.tell.capacity_sentence import capacity_sentences, differing, recoveries
+from analysis.tell.limit_sentence import scaling_sentences
 from analysis.tell.orders import beyond_text, blocks_text, side_by_side, signs_text, tested, why_no_order
 from analysis.tell.words import bounded, counted, number, series
 
@@ -22,7 +23,15 @@ LEGEND = "`~`: no test tells the two apart"
 def answer_sentences(outcome: CampaignOutcome) -> tuple[str, ...]:
     """The sentences, made of medians over blocks."""
     capacity = (*capacity_sentences(outcome), *capacity_order(outcome))
-    return (*capacity, *_goodput(outcome), *_response(outcome), *model_words(outcome), *differing(outcome))
+    return (
+        *capacity,
+        *_goodput(outcome),
+        *_response(outcome),
+        *model_words(outcome),
+        *differing(outcome),
+        *recoveries(outcome),
+        *scaling_sentences(outcome),
+    )
 
 
 def model_words(outcome: CampaignOutcome) -> tuple[str, ...]:

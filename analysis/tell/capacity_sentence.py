@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
-from analysis.rank.capacity import Differing, ModelCapacity
+from analysis.rank.capacity import ModelCapacity
 from analysis.rank.generator_rate import cores_beyond
 from analysis.rank.limits import Limit
 from analysis.rank.outcome import CampaignOutcome
 from analysis.tell.words import counted, series
-from study.plan import Plan, Slo
+from study.plan import RECOVERY_S, Plan, Slo
 
 BROKEN = {"p99": "p99", "failures": "failures"}
 """Words for the part of the SLO that the smallest load beyond the capacity broke."""
@@ -22,6 +23,12 @@ BEYOND: Mapping[str, str] = {
     "unclear": "beyond it no trial was clear", "slo": "the SLO",
 }  # fmt: skip
 """Why no larger load is known to fail."""
+NOT_BACK = f"the server was not back at an idle server's response time in {RECOVERY_S:g} s"
+RECOVERIES: Mapping[tuple[bool, bool], str] = {
+    (True, True): "a fresh one was started", (True, False): "a fresh one was started, and was slow as well",
+    (False, False): "the next trial began with its backlog",
+}  # fmt: skip
+"""What followed, by whether a fresh server was started and whether the last wait ended with idle response times."""
 FULL: Mapping[str, str] = {
     "CPU": "CPU", "processes": "starting processes", "waiting": "its pool", "pool": "its pool",
     "accept queue": "the accept queue", "descriptors": "descriptors",
@@ -67,9 +74,18 @@ def one_capacity(capacity: ModelCapacity, limit: Limit | None, cores: int | None
         )
     if high is None:
         return f"{model} carries at least {counted(users, 'user')}{why}"
-    if not capacity.searched:
-        return f"{model} carries between {capacity.low or 0:,} and {counted(high, 'user')}{why}"
-    return f"{model} carries {counted(users, 'user')} [{capacity.low or 0:,}, {high:,}]{why}"
+    if capacity.low is None:
+        within = f"{counted(users, 'user')} [below {high:,}]" if capacity.searched else f"fewer than {high:,} users"
+        return f"{model} carries {within}{why}"
+    if capacity.searched:
+        return f"{model} carries {counted(users, 'user')} [{capacity.low:,}, {high:,}]{why}"
+    return f"{model} carries between {capacity.low:,} and {counted(high, 'user')}{why}"
+
+
+def no_low_end(capacity: ModelCapacity) -> str:
+    """Why an interval has no lower end: of a block in which no load passed it is only known to be below those tried."""
+    without = sum(block.low is None for block in capacity.blocks)
+    return f"no load passed in {without} of {counted(len(capacity.blocks), 'block')}"
 
 
 def client_text(plan: Plan) -> str:
@@ -91,30 +107,44 @@ def load_text(plan: Plan) -> str:
 
 
 def differing(outcome: CampaignOutcome) -> tuple[str, ...]:
-    """A sentence for each run some of whose trials count otherwise by all checks than they did while it went on."""
-    return tuple(
-        f"{capacity.model}, block {block.block}: by all checks trials count otherwise than for the run: "
-        f"{'; '.join(_differences(block.differing))}."
+    """One sentence where trials count otherwise by all checks than they did while their run went on; else nothing.
+
+    The run decides by the workers' counts alone, since the target's samples are not there yet.
+    """
+    kinds = Counter(
+        (OUTCOMES[each.live], f"{OUTCOMES[each.final]} ({each.verdict})")
         for capacity in outcome.capacities
         for block in capacity.blocks
-        if block.differing
+        for each in block.differing
+    )
+    if not kinds:
+        return ()
+    parts = [f"{live}, now {final}: {count}" for (live, final), count in kinds.most_common()]
+    return (
+        f"By all checks {counted(sum(kinds.values()), 'trial')} {'counts' if sum(kinds.values()) == 1 else 'count'}"
+        f" otherwise than while the run went on: {'; '.join(parts)}.",
     )
 
 
-def _differences(trials: Sequence[Differing]) -> Iterator[str]:
-    """As `passed for the run and now unclear (disturbed) at 800 and 1,600 users`."""
-    loads: dict[tuple[str, str, str], list[int]] = {}
-    for each in trials:
-        loads.setdefault((OUTCOMES[each.live], OUTCOMES[each.final], each.verdict), []).append(each.users)
-    for (live, final, verdict), users in loads.items():
-        at = series([f"{each:,}" for each in sorted(set(users))])
-        yield f"{live} for the run and now {final} ({verdict}) at {at} users"
+def recoveries(outcome: CampaignOutcome) -> tuple[str, ...]:
+    """A sentence for each run whose server was not back at its idle response time in time after a trial."""
+    sentences = []
+    for result in outcome.results:
+        users = {step.step.number: step.step.users for step in result.steps}
+        where = f"{result.data.run.label}, block {result.data.run.block}"
+        for ended, then in RECOVERIES.items():
+            at = [each.step for each in result.recoveries if (each.fresh_server, each.recovered) == ended]
+            if loads := series([f"{users[step]:,}" for step in at if step in users]):
+                sentences.append(f"{where}: after the trial at {loads} users {NOT_BACK}; {then}.")
+    return tuple(sentences)
 
 
 def _ended(capacity: ModelCapacity, limit: Limit | None) -> str:
     if capacity.ended == "slo":
         full = FULL.get(limit.kind) if limit is not None and limit.users is not None else None
-        return "; ".join(filter(None, (BROKEN.get(capacity.broken or "", "the SLO"), f"full: {full}" if full else "")))
+        open_below = no_low_end(capacity) if capacity.users is not None and capacity.low is None else ""
+        parts = (BROKEN.get(capacity.broken or "", "the SLO"), f"full: {full}" if full else "", open_below)
+        return "; ".join(filter(None, parts))
     blocks = sum(block.ended == capacity.ended for block in capacity.blocks)
     where = f" in {blocks} of {len(capacity.blocks)} blocks" if blocks < len(capacity.blocks) else ""
     return BEYOND[capacity.ended] + where

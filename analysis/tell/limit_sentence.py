@@ -1,12 +1,14 @@
-"""Why a model carries no more: the sentence of its limit."""
+"""Why a model carries no more: the sentence of its limit, and that of how it scales with its cores."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from analysis.rank.capacity import ModelScaling, scalings_of
 from analysis.rank.limits import Kind, Limit
+from analysis.rank.outcome import CampaignOutcome
 from analysis.tell.sentences import joined
-from analysis.tell.words import counted
+from analysis.tell.words import counted, number, series
 
 HEADS: Mapping[Kind, str] = {
     "CPU": "CPU",
@@ -18,6 +20,29 @@ HEADS: Mapping[Kind, str] = {
     "none reached": "None reached",
     "not known": "Not known",
 }
+
+
+def scaling_sentences(outcome: CampaignOutcome) -> tuple[str, ...]:
+    """A sentence for each server that was measured at its limit on more than one core count; none for any other."""
+    ranking = outcome.ranking
+    peaks = {label: rate for label, rate in ranking.goodput.medians.items() if label in ranking.reached}
+    return tuple(map(scaling_text, scalings_of(peaks, outcome.campaign.plan)))
+
+
+def scaling_text(scaling: ModelScaling) -> str:
+    """As `pool-1 and pool-2 on 1 and 2 cores answered 100/s and 190/s at their peak, observed; Amdahl's law ...`."""
+    law = scaling.law
+    observed = (
+        f"{series(scaling.labels)} on {series([str(each) for each in scaling.cores])} cores answered"
+        f" {series([f'{number(rate)}/s' for rate in scaling.rates])} at their peak, observed"
+    )
+    one = f"{number(law.one_core)}/s for one core, contention {law.contention:.1%}"
+    if law.coherency is None:
+        return f"{observed}; Amdahl's law through both has {one}. Coherency takes a third core count to see."
+    return (
+        f"{observed}; Gunther's law of scalability has {one}, coherency {law.coherency:.2%}, and differs from them by"
+        f" {law.deviation:.1%} at the most."
+    )
 
 
 def limit_text(limit: Limit) -> str:

@@ -190,6 +190,20 @@ def failed_checks(steps: pd.DataFrame, checks: pd.DataFrame, labels: Sequence[st
     return lines
 
 
+def impossible_checks(checks: pd.DataFrame) -> list[str]:
+    """Once for each check that lacked its evidence: how often, and why. The counts of runs have lines of their own."""
+    lines: list[str] = []
+    made = checks[checks["code"] != "errors.counts"]
+    for (number, code), rows in made.groupby(["check", "code"], sort=True):
+        without = rows[rows["outcome"] == "not available"]
+        why = list(dict.fromkeys(map(sentence, without["finding"])))
+        if why:
+            times = f"{len(without)} of {counted(len(rows), 'time')}"
+            others = "; other reasons in checks.csv" if len(why) > 1 else ""
+            lines.append(f"- check {number}, {NAMES[str(code)]}, {times}: {why[0]}{others}")
+    return lines
+
+
 def reconcile_lines(results: Sequence[RunResult]) -> list[str]:
     """Each run's attempts against the server's counts; of a large campaign only those that don't agree."""
     compared = [(result, counts(result.reconciled)) for result in results if result.reconciled is not None]

@@ -83,10 +83,11 @@ def joined(reasons: Iterable[Reason], separator: str = "; ") -> str:
 
 
 def main_reasons(reasons: Sequence[Reason]) -> str:
-    """The first REASONS findings of a verdict, without checks whose evidence is missing; checks.csv has all."""
+    """The first REASONS findings of a verdict; checks.csv has all. Checks without evidence have a section instead."""
     telling = [each for each in reasons if isinstance(each, Finding) or each.outcome != "not available"]
-    shown = (telling or list(reasons))[:REASONS]
-    more = len(reasons) - len(shown)
+    telling = telling or list(reasons)
+    shown = telling[:REASONS]
+    more = len(telling) - len(shown)
     return joined(shown) + (f"; {more} more in checks.csv" if more else "")
 
 

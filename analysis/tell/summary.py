@@ -14,13 +14,14 @@ from analysis.rank.outcome import CampaignOutcome
 from analysis.rank.ranking import FigureRanking, Ranking
 from analysis.tell.answer import capacity_order, common_text, mean_text, model_words, peak_text
 from analysis.tell.calibration_sentence import calibration_lines
-from analysis.tell.capacity_sentence import capacity_sentences, client_text, differing, load_text
-from analysis.tell.limit_sentence import limit_text
+from analysis.tell.capacity_sentence import capacity_sentences, client_text, differing, load_text, recoveries
+from analysis.tell.limit_sentence import limit_text, scaling_sentences
 from analysis.tell.markdown_sections import (
     background_lines,
     control_lines,
     failed_checks,
     gap_lines,
+    impossible_checks,
     ratio_lines,
     reconcile_lines,
     section,
@@ -49,6 +50,8 @@ def summary_text(outcome: CampaignOutcome) -> str:
         order_line("Average response time", ranking, ranking.response, _mean_figures(ranking)),
         *model_words(outcome),
         *differing(outcome),
+        *recoveries(outcome),
+        *scaling_sentences(outcome),
         _table(outcome.summary, ranking),
         section("Why", [f"- {limit.model}: {limit_text(limit)}" for limit in outcome.limits]),
         section("Background clients", background_lines(rows, campaign.labels)),
@@ -56,6 +59,7 @@ def summary_text(outcome: CampaignOutcome) -> str:
         section("A/A control", control_lines(ranking, plan)),
         section("Verdicts", verdict_lines(rows, campaign.labels)),
         section("What failed", failed_checks(rows.frame, outcome.checks, campaign.labels)),
+        section("Checks that were not possible", impossible_checks(outcome.checks)),
         section("The generator", calibration_lines(campaign, rows)),
         section("Counts of the generator and of the server", reconcile_lines(results)),
         section("What is missing", gap_lines(results, outcome.missing)),

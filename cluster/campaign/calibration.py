@@ -15,6 +15,7 @@ from cluster.campaign import manifest
 from cluster.campaign.observer import DescribeCapacity, Observer
 from cluster.campaign.prepare import Setup
 from cluster.campaign.run import execute
+from study.duration import run_seconds
 from study.formats.json_files import write_whole
 from study.formats.run_json import RunState
 from study.layout import CampaignFiles
@@ -154,4 +155,4 @@ def _run(setup: Setup, files: CampaignFiles, observer: Observer) -> bool:
 
 def duration_s(text: str) -> float:
     """How long a calibration with this plan takes, in seconds, where the generator holds the plan's most."""
-    return parse_plan(text, "calibration").run_seconds()[1]
+    return run_seconds(parse_plan(text, "calibration"))[1]

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from cluster.campaign.launch import BACKGROUND, SERVER
 from cluster.hosts.host import Host, at_once, try_all
 from cluster.hosts.inventory import REMOTE_DIR
-from study.errors import HostError
+from study.errors import HostError, UnreachableError
 from study.layout import RunFiles
 
 MOST_NAMED = 5  # of the files that are refused, in a message
@@ -67,7 +67,12 @@ def stop_and_collect(
     def stop(host: Host) -> list[str]:
         problems: list[str] = []
         with _collecting(problems):
-            host.stop_all()
+            try:
+                host.stop_all()
+            except UnreachableError:
+                raise
+            except HostError as error:  # a process that can't be ended; its logs say more
+                problems.append(str(error))
             problems += _fetch(host, host.directory / scratch, files, processes)
         return problems
 

@@ -195,17 +195,19 @@ def sampler(
     server: str | None,
     workers: tuple[str, ...],
     own: Iterable[int] = (),
+    append: bool = False,
 ) -> tuple[str, ...]:
     """The sampler of one host, which writes its samples to `out`. `server` and `workers` are PID:NAME.
 
-    `own` are the PIDs of the study's other processes on the machine.
+    `own` are the PIDs of the study's other processes on the machine. With `append` it goes on with an earlier one's.
     """
     watched: tuple[str, ...] = ("--server", server) if server else ()
     if server and measured.model is not None:  # the backlog of a command isn't known
         watched += ("--backlog", str(BACKLOG))
     each = [word for worker in workers for word in ("--worker", worker)]
     each += [word for pid in own for word in ("--own", str(pid))]
-    where = ("--host", host, "--port", str(measured.location("", plan.port)[1]), "--out", str(out))
+    port = measured.location("", plan.port)[1]
+    where = ("--host", host, "--port", str(port), "--out", str(out), *(("--append",) if append else ()))
     return (python, "-m", "cluster.remote.sampler", *where, *watched, *each)
 
 

@@ -18,9 +18,9 @@ from cluster.hosts import tunnel
 from cluster.hosts.host import LEASE_S, Ended, Host, ProcessHandle, Spawn, at_once
 from cluster.hosts.inventory import CONTROL, DIRECT, LOOPBACK
 from cluster.remote.probe import NOT_READY
-from study.brought import BODY, CA, PATHS
+from study.duration import run_seconds
 from study.errors import HostError, RunError
-from study.layout import CampaignFiles, RunFiles
+from study.layout import BODY, CA, PATHS, CampaignFiles, RunFiles
 from study.plan import Run
 from study.request import DRAWN
 from study.workload import Server
@@ -51,6 +51,8 @@ class Attempt:
     """Each host's boot id, from the runs of the same block that are on disk."""
     started_pids: list[tuple[str, int]] = field(default_factory=lambda: [(CONTROL, os.getpid())])
     """Machine and PID of fab and of each process that the attempt has started."""
+    replaced: list[str] = field(default_factory=list)
+    """Names of the outputs of the servers that a fresh one has replaced."""
 
     @property
     def files(self) -> RunFiles:
@@ -72,7 +74,7 @@ class Attempt:
         """The longest that the run may take."""
         plan = self.setup.plan
         ready_s = self.server.ready_s or SERVER_READY_S
-        return ready_s + plan.run_seconds()[1] + plan.most_steps * SLOW_RAMP_S + plan.timeout + SLACK_S
+        return ready_s + run_seconds(plan)[1] + plan.most_steps * SLOW_RAMP_S + plan.timeout + SLACK_S
 
     @property
     def is_on_target(self) -> bool:
@@ -146,11 +148,11 @@ def start_server(attempt: Attempt) -> int | None:
     if not server.is_started:
         _probe(attempt)
         return listening_process(target, server.location("", 0)[1]) if attempt.is_on_target else None
-    cores = len(setup.placement.cpus(target.entry))
+    cpus = setup.placement.cpus(target.entry)[: server.cores]
     scratch = target.directory / attempt.scratch
     place = commands.ServerPlace(own_directory(server, target), interpreter(server, target))
-    argv = commands.server(target.python, setup.plan, server, target.entry, cores, scratch, place)
-    handle = attempt.spawn(target, SERVER, argv, SERVER_READY_S if server.command is None else 0.0)
+    argv = commands.server(target.python, setup.plan, server, target.entry, len(cpus), scratch, place)
+    handle = attempt.spawn(target, SERVER, argv, SERVER_READY_S if server.command is None else 0.0, cpus)
     _probe(attempt)
     return handle.pid
 
@@ -252,7 +254,21 @@ def _master_address(attempt: Attempt, host: Host) -> tuple[str, int]:
     return LOOPBACK, tunnel.open_forward(control, host.entry, port, log)
 
 
-def start_samplers(attempt: Attempt, server: int | None, workers: dict[str, list[str]]) -> None:
+def replace_server(attempt: Attempt, workers: dict[str, list[str]]) -> None:
+    """End the server and start a fresh one; each host's new sampler goes on with the same table.
+
+    The output of the server that ended is kept under a name of its own, since its last line has its counts.
+    """
+    setup, target = attempt.setup, attempt.setup.target
+    at_once((target, *setup.load), lambda host: host.stop(SAMPLER))
+    target.stop(SERVER)
+    scratch = target.directory / attempt.scratch
+    attempt.replaced.append(f"{SERVER}-{len(attempt.replaced) + 1}.out")
+    target.run(["mv", "--", str(scratch / f"{SERVER}.out"), str(scratch / attempt.replaced[-1])])
+    start_samplers(attempt, start_server(attempt), workers, append=True)
+
+
+def start_samplers(attempt: Attempt, server: int | None, workers: dict[str, list[str]], append: bool = False) -> None:
     """Start one sampler on the target, for the server, and one on each load host, for its workers. They start last.
 
     A target on which the server doesn't run has none: its figures would be those of another machine.
@@ -265,7 +281,7 @@ def start_samplers(attempt: Attempt, server: int | None, workers: dict[str, list
         out = RunFiles(host.directory / attempt.scratch).samples(host.entry.name)
         own = attempt.own_pids(host)
         argv = commands.sampler(
-            host.python, setup.plan, attempt.server, host.entry.name, out, watched, watched_workers, own
+            host.python, setup.plan, attempt.server, host.entry.name, out, watched, watched_workers, own, append
         )
         attempt.spawn(host, SAMPLER, argv, cpus=setup.placement.sampler(host.entry))
 

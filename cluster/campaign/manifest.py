@@ -106,8 +106,9 @@ def _git(*arguments: str) -> str | None:
     """A git command's output; None where it fails, or where there is no repository or no git."""
     try:
         done = subprocess.run(
-            ["git", *arguments], cwd=PROJECT, capture_output=True, text=True, timeout=10, check=False, process_group=0
-        )
+            ["git", *arguments], cwd=PROJECT, capture_output=True, text=True, errors="replace", timeout=10, check=False,
+            process_group=0,
+        )  # fmt: skip
     except OSError:
         return None
     return done.stdout.strip() if done.returncode == 0 else None

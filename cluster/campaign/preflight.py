@@ -174,6 +174,9 @@ def _target(entry: HostEntry, plan: Plan, facts: Facts) -> Iterator[HostCheck]:
         what, remedy = "open files of the system", "sysctl -w fs.file-max=..."
         yield _at_least(name, what, facts.file_max, 2 * users, "fs.file-max", remedy)
     yield from _processes_and_threads(name, plan, facts, users)
+    if most := max((plan.server(model).cores or 0 for model in plan.models), default=0):
+        have = len(server_cpus(entry, facts))
+        yield _at_least(name, "cores for the server", have, most, "cpus=", "fewer cores for the servers of the plan")
     yield _at_least(
         name, "accept queue", facts.somaxconn or 0, BACKLOG, "net.core.somaxconn",
         f"sysctl -w net.core.somaxconn={BACKLOG}, or bursts are dropped", impossible=False,

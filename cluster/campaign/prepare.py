@@ -10,11 +10,12 @@ import re
 import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cluster.campaign import preflight
+from cluster.campaign.own.brought import read_brought
 from cluster.campaign.placement import Placement
 from cluster.campaign.reach import way_checks
 from cluster.deploy.locustfiles import OwnFiles, examine, own_files
@@ -24,8 +25,9 @@ from cluster.hosts.host import PROJECT, STATE, Host, at_once, json_value, try_al
 from cluster.hosts.inventory import CONTROL, SSH, HostEntry, Inventory, load_inventory, url_host
 from cluster.hosts.local import LocalHost
 from cluster.hosts.ssh import SshHost
+from cluster.remote.process_table import command_lines
+from cluster.remote.supervise import HOLDER
 from study import models
-from study.brought import read_brought
 from study.errors import HostError, StudyError, UsageError
 from study.formats.facts_json import Facts
 from study.layout import from_here, results_directory
@@ -324,13 +326,35 @@ def exclusive() -> Iterator[None]:
 
 
 def refuse_beside_campaign() -> None:
-    """Raise StudyError where a campaign runs from this checkout: other work on its cores would disturb it."""
+    """Raise StudyError where a campaign runs from this checkout, or on this machine: work here would disturb it."""
+    who = next(campaigns_here(), None)
     try:
         with (STATE / "lock").open(encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise StudyError(
-            "a campaign runs from this checkout, and this would disturb its measurement: wait for its end"
-        ) from None
+        who = "this checkout"
     except FileNotFoundError:
-        return
+        pass
+    if who is not None:
+        raise StudyError(
+            f"a campaign runs from {who}, and this would disturb its measurement: wait for its end, or copy the"
+            " results to another machine and read them there"
+        )
+
+
+def campaigns_here() -> Iterator[str]:
+    """From where campaigns run that measure on this machine or are controlled by it, this process's own left out.
+
+    Another checkout has a lock of its own. But its fab is among the processes here, and while a run goes on so are the
+    monitors of what it started here, over SSH too, beside whose state is the name of the checkout that holds the host.
+    """
+    for pid, words in command_lines().items():
+        names = {Path(word).name for word in words}
+        if pid in (os.getpid(), os.getppid()):
+            continue
+        if "cluster.remote.monitor" in words and "--state" in words[:-1]:
+            holder = Path(words[words.index("--state") + 1]) / HOLDER
+            with suppress(OSError):
+                yield holder.read_text(encoding="utf-8", errors="replace").strip()
+        elif "fab" in names and names & {"run-campaign", "calibrate"}:
+            yield f"another checkout (PID {pid})"

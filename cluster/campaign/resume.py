@@ -1,7 +1,12 @@
-"""Which runs of a campaign are missing: those that its plan asks for, minus those on disk. No other state exists."""
+"""Which runs of a campaign are missing: those that its plan asks for, minus those on disk. No other state exists.
+
+And how long the runs of a whole one took.
+"""
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -9,6 +14,8 @@ from cluster.campaign import manifest
 from cluster.campaign.observer import Observer
 from cluster.campaign.own.surroundings import digests
 from cluster.campaign.prepare import Setup
+from study.duration import JUDGE_S
+from study.errors import FormatError
 from study.formats.json_files import write_whole
 from study.formats.manifest_json import Manifest, write_manifest
 from study.formats.run_json import RunState
@@ -60,6 +67,35 @@ def missing_runs(plan: Plan, files: CampaignFiles) -> list[Run]:
 def sealed_runs(files: CampaignFiles) -> list[Path]:
     """Directories of the runs that are done, failed or skipped."""
     return [state.parent for state in files.runs.glob("*/run.json")]
+
+
+@dataclass(frozen=True)
+class EarlierRuns:
+    """The runs of a whole campaign of the same plan on the same hosts."""
+
+    campaign: str
+    """The name of its directory."""
+    seconds: float
+    """How long its runs took together, with the judgement of each."""
+
+
+def earlier_runs(setup: Setup) -> EarlierRuns | None:
+    """Those of the newest campaign on disk with this plan and these hosts in which every run is done; None without."""
+    known = manifest.identity(setup.plan_text, setup.inventory, setup.facts)
+    asked = {what: digest for what, digest in known.items() if what == "the plan" or what.startswith("the host ")}
+    for directory in manifest.campaigns(setup.results, setup.plan.name):
+        files = CampaignFiles(directory)
+        with contextlib.suppress(FormatError, ValueError):
+            before = read_as(Manifest, files.manifest).identity
+            runs = [read_as(RunState, files.run(run.directory).state) for run in setup.plan.runs()]
+            if asked.items() <= before.items() and all(run.state == "done" for run in runs):
+                return EarlierRuns(directory.name, sum(_seconds(run) + JUDGE_S for run in runs))
+    return None
+
+
+def _seconds(run: RunState) -> float:
+    """How long it took. Raises ValueError where one of its times is missing."""
+    return (datetime.fromisoformat(run.ended) - datetime.fromisoformat(run.started)).total_seconds()
 
 
 def state_of(files: RunFiles) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +24,7 @@ from cluster.campaign.launch import (
     SERVER,
     Attempt,
     processes_of,
+    replace_server,
     server_end,
     start_background,
     start_locust,
@@ -37,10 +40,11 @@ from cluster.hosts.host import Host, at_once, json_value
 from cluster.hosts.lease import Processes, Renewing
 from cluster.remote.kernel import OPENED
 from study.errors import FormatError, HostError, LostHostError, RunError, StoppedError, StudyError
+from study.formats.bounded import read_text
 from study.formats.json_files import write_json
 from study.formats.ledger_jsonl import EndRecord
-from study.formats.live_json import LiveFigures
-from study.formats.run_json import LostHost, RunState, ServerCounts
+from study.formats.live_json import FreshServers, LiveFigures
+from study.formats.run_json import LostHost, RunState, ServerCounts, added
 from study.layout import CampaignFiles
 from study.plan import Run
 from study.reading import parse_as, read_as
@@ -100,6 +104,7 @@ def execute(setup: Setup, campaign: CampaignFiles, run: Run, observer: Observer)
         result.reasons.append(f"not installed on {setup.target.entry.name}: {', '.join(result.missing)}")
     record = _record(attempt, result)
     files.live.unlink(missing_ok=True)
+    files.fresh_servers.unlink(missing_ok=True)
     write_json(files.state, asdict(record))
     return result.state
 
@@ -138,8 +143,8 @@ def _record(attempt: Attempt, result: AttemptResult) -> RunState:
         ),
         started=attempt.started,
         ended=_utc(),
-        server=result.counts or _server_counts(files.logs / f"{SERVER}.out"),
-        probes=0 if result.counts else PROBES,
+        server=result.counts or _server_counts(files.logs, (*attempt.replaced, f"{SERVER}.out")),
+        probes=0 if result.counts else PROBES * (1 + len(attempt.replaced)),
         slots=_slots(files.logs / f"{SERVER}.out"),
     )
 
@@ -158,12 +163,15 @@ def _measure(attempt: Attempt, observer: Observer) -> ServerCounts | None:
     start_background(attempt)
     workers = start_locust(attempt)
     start_samplers(attempt, server, workers)
-    _wait_for_end(attempt, observer)
+    _wait_for_end(attempt, observer, workers)
     return None if before is None else ServerCounts(accepted=_accepted(target) - before, counted_by="kernel")
 
 
-def _wait_for_end(attempt: Attempt, observer: Observer) -> None:
-    """Renew every lease until the master has ended. Raises RunError where the run can't be completed."""
+def _wait_for_end(attempt: Attempt, observer: Observer, workers: dict[str, list[str]]) -> None:
+    """Renew every lease until the master has ended. Raises RunError where the run can't be completed.
+
+    Where the master asks for a fresh server, in live.json, one is started.
+    """
     began = heard = time.monotonic()
     last: LiveFigures | None = None
     silent_s = SILENT_S + attempt.setup.plan.timeout  # in the end it waits for the last answers
@@ -174,6 +182,9 @@ def _wait_for_end(attempt: Attempt, observer: Observer) -> None:
             if (figures := _live_figures(attempt.files.live)) and figures != last:
                 last, heard = figures, time.monotonic()
                 observer.progress(figures)
+            if last is not None and last.fresh_servers > len(attempt.replaced):
+                _replace_server(attempt, observer, workers, renewing)
+                heard = time.monotonic()
             if time.monotonic() > heard + (silent_s if last else START_S):
                 raise RunError(
                     f"Locust's master on this machine has written nothing for {time.monotonic() - heard:.0f} s: it was"
@@ -181,6 +192,22 @@ def _wait_for_end(attempt: Attempt, observer: Observer) -> None:
                 )
             _sleep_unless_complete(attempt.files.ledger)
     raise RunError(f"the run did not end within {attempt.lifetime_s:.0f} s")
+
+
+def _replace_server(attempt: Attempt, observer: Observer, workers: dict[str, list[str]], renewing: Renewing) -> None:
+    """Start a fresh server while the leases are renewed, then tell the master."""
+    observer.message(f"{attempt.run.label} did not recover from a trial: a fresh server is started")
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        replacing = pool.submit(replace_server, attempt, workers)
+        while not replacing.done():
+            renewing.once(RENEW_S)
+            time.sleep(LOOK_S)
+        replacing.result()
+    where = (attempt.setup.target.entry.name, SERVER)
+    until = time.monotonic() + SILENT_S
+    while where not in renewing.once(RENEW_S) and time.monotonic() < until:  # an answer of the time between the two
+        time.sleep(LOOK_S)
+    write_json(attempt.files.fresh_servers, asdict(FreshServers(count=len(attempt.replaced))))
 
 
 def _sleep_unless_complete(ledger: Path) -> None:
@@ -275,18 +302,21 @@ def _live_figures(path: Path) -> LiveFigures | None:
         return None
 
 
-def _server_counts(out: Path) -> ServerCounts | None:
-    """The server's own counts, its last line of output; None where it didn't print them."""
-    try:
-        return parse_as(ServerCounts, json.loads(out.read_text(encoding="utf-8").splitlines()[-1]), out)
-    except (OSError, ValueError, IndexError, FormatError):
-        return None
+def _server_counts(logs: Path, outs: Sequence[str]) -> ServerCounts | None:
+    """The counts of the run's servers, each its last line of output; None where one didn't print them."""
+    counts = []
+    for out in (logs / name for name in outs):
+        try:
+            counts.append(parse_as(ServerCounts, json_value(read_text(out).splitlines()[-1]), out))
+        except (OSError, ValueError, IndexError, FormatError):
+            return None
+    return counts[0] if len(counts) == 1 else added(counts)
 
 
 def _slots(out: Path) -> int | None:
     """The size of the server's pool, from its first line of output; None where it has none, or doesn't print it."""
     try:
-        ready = json.loads(out.read_text(encoding="utf-8").splitlines()[0])
+        ready = json_value(read_text(out).splitlines()[0])
     except (OSError, ValueError, IndexError):
         return None
     slots = ready.get("slots") if isinstance(ready, dict) else None

@@ -73,7 +73,7 @@ def _pip_download(platform: Platform, lock: Path, into: Path) -> None:
     ]
     try:
         done = subprocess.run(
-            argv, capture_output=True, text=True, timeout=DOWNLOAD_S, check=False, process_group=0
+            argv, capture_output=True, text=True, errors="replace", timeout=DOWNLOAD_S, check=False, process_group=0
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise StudyError(f"the wheels for {platform} took more than {DOWNLOAD_S:g} s to download") from None

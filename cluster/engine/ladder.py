@@ -7,6 +7,7 @@ phase begins on a worker when the master's message reaches it, and its length is
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import time
@@ -21,7 +22,9 @@ from locust.env import Environment
 from cluster.engine.clocks import now
 from cluster.engine.live import RunningFigures
 from cluster.engine.recorder import Phase
+from cluster.engine.recovery import Recovery
 from cluster.engine.trials import TRIALS, TrialRun
+from study.errors import FormatError
 from study.formats.json_files import write_json
 from study.formats.ledger_jsonl import (
     EndRecord,
@@ -34,11 +37,11 @@ from study.formats.ledger_jsonl import (
     TrialRecord,
     ledger_line,
 )
-from study.formats.live_json import LiveFigures
+from study.formats.live_json import FreshServers, LiveFigures
 from study.layout import RunFiles
 from study.plan import AUTO_MEASURE_S, AUTO_MOST_S, AUTO_SETTLE_S, EXTENSIONS, RECOVERY_S, Plan, Step
-from study.reading import parse_as
-from study.trial import LEAST_ANSWERS, is_slow
+from study.reading import parse_as, read_as
+from study.trial import LEAST_ANSWERS
 
 READY, ENTER, FINISH, RECORD, SECOND = "study_ready", "study_enter", "study_finish", "study_record", "study_second"
 """This project's messages on Locust's connection between master and workers."""
@@ -46,6 +49,7 @@ READY, ENTER, FINISH, RECORD, SECOND = "study_ready", "study_enter", "study_fini
 RAMP_GRACE_S = 120.0  # for all users to run; after that the step is measured with those that do, and an error is logged
 RECORD_WAIT_S = 10.0
 WORKERS_WAIT_S = 60.0  # for all workers to be ready
+FRESH_SERVER_S = 60.0  # for a fresh server that fab starts
 
 log = logging.getLogger(__name__)
 
@@ -110,6 +114,7 @@ class Ladder(LoadTestShape):
         self._phase: Phase | None = None
         self._ready: set[str] = set()
         self._waits = gevent.pool.Group()
+        self._fresh_servers = 0
         gevent.spawn(self._show)
 
     def add_record(self, message: dict[str, Any]) -> None:
@@ -196,24 +201,40 @@ class Ladder(LoadTestShape):
         return self._trials.to_recover
 
     def _recover(self) -> None:
-        """Wait, with few users, until the server answers as when idle, or RECOVERY_S has passed."""
+        """Wait, with few users, until the server answers as when idle; where it doesn't, have a fresh one started."""
         assert self._step is not None
         assert self._trials is not None
-        began, few = now(), self._trials.few_users
-        self._ramp("recover", replace(self._step, users=few), max(self._plan.spawn_rate, self._step.users))
-        idle, response = self._trials.unloaded_s, None
-        recovered = False
-        while not recovered and now() - began < RECOVERY_S:
-            gevent.sleep(0.1)
-            response = self._figures.response_s
-            recovered = response is not None and (idle is None or not is_slow(response, idle))
-        if not recovered:
-            log.warning("step %d: not back at an idle server's response time in %.0f s", self._step.number, RECOVERY_S)
+        step, few = self._step, self._trials.few_users
+        began = now()
+        self._ramp("recover", replace(step, users=few), max(self._plan.spawn_rate, step.users))
+        unloaded, figures = self._trials.unloaded_s, self._figures
+        ended = Recovery(lambda: figures.response_s, unloaded, self._replace_server, now, gevent.sleep).wait()
+        if not ended.idle:
+            log.warning("step %d: not back at an idle server's response time in %.0f s", step.number, RECOVERY_S)
         self._ledger.note(
             RecoveryRecord(
-                step=self._step.number, users=few, seconds=now() - began, response_s=response, recovered=recovered
+                step=step.number, users=few, seconds=now() - began, response_s=ended.response_s, recovered=ended.idle,
+                fresh_server=ended.fresh,
             )
-        )
+        )  # fmt: skip
+
+    def _replace_server(self) -> bool:
+        """Ask fab, by live.json, for a fresh server; whether it says within FRESH_SERVER_S that there is one.
+
+        Nobody replaces a server that ran already before the study.
+        """
+        options = self._environment.parsed_options
+        if options is not None and not self._plan.server(options.study_server).is_started:
+            return False
+        self._fresh_servers += 1
+        until = now() + FRESH_SERVER_S
+        while now() < until:
+            with contextlib.suppress(FormatError):
+                if read_as(FreshServers, self._files.fresh_servers).count >= self._fresh_servers:
+                    return True
+            gevent.sleep(0.1)
+        log.error("no fresh server in %.0f s", FRESH_SERVER_S)
+        return False
 
     def _await_users(self, step: Step) -> None:
         until = now() + RAMP_GRACE_S
@@ -288,6 +309,8 @@ class Ladder(LoadTestShape):
                 rps=self._figures.rate,
                 requests=self._figures.requests,
                 failures=self._figures.failures,
+                trials=self._trials.tried if self._trials is not None else (),
+                fresh_servers=self._fresh_servers,
             )
             write_json(self._files.live, asdict(figures))
             gevent.sleep(1.0)

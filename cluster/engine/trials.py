@@ -11,6 +11,7 @@ import numpy as np
 from hdrh.histogram import HdrHistogram
 
 from study.formats.ledger_jsonl import PhaseRecord, SearchRecord, TrialRecord
+from study.formats.live_json import TriedLoad
 from study.plan import IDLE_STEP, Plan, Step
 from study.search import Bracket, Next, Trial, next_trial
 from study.trial import TrialFigures, as_trial, outcome_of
@@ -31,6 +32,11 @@ class TrialRun:
         self._trials: list[Trial] = []
         self._number = 0
         self._measured: dict[int, dict[str, PhaseRecord]] = {}
+
+    @property
+    def tried(self) -> tuple[TriedLoad, ...]:
+        """The trials that were judged, for live.json."""
+        return tuple(TriedLoad(**vars(trial)) for trial in self._trials)
 
     @property
     def few_users(self) -> int:

@@ -14,7 +14,7 @@ from locust.clients import HttpSession
 
 from cluster.remote.http.http_message import Fields, Wanted
 from cluster.remote.http.tls import client_context
-from study.brought import BODY, CA, PATHS
+from study.layout import BODY, CA, PATHS
 from study.request import DRAWN, RequestTable
 from study.workload import Server
 

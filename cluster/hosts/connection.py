@@ -96,7 +96,9 @@ def control(socket: Path, *arguments: str, timeout: float = CONNECT_S) -> subpro
     """One request to a master, as `-O exit`. Its status is 255 where there is no master, or none that answers."""
     argv = [*_client(socket), *arguments, "--", "host"]
     try:
-        return subprocess.run(argv, capture_output=True, text=True, timeout=timeout, check=False, process_group=0)
+        return subprocess.run(
+            argv, capture_output=True, text=True, errors="replace", timeout=timeout, check=False, process_group=0
+        )
     except subprocess.TimeoutExpired:
         return subprocess.CompletedProcess(argv, 255, "", f"ssh did not answer within {timeout:g} s")
 

@@ -37,8 +37,9 @@ class LocalHost(Host):
         try:
             # In a process group of its own: Ctrl-C reaches fab alone, which then stops everything in order.
             done = subprocess.run(
-                argv, cwd=PROJECT, capture_output=True, text=True, timeout=timeout, check=False, process_group=0
-            )
+                argv, cwd=PROJECT, capture_output=True, timeout=timeout, check=False, process_group=0,
+                encoding="utf-8", errors="replace",
+            )  # fmt: skip
         except subprocess.TimeoutExpired:
             raise HostError(f"{self.entry.name}: {argv[0]} took more than {timeout:g} s") from None
         except OSError as error:

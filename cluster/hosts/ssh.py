@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import os
 import re
 import secrets
 import shlex
@@ -131,7 +132,7 @@ class SshHost(Host):
         status, home, _ = self._execute("pwd", b"", CONNECT_S)
         if status or not home.startswith(b"/"):
             raise HostError(f"{self.entry.name}: has no home directory to work in: set remote_dir in the inventory")
-        return Path(home.decode().rstrip("\n"))
+        return Path(os.fsdecode(home).rstrip("\n"))
 
     def _absolute(self, path: str) -> Path:
         """A path of the inventory on the host. Raises HostError for another user's home."""

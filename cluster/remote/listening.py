@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import re
 import socket
 import struct
 import time
@@ -20,6 +21,7 @@ SOCK_DIAG_BY_FAMILY = 20  # linux/sock_diag.h
 NLM_F_REQUEST, NLM_F_DUMP = 0x1, 0x300  # linux/netlink.h
 NLMSG_ERROR, NLMSG_DONE = 2, 3
 LISTEN = 10  # TCP_LISTEN, net/tcp_states.h
+CONNECTED = 0xFFF & ~(1 << LISTEN | 1 << 7)  # all states but LISTEN and CLOSE: 1 to 9 and 11 of /proc/net/tcp
 SKMEMINFO = 7  # INET_DIAG_SKMEMINFO, linux/inet_diag.h
 DROPS_AT = 8 * 4  # SK_MEMINFO_DROPS, the ninth of its 32-bit numbers
 HEADER = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port
@@ -56,24 +58,47 @@ def listening_sockets(port: int) -> Listening | None:
 
 def _diagnosed(family: int, port: int) -> Iterator[Listening]:
     """The port's listening sockets of one family. Raises OSError where the kernel can't list them."""
-    body = REQUEST.pack(family, socket.IPPROTO_TCP, 1 << (SKMEMINFO - 1), 0, 1 << LISTEN, b"")
+    for message in _dump(family, 1 << LISTEN, own=port, extensions=1 << (SKMEMINFO - 1)):
+        _, _, _, _, own, _, _, _, queue, *_ = MESSAGE.unpack_from(message)
+        if int.from_bytes(own, "big") == port:
+            yield Listening(queue, _drops(message[MESSAGE.size :]))
+
+
+def ports_towards(port: int) -> int:
+    """Local ports of connections to this port of any address, those in TIME_WAIT included.
+
+    The kernel compares the ports, so that other sockets aren't copied. CPU time of a count, seen beside 28,000 sockets
+    in TIME_WAIT: 3 ms where they are the server's, 18 ms where they are the client's; reading /proc/net/tcp 25 ms.
+    """
+    try:
+        return sum(1 for family in (socket.AF_INET, socket.AF_INET6) for _ in _dump(family, CONNECTED, far=port))
+    except OSError:  # a kernel without sock_diag for TCP
+        return sum(len(re.findall(rb":%04X 0[1-9] " % port, table)) for table in socket_tables())
+
+
+def _dump(family: int, states: int, own: int = 0, far: int = 0, extensions: int = 0) -> Iterator[memoryview]:
+    """An inet_diag_msg with its attributes for each socket in one of these states, a bit mask; 0 is any port.
+
+    Raises OSError where the kernel can't list them.
+    """
+    ports = own.to_bytes(2, "big") + far.to_bytes(2, "big")
+    body = REQUEST.pack(family, socket.IPPROTO_TCP, extensions, 0, states, ports)
     request = HEADER.pack(HEADER.size + len(body), SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP, 1, 0) + body
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG) as netlink:
         netlink.settimeout(1.0)
         netlink.send(request)
         while True:
             answer = memoryview(netlink.recv(BUFFER))
-            while len(answer) >= HEADER.size:
-                length, kind, *_ = HEADER.unpack_from(answer)
+            at = 0
+            while at < len(answer):
+                length, kind, *_ = HEADER.unpack_from(answer, at)
                 if kind == NLMSG_DONE:
                     return
                 if kind == NLMSG_ERROR:
-                    number = -struct.unpack_from("=i", answer, HEADER.size)[0]
+                    number = -struct.unpack_from("=i", answer, at + HEADER.size)[0]
                     raise OSError(number, os.strerror(number))
-                _, _, _, _, own, _, _, _, queue, *_ = MESSAGE.unpack_from(answer, HEADER.size)
-                if int.from_bytes(own, "big") == port:
-                    yield Listening(queue, _drops(answer[HEADER.size + MESSAGE.size : length]))
-                answer = answer[-(-length // 4) * 4 :]
+                yield answer[at + HEADER.size : at + length]
+                at += -(-length // 4) * 4
 
 
 def _drops(attributes: memoryview) -> int | None:

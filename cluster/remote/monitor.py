@@ -30,14 +30,16 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cluster.remote.process_table import descendants, end_descendants, end_session, start_time
+from cluster.remote.process_table import descendants, end_descendants, end_session, session_members, start_time
 from cluster.remote.supervise import (
+    VARIABLE,
     Process,
     claim,
     lease_age,
     read,
     stop,
     touch,
+    variable,
     write,
 )
 
@@ -118,7 +120,7 @@ def _monitor(state: Path, name: str, argv: list[str], out: Path, err: Path, limi
     _adopt_orphans()
     global _child
     try:
-        child = _child = _spawn(argv, out, err, limits)
+        child = _child = _spawn(argv, out, err, limits, {VARIABLE: variable(state, name)})
         process = Process(
             name=name,
             pid=child,
@@ -143,9 +145,16 @@ def _monitor(state: Path, name: str, argv: list[str], out: Path, err: Path, limi
         end_session(child, grace_s, _reap)
         left += [pid for pid in descendants(os.getpid()) if pid not in left]
         end_descendants(os.getpid(), grace_s, _reap)
-        write(state, replace(process, ended=why, status=_child_status, left=len(left)))
+        others = _living(child)
+        write(state, replace(process, ended=why, status=_child_status, left=len(left), others=others))
     finally:
         os._exit(0)
+
+
+def _living(session: int) -> list[list[int]]:
+    """[PID, start time] of the session's members and of this process's descendants."""
+    pids = sorted({*session_members(session), *descendants(os.getpid())})
+    return [[pid, start] for pid in pids if (start := start_time(pid)) is not None]
 
 
 def _guard(state: Path, name: str, monitor: int) -> None:
@@ -160,7 +169,7 @@ def _guard(state: Path, name: str, monitor: int) -> None:
             end_descendants(os.getpid(), GUARD_GRACE_S, _reap)
             process = read(state, name)  # `supervise stop` may have removed it
             if process is not None and process.monitor == monitor:
-                write(state, replace(process, ended="vanished"))
+                write(state, replace(process, ended="vanished", others=_living(process.pid)))
     finally:
         os._exit(0)
 
@@ -176,8 +185,8 @@ def _adopt_orphans() -> None:
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
-def _spawn(argv: list[str], out: Path, err: Path, limits: Limits) -> int:
-    """Fork and exec in a new session. Raises OSError where the program can't be run."""
+def _spawn(argv: list[str], out: Path, err: Path, limits: Limits, environment: dict[str, str]) -> int:
+    """Fork and exec in a new session, with more in its environment. Raises OSError where the program can't be run."""
     failed_r, failed_w = os.pipe()  # closed by a successful exec, else it has the errno
     child = os.fork()
     if child == 0:
@@ -195,7 +204,7 @@ def _spawn(argv: list[str], out: Path, err: Path, limits: Limits) -> int:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
             os.dup2(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), 1)
             os.dup2(os.open(err, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), 2)
-            os.execvp(argv[0], argv)
+            os.execvpe(argv[0], argv, {**os.environ, **environment})
         except OSError as error:
             os.write(failed_w, str(error.errno).encode())
         finally:
@@ -240,7 +249,7 @@ def _await_ready(state: Path, name: str, out: Path, err: Path, seconds: float) -
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         process = read(state, name)
-        line, newline, _ = out.read_text(encoding="utf-8").partition("\n")
+        line, newline, _ = out.read_text(encoding="utf-8", errors="replace").partition("\n")
         if process is not None and newline:
             return asdict(replace(process, ready=line))
         if process is None or process.ended:

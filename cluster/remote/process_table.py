@@ -53,6 +53,31 @@ def descendants(root: int) -> list[int]:
     return found
 
 
+def command_lines() -> dict[int, list[str]]:
+    """The arguments of every process by its PID, as far as this user may read them."""
+    if not has_proc():
+        argv = ["ps", "-A", "-o", "pid=,args="]
+        listed = subprocess.run(argv, capture_output=True, text=True, errors="replace", check=False).stdout
+        return {int(line.split()[0]): line.split()[1:] for line in listed.splitlines()}
+    lines: dict[int, list[str]] = {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):  # it has ended, or is hidden
+            text = Path(f"/proc/{name}/cmdline").read_text(encoding="utf-8", errors="replace")
+            lines[int(name)] = text.rstrip("\0").split("\0")
+    return lines
+
+
+def with_variable(name: str, value: str) -> list[int]:
+    """PIDs of this user's living processes that were started with this environment variable. None without /proc."""
+    wanted = f"\0{name}={value}\0".encode("utf-8", "surrogateescape")
+    found = []
+    for pid in _living() if has_proc() else ():
+        with contextlib.suppress(OSError):
+            if wanted in b"\0" + Path(f"/proc/{pid}/environ").read_bytes() + b"\0":
+                found.append(pid)
+    return found
+
+
 def _living() -> dict[int, ProcessEntry]:
     """All processes that are no zombies, by PID."""
     if not has_proc():
@@ -84,7 +109,8 @@ def _listed_by_ps() -> dict[int, ProcessEntry]:
     """By ps(1), for systems without /proc. There the process group stands for the session."""
     argv = ["ps", "-A", "-o", "pid=,ppid=,pgid=,stat=,lstart="]
     entries = {}
-    for line in subprocess.run(argv, capture_output=True, text=True, check=False).stdout.splitlines():
+    listed = subprocess.run(argv, capture_output=True, text=True, errors="replace", check=False).stdout
+    for line in listed.splitlines():
         pid, parent, group, state, *start = line.split()
         entries[int(pid)] = ProcessEntry(state[:1], int(parent), int(group), zlib.crc32(" ".join(start).encode()))
     return entries
@@ -95,30 +121,52 @@ def end_session(session: int, grace: float, reap: Callable[[], None] = lambda: N
 
     `reap` is called while it waits: a caller's own child stays in the session as a zombie until it is waited for.
     """
-    with contextlib.suppress(ProcessLookupError):
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(session, signal.SIGTERM)
-    _end_all(lambda: session_members(session), grace, reap)
+    _wait_and_kill(lambda: session_members(session), grace, reap)
 
 
 def end_descendants(root: int, grace: float, reap: Callable[[], None] = lambda: None) -> None:
     """SIGTERM to all descendants of a process, whatever their session, and after `grace` seconds SIGKILL."""
-    for pid in descendants(root):
+    end_all(lambda: descendants(root), grace, reap)
+
+
+def end_all(living: Callable[[], list[int]], grace: float, reap: Callable[[], None] = lambda: None) -> None:
+    """SIGTERM to all that are living, and after `grace` seconds SIGKILL."""
+    for pid in living():
         send_signal(pid, signal.SIGTERM)
-    _end_all(lambda: descendants(root), grace, reap)
+    _wait_and_kill(living, grace, reap)
 
 
-def _end_all(living: Callable[[], list[int]], grace: float, reap: Callable[[], None]) -> None:
-    """Wait until none is left, after `grace` seconds with SIGKILL, for at most KILL_WAIT_S more."""
+def _wait_and_kill(living: Callable[[], list[int]], grace: float, reap: Callable[[], None]) -> None:
+    """Wait until none is left, after `grace` seconds with SIGKILL, for at most KILL_WAIT_S more.
+
+    Those of another user (sudo) can't be ended from here, and aren't waited for.
+    """
+
+    def left() -> list[int]:
+        return [pid for pid in living() if _takes_signals(pid)]
+
     until = time.monotonic() + grace
-    while living() and time.monotonic() < until:
+    while left() and time.monotonic() < until:
         reap()
         time.sleep(0.02)
     until = time.monotonic() + KILL_WAIT_S
-    while (left := living()) and time.monotonic() < until:
-        for pid in left:
+    while (stubborn := left()) and time.monotonic() < until:
+        for pid in stubborn:
             send_signal(pid, signal.SIGKILL)
         reap()
         time.sleep(0.02)
+
+
+def _takes_signals(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return False
+    except ProcessLookupError:
+        pass
+    return True
 
 
 def send_signal(pid: int, number: int) -> None:

@@ -1,7 +1,7 @@
 """The sampler, one on each host: `python -m cluster.remote.sampler` writes samples-<host>.csv, rows once a second.
 
-It must take less than 1 % of a core, and records what it takes. Hence the expensive figures (memory, local ports) are
-read every few seconds, and those that grow with the number of processes only while there are few.
+It must take less than 1 % of a core, and records what it takes. Hence memory, the expensive figure, is read every few
+seconds, and what grows with the number of processes only while there are few.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from cluster.remote.cores import (
     tree_cpu_s,
 )
 from cluster.remote.kernel import kernel_counters
-from cluster.remote.listening import QueueWatch, socket_tables
+from cluster.remote.listening import QueueWatch, ports_towards
 from cluster.remote.memory import process_memory, tree_memory
 from study.formats.csv_rows import RowWriter
 from study.formats.samples_csv import KERNEL_COUNTERS, SampleRow
@@ -39,9 +39,7 @@ from study.formats.samples_csv import KERNEL_COUNTERS, SampleRow
 INTERVAL_S = 1.0
 LEAST_WAIT_S = 0.05  # between two turns, where one took long
 MEMORY_EVERY = 5
-PORTS_EVERY = 15
 FEW = 64  # processes or threads up to which each one is read
-FEW_SOCKETS = 5000  # sockets in TIME_WAIT up to which the table of connections is read every second
 MIB = 1024 * 1024
 NICENESS = 10  # the load has priority on a core that the sampler shares with it
 
@@ -198,11 +196,6 @@ def ephemeral_ports() -> int:
     return int(high) - int(low) + 1
 
 
-def ports_towards(port: int) -> int:
-    """Local ports of connections to the target's port, those in TIME_WAIT included."""
-    return sum(len(re.findall(rb":%04X 0[1-9] " % port, table)) for table in socket_tables())
-
-
 @dataclass
 class Watched:
     """All that one sampler watches."""
@@ -225,9 +218,8 @@ class Watched:
             row = tree.row(sessions.get(tree.process.pid, []), stat, seconds, with_memory=turn % MEMORY_EVERY == 0)
             if row is not None:
                 yield replace(row, **group, **self._queue()) if tree.role == "server" else row
-        # Ports towards the target matter on load hosts; counting them takes longer than all else.
-        counted = self.queue is None and (turn % PORTS_EVERY == 0 or time_wait() < FEW_SOCKETS)
-        row = self.host.row(stat, seconds, with_ports=counted)
+        # Ports towards the target matter on load hosts.
+        row = self.host.row(stat, seconds, with_ports=self.queue is None)
         yield row if self.queue is not None else replace(row, **group)
 
     def wait(self, due: float) -> None:
@@ -261,6 +253,7 @@ def main() -> int:
     parser.add_argument("--worker", action="append", default=[], help="PID:NAME of a worker")
     parser.add_argument("--own", action="append", type=int, default=[], help="PID of another process of the study")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--append", action="store_true", help="go on with the table that another sampler began")
     options = parser.parse_args()
     os.nice(NICENESS)
     names = [("server", options.server)] if options.server else []
@@ -276,8 +269,8 @@ def main() -> int:
         options.backlog,
     )
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    with options.out.open("w", encoding="utf-8", newline="", buffering=1) as stream:
-        writer = RowWriter(stream, SampleRow)
+    with options.out.open("a" if options.append else "w", encoding="utf-8", newline="", buffering=1) as stream:
+        writer = RowWriter(stream, SampleRow, header=stream.tell() == 0)
         last = due = time.monotonic()
         turn = 0
         while True:  # its monitor ends it: SIGTERM, the lease or the lifetime

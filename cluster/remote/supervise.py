@@ -3,6 +3,10 @@
 Piped to a host with each call, so that processes can be ended on a host whose code is missing or damaged: standard
 library only. monitor.py starts processes and gives each one a monitor.
 
+The processes are known by their session, as descendants of their monitor, and, where it was killed, by an environment
+variable. A cgroup would know them too; but over SSH none is delegated to the user, and systemd allows no other program
+to make one in a session's scope.
+
 STATE/NAME.json has what is known about a process, written whole: its PID and start time (a PID alone may belong to
 another process later) and, once it has ended, how. A process leads a session of its own, so that all of its descendants
 can be ended, and nothing else; those that left the session are children of its monitor. The directory above STATE is
@@ -18,15 +22,24 @@ import os
 import signal
 import sys
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from cluster.remote.process_table import descendants, end_session, has_proc, send_signal, session_members, start_time
+from cluster.remote.process_table import (
+    descendants,
+    end_all,
+    has_proc,
+    send_signal,
+    session_members,
+    start_time,
+    with_variable,
+)
 
 MONITOR_S = 20.0  # within which a monitor that was told to stop has ended, unless it can't run
 LEASE = "lease"
 HOLDER = "holder"
+VARIABLE = "LOAD_STUDY_PROCESS"  # in the environment of each supervised process and its descendants: see `variable`
 HELD_S = 60.0  # without a renewal for so long, another checkout may take the host
 MARK = ".load-study"
 UNMARKED = {"code", "env", "processes", "work", "wheels", "code.tar", "plan.toml", "logs"}  # before there was a mark
@@ -50,6 +63,7 @@ class Process:
     status: int | None = None  # exit status, or minus the signal's number
     ready: str = ""  # first line on its standard output, where it was waited for
     left: int = 0  # processes outside its session, or left by its own exit, that had to be ended
+    others: list[list[int]] = field(default_factory=list)  # [PID, start time] of another user's, that can't be ended
 
 
 # -- state ------------------------------------------------------------------------------------------------------------
@@ -72,6 +86,8 @@ def write(state: Path, process: Process) -> None:
 def read(state: Path, name: str) -> Process | None:
     """What is known of the process of that name; `vanished` where neither it nor its monitor is left.
 
+    It runs as long as one of its processes does, though its monitor has ended: sudo's can't be ended by this user.
+
     `damaged` where its file can't be read: by `monitors` it is found all the same.
     """
     try:
@@ -79,11 +95,12 @@ def read(state: Path, name: str) -> Process | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, RecursionError):
-        return Process(name, 0, 0, 0, 0, [], "", "", 0.0, ended="" if monitors(state, name) else "damaged")
+        lives = monitors(state, name) or with_variable(VARIABLE, variable(state, name))
+        return Process(name, 0, 0, 0, 0, [], "", "", 0.0, ended="" if lives else "damaged")
     watched = start_time(process.monitor) == process.monitor_start_time
     if not process.ended and not watched:
-        return replace(process, ended="" if _left(process) else "vanished")
-    return process
+        return replace(process, ended="" if _left(state, process) else "vanished")
+    return replace(process, ended="") if _others(process) else process
 
 
 def _checked(value: Any) -> Process:
@@ -92,6 +109,8 @@ def _checked(value: Any) -> Process:
     numbers = (process.pid, process.start_time, process.monitor, process.monitor_start_time)
     texts = (process.name, process.ended, process.ready)
     if not all(isinstance(number, int) for number in numbers) or not all(isinstance(text, str) for text in texts):
+        raise TypeError
+    if not all(isinstance(number, int) for pid, start in process.others for number in (pid, start)):
         raise TypeError
     return process
 
@@ -110,10 +129,23 @@ def monitors(state: Path, name: str) -> list[int]:
     return [pid for pid in found if start_time(pid) is not None]
 
 
-def _left(process: Process) -> list[int]:
-    """Living members of the process's session. The kernel reuses a session's number only after the last one's end."""
+def _left(state: Path, process: Process) -> list[int]:
+    """Living members of the process's session, and those that left it, where its monitor can't tell any more.
+
+    The kernel reuses a session's number only after the last one's end.
+    """
     leader = start_time(process.pid)
-    return [] if leader not in (None, process.start_time) else session_members(process.pid)
+    members = session_members(process.pid) if process.pid and leader in (None, process.start_time) else []
+    return members + [pid for pid in with_variable(VARIABLE, variable(state, process.name)) if pid not in members]
+
+
+def variable(state: Path, name: str) -> str:
+    """The value of VARIABLE for the process of that name."""
+    return str(state / name)
+
+
+def _others(process: Process) -> list[int]:
+    return [pid for pid, start in process.others if start_time(pid) == start]
 
 
 def listed(state: Path) -> list[Process]:
@@ -133,20 +165,29 @@ def stop(state: Path, name: str) -> dict[str, Any]:
     elif not process.ended:
         _end_monitors({process.monitor: process.monitor_start_time})
         process = read(state, name) or process
-    if process.pid and _left(process):  # its monitor was killed
-        end_session(process.pid, grace=1.0)
-        process = replace(process, ended="vanished")
+    known = process
+    if not known.others and _left(state, known):  # its monitor was killed
+        end_all(lambda: _left(state, known), grace=1.0)
+        process = replace(known, ended=known.ended or "vanished")
+    if others := _others(process):
+        pids = " ".join(map(str, others))
+        return {"error": f"{name} goes on as another user (sudo?), who alone can end it: there, sudo kill {pids}"}
     _path(state, name).unlink(missing_ok=True)
     return asdict(process)
 
 
-def stop_all(state: Path) -> list[dict[str, Any]]:
-    """`stop` for every process of the directory. All of them are told before the first is waited for."""
+def stop_all(state: Path) -> list[dict[str, Any]] | dict[str, Any]:
+    """`stop` for every process of the directory. All of them are told before the first is waited for.
+
+    Returns one {"error": ...} where any of them couldn't be stopped, after all others were.
+    """
     processes = listed(state)
     for process in processes:
         if not process.ended and start_time(process.monitor) == process.monitor_start_time:
             send_signal(process.monitor, signal.SIGTERM)
-    return [stop(state, process.name) for process in processes]
+    answers = [stop(state, process.name) for process in processes]
+    wrong = [str(answer["error"]) for answer in answers if "error" in answer]
+    return {"error": "; ".join(wrong)} if wrong else answers
 
 
 def _end_monitors(started: dict[int, int | None]) -> None:

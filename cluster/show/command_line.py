@@ -11,7 +11,8 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection as Group
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from invoke.collection import Collection
@@ -24,6 +25,8 @@ from study.safe_text import accept_any_terminal, printable
 
 HELD = ("inventory", "plan")  # options that hold for the whole command line
 POSITIONS = {"plan": "--plan", "analyze": "--campaign"}  # the option of a task's one argument without its option
+FILES = (".toml", ".ini", ".yml", ".yaml", ".json")
+_LACKING = re.compile(r"'(\S+)' did not receive required positional arguments: (.+)")
 _UNKNOWN = re.compile(r"No idea what '(.+)' is!")
 
 
@@ -37,7 +40,8 @@ def parse_tasks(program: Any, tasks: Collection) -> dict[str, list[str]]:
         return {}
     accept_any_terminal()
     contexts = tasks.to_contexts()
-    core.unparsed[:] = with_options(core.unparsed, {name for context in contexts for name in _names(context)})
+    options_of = {name: set(each.flags) for each in contexts for name in _names(each)}
+    core.unparsed[:] = with_options(core.unparsed, options_of)
     options = core[0].args
     asked_otherwise = any(options[name].value for name in ("list", "help", "complete"))
     if not core.unparsed and not core.remainder and not asked_otherwise:
@@ -55,12 +59,25 @@ def parse_tasks(program: Any, tasks: Collection) -> dict[str, list[str]]:
     }
 
 
-def with_options(words: Sequence[str], tasks: Iterable[str]) -> list[str]:
-    """The words after `fab`, with the option before a task's argument that has none."""
-    known, changed = set(tasks), []
+def with_options(words: Sequence[str], tasks: Mapping[str, Group[str]]) -> list[str]:
+    """The words after `fab`, with the option before a task's argument that has none.
+
+    Options of HELD before the first task go behind the first one that takes them. `tasks`: the options of each.
+    """
+    first = next((at for at, word in enumerate(words) if word in tasks), 0)
+    early, words = list(words[:first]), list(words[first:])
+    while early and (option := early[0].partition("=")[0]).removeprefix("--") in HELD:
+        length = 1 if "=" in early[0] else 2
+        at = next((at for at, word in enumerate(words, 1) if option in tasks.get(word, ())), 0)
+        if not at:
+            break
+        words[at:at] = early[:length]
+        del early[:length]
+    words[:0] = early
+    changed = []
     before = ""
     for word in words:
-        if before in POSITIONS and not word.startswith("-") and word not in known:
+        if before in POSITIONS and not word.startswith("-") and word not in tasks:
             changed.append(POSITIONS[before])
         changed.append(word)
         before = word
@@ -70,11 +87,19 @@ def with_options(words: Sequence[str], tasks: Iterable[str]) -> list[str]:
 def explain(message: str, context: Any, contexts: Sequence[Any]) -> str:
     """Invoke's message for words that it can't parse, with the nearest name that is known."""
     unknown = _UNKNOWN.search(message)
+    if lacking := _LACKING.search(message):
+        wanted = lacking[2].replace("'", "").upper().replace(", ", " and ")
+        return f"{lacking[1]} needs {wanted}: `fab --help {lacking[1]}` explains them"
     if missing := re.search(r"Flag <Argument: (\S+).*> needed value", message):
         return f"--{missing[1]} needs a value"
     if unknown is None:
         return message
     word = unknown[1]
+    if word.endswith(FILES):
+        option = "--plan" if word.endswith(".toml") else "--inventory"
+        return f"{word!r} is no task; to name a file: {option} {word}"
+    if word.partition("=")[0].removeprefix("--") in HELD and not (context and context.name):
+        return f"no task of this command line has {word.partition('=')[0]}: `fab --help TASK` lists a task's options"
     if word.startswith("-"):
         known, what = list(context.flags if context is not None else ()), "option"
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import cast
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -12,9 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from cluster.campaign.observer import StepOutcome
+from study.duration import RUN_END_S, run_seconds, search_seconds
 from study.formats.live_json import LiveFigures
 from study.plan import Plan, Run, Step
 from study.safe_text import printable
+from study.search import Outcome, Trial
 
 PLAIN_EVERY_S = 10.0
 MARKS = {
@@ -29,6 +32,11 @@ def duration(seconds: float) -> str:
     """A duration as minutes and seconds, or from an hour on as hours and minutes."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min {rest:02d} s"
+
+
+def between(least: float, most: float) -> str:
+    """A duration, or a range of it."""
+    return duration(least) if most - least < 1 else f"{duration(least)} to {duration(most)}"
 
 
 def _or_dash(value: int | None) -> str:
@@ -46,6 +54,8 @@ class Progress:
         self._title = ""
         self._remaining_runs = 0
         self._run_began = 0.0
+        self._trials: tuple[Trial, ...] = ()
+        self._trial_began: float | None = None
         self._last: tuple[object, object] = (None, None)
         self._last_at = 0.0
         self._rates: dict[tuple[str, int], float] = {}
@@ -75,7 +85,7 @@ class Progress:
         self._plan, self._run = plan, run
         self._title = f"run {number} of {total}: block {run.block}, {run.label}"
         self._remaining_runs = total - number
-        self._run_began = time.monotonic()
+        self._run_began, self._trials, self._trial_began = time.monotonic(), (), None
         self._last = (None, None)
         if self._live is None:
             self.message(self._title)
@@ -86,6 +96,7 @@ class Progress:
         """Show the running figures: in the table, or as a line at each new phase and every PLAIN_EVERY_S seconds."""
         assert self._run is not None
         where = (figures.step, figures.phase)
+        self._follow(figures)
         line = ", ".join(f"{name} {value}" for name, value in self._now(figures))
         if figures.step and figures.users and figures.phase == "ramp":
             self._tried.setdefault(self._run.label, {})[figures.step] = figures.users
@@ -120,13 +131,29 @@ class Progress:
             ("users", f"{figures.running} of {_or_dash(figures.users)}"),
             ("requests/s", _or_dash(None if figures.rps is None else round(figures.rps))),
             ("failures", str(figures.failures)),
-            ("time left", "about " + duration(self._left())),
+            ("time left", "about " + between(*self._left())),
         ]
 
-    def _left(self) -> float:
-        """Seconds that the rest of the campaign takes at least."""
-        each = self._plan.run_seconds()[0] if self._plan is not None else 0.0
-        return each * self._remaining_runs + max(each - (time.monotonic() - self._run_began), 0.0)
+    def _follow(self, figures: LiveFigures) -> None:
+        """Take the trials so far. The first begins after the idle step, another when that before it is judged."""
+        trials = tuple(Trial(each.users, cast(Outcome, each.outcome), each.long) for each in figures.trials)
+        begins = self._trial_began is None and figures.kind == "trial"
+        if begins or trials != self._trials:
+            self._trial_began = time.monotonic()
+        self._trials = trials
+
+    def _left(self) -> tuple[float, float]:
+        """Seconds that the rest of the campaign takes at least and at most."""
+        if self._plan is None:
+            return 0.0, 0.0
+        each, now = run_seconds(self._plan), time.monotonic()
+        if self._plan.search is None or self._trial_began is None:
+            mine = tuple(max(seconds - (now - self._run_began), 0.0) for seconds in each)
+        else:
+            search = search_seconds(self._plan, self._trials, now - self._trial_began)
+            mine = tuple(seconds + RUN_END_S for seconds in search)
+        least, most = (one + run * self._remaining_runs for one, run in zip(mine, each, strict=True))
+        return least, most
 
     def _table(self, current: int) -> Group:
         """Requests per second and a sign for each block's verdict, for as many steps as fit around the current one."""
@@ -134,7 +161,7 @@ class Progress:
             return Group()
         labels = list(dict.fromkeys(run.label for run in self._plan.runs()))
         if self._plan.search is not None:
-            return Group(self._trials(labels))
+            return Group(self._trial_table(labels))
         steps = self._fitting(self._plan, labels, current)
         table = Table(show_edge=False, pad_edge=False)
         table.add_column("users")
@@ -148,7 +175,7 @@ class Progress:
         legend = Text("  ").join(Text.assemble(self._mark(verdict), f" {verdict}") for verdict in verdicts)
         return Group(table, legend)
 
-    def _trials(self, labels: Sequence[str]) -> Table:
+    def _trial_table(self, labels: Sequence[str]) -> Table:
         """The loads that each model's last search has tried, in order."""
         table = Table("model", "users tried", show_edge=False, pad_edge=False)
         for label in labels:

@@ -117,8 +117,9 @@ class Session:
     def clean(self) -> None:
         """End every process and remove what the study keeps on the hosts."""
         with exclusive():
-            for removed in cleanup.clean(self._hosts()):
-                self._print(f"removed {removed}")
+            removed = cleanup.clean(self._hosts())
+            for each in removed or ("nothing, since the hosts keep nothing of the study",):
+                self._print(f"removed {each}")
 
     def print_markdown(self, text: str) -> None:
         """Print Markdown: rendered on a terminal, elsewhere as it is."""

@@ -12,19 +12,16 @@ from cluster.campaign import calibration
 from cluster.campaign.observer import DescribeCapacity
 from cluster.campaign.preflight import HostCheck
 from cluster.campaign.prepare import Setup
+from cluster.campaign.resume import earlier_runs
 from cluster.hosts.host import Host, try_all
 from cluster.show.needs import load_needs, needs_text
-from cluster.show.progress import duration
+from cluster.show.progress import between, duration
+from study.duration import campaign_seconds, run_seconds, whole_seconds
 from study.errors import HostError
 from study.plan import Plan
 from study.safe_text import printable
 
 STYLES = {"ok": "green", "warn": "yellow", "stop": "bold red"}
-
-
-def between(least: float, most: float) -> str:
-    """A duration, or a range of it."""
-    return duration(least) if most - least < 1 else f"{duration(least)} to {duration(most)}"
 
 
 def show_checks(console: Console, checks: Sequence[HostCheck]) -> None:
@@ -66,7 +63,7 @@ def show_plan(console: Console, setup: Setup, capacity: DescribeCapacity) -> Non
         calibration_s = 0.0 if kept else calibration.duration_s(calibration.plan_text(plan))
         state = "kept of an earlier campaign" if kept else duration(calibration_s)
         console.print(f"    calibration of the generator    {state}", highlight=False)
-    least, most = plan.run_seconds()
+    least, most = run_seconds(plan)
     for number, run in enumerate(plan.runs(), start=1):
         console.print(f"  {number:>3}. block {run.block}  {run.label:<20} {between(least, most)}", highlight=False)
     facts = [setup.facts[host.entry.name] for host in setup.load]
@@ -79,8 +76,11 @@ def show_plan(console: Console, setup: Setup, capacity: DescribeCapacity) -> Non
     elif rate is not None:
         text = f"up to {rate:,.0f} requests/s; `fab calibrate` shows what the generator sustains"
         console.print(text, highlight=False, soft_wrap=True)
-    whole, longest = (seconds + calibration_s for seconds in plan.campaign_seconds())
+    whole, longest = (seconds + calibration_s for seconds in campaign_seconds(plan))
     text = f"{len(plan.runs())} runs, {between(whole, longest)} in all, calibration, start and analysis included"
+    if longest - whole >= 1 and (earlier := earlier_runs(setup)) is not None:
+        known_s = whole_seconds(plan, earlier.seconds) + calibration_s
+        text += f"; {duration(known_s)} where each run takes as long as in {earlier.campaign}"
     console.print(text, highlight=False, soft_wrap=True)
 
 

@@ -11,15 +11,19 @@ from study.safe_text import csv_cell
 
 
 class RowWriter:
-    """Writes the header to a stream, then rows of one dataclass: floats in their unit's format, None as empty."""
+    """Writes rows of one dataclass to a stream: floats in their unit's format, None as empty.
 
-    def __init__(self, stream: TextIO, kind: type) -> None:
+    The header comes first, unless the stream has it already.
+    """
+
+    def __init__(self, stream: TextIO, kind: type, header: bool = True) -> None:
         hints = get_type_hints(kind, include_extras=True)
         self._columns = {
             name: next((unit.number for unit in metadata_of(hints[name], StoredUnit)), ".4g") for name in columns(kind)
         }
         self._sheet = csv.writer(stream)
-        self._sheet.writerow(self._columns)
+        if header:
+            self._sheet.writerow(self._columns)
 
     def write(self, row: Any) -> None:
         """Write one row."""

@@ -168,6 +168,8 @@ class RecoveryRecord:
     """Mean response time in the last second; null where nothing was answered."""
     recovered: bool
     """Whether that is an idle server's again; if not, the next trial began with a backlog."""
+    fresh_server: bool = False
+    """Whether a fresh server was started, since this one was not back in time."""
 
 
 @dataclass(frozen=True, kw_only=True)

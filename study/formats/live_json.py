@@ -1,10 +1,24 @@
-"""live.json: the master's running figures, replaced once a second; of no use after the run."""
+"""What master and fab tell each other during a run, on control; of no use after it.
+
+live.json has the master's running figures and is replaced once a second.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from study.formats.units import PerSecond, UnixTime
+
+
+@dataclass(frozen=True)
+class TriedLoad:
+    """One trial of a search, as it came to while the run goes on."""
+
+    users: int
+    outcome: str
+    """`passed`, `failed`, `generator` or `unclear`."""
+    long: bool = False
+    """Measured twice as long, to confirm the load."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,3 +38,14 @@ class LiveFigures:
     requests: int
     """Since the run began, failures included. Requests of users that the ladder itself ends aren't counted."""
     failures: int
+    trials: tuple[TriedLoad, ...] = ()
+    """Of a search, those that were judged."""
+    fresh_servers: int = 0
+    """How many fresh servers the master has asked for, each since the one before it did not recover from a trial."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FreshServers:
+    """fresh-servers.json, fab's answer during a run: how many fresh servers it has started."""
+
+    count: int

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -34,6 +35,25 @@ class ServerCounts:
     """Answers by HTTP status."""
     peak_connections: int | None = None
     counted_by: Literal["server", "kernel"] = "server"
+
+
+def added(counts: Sequence[ServerCounts]) -> ServerCounts:
+    """The counts of a run's servers together; a count that one of them lacks is None."""
+
+    def total(name: str) -> int | None:
+        each = [getattr(one, name) for one in counts]
+        return None if None in each else sum(each)
+
+    return ServerCounts(
+        accepted=sum(one.accepted for one in counts),
+        answered=total("answered"),
+        refused=total("refused"),
+        timed_out=total("timed_out"),
+        dropped=total("dropped"),
+        aborted=total("aborted"),
+        statuses=dict(sum((Counter(one.statuses or {}) for one in counts), Counter())),
+        peak_connections=max((one.peak_connections or 0 for one in counts), default=0) or None,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

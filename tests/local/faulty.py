@@ -11,6 +11,7 @@ import itertools
 import os
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from unittest import mock
 
@@ -24,6 +25,7 @@ LEFT_HANGING = 20
 FOR_EVER_MS = 3_600_000.0
 SLOW_EVERY, SLOW_MS = 800, 5000.0
 """A little more than one in a thousand: at one in a thousand exactly, p99.9 lies on the border between the two."""
+CLOG_MOST, CLOG_MS = 150, 200.0
 STALL_EVERY_S, STALL_AT_S, STALL_S = 20.0, 14.0, 2.0
 
 
@@ -80,6 +82,21 @@ class Slow(Faulty):
         return answer._replace(wait_ms=SLOW_MS) if slow else answer
 
 
+class Clogs(Faulty):
+    """Once more than CLOG_MOST requests came within a second, it answers each after CLOG_MS, until its end."""
+
+    def __init__(self, *arguments: object, **options: object) -> None:
+        super().__init__(*arguments, **options)
+        self._times: deque[float] = deque(maxlen=CLOG_MOST + 1)
+        self._clogged = False
+
+    def __call__(self, request: Request) -> Answer:
+        answer = super().__call__(request)
+        self._times.append(time.monotonic())
+        self._clogged = self._clogged or (len(self._times) > CLOG_MOST and self._times[-1] - self._times[0] < 1.0)
+        return answer._replace(wait_ms=CLOG_MS) if self._clogged else answer
+
+
 class Stalls(Faulty):
     """Answers nobody for two seconds in every twenty, counted from the first request after the probe."""
 
@@ -101,6 +118,7 @@ FAULTS: dict[str, Callable[..., Application]] = {
     "cuts-short": CutsShort,
     "hangs": Hangs,
     "slow": Slow,
+    "clogs": Clogs,
     "stalls": Stalls,
 }
 

@@ -6,6 +6,7 @@ Nothing in the product knows of faults. What a fault replaces is replaced here, 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -27,8 +28,8 @@ from cluster.campaign.observer import StepOutcome
 from cluster.campaign.prepare import Choice, Setup, exclusive, make_setup
 from cluster.remote import supervise
 from study.formats.live_json import LiveFigures
-from study.layout import RunFiles
-from study.plan import Plan, Run
+from study.layout import CampaignFiles, RunFiles
+from study.plan import Plan, Run, load_plan
 from tests.running import PROJECT, free_ports, live, measures, until
 
 INVENTORY = PROJECT / "inventory.ini"
@@ -66,6 +67,8 @@ class Shape:
     timeout: float = 2
     cpu_ms: float = 0
     """CPU time that each request costs the server."""
+    search: str = ""
+    """The tables [search] and [slo], in place of the users."""
     user_class: str = ""
     """A class of tests/locustfiles/shopper.py, in place of `client` and `think`."""
 
@@ -79,7 +82,8 @@ class Shape:
                 f'locustfile = "{LOCUSTFILES}/shopper.py"\nuser_classes = ["{self.user_class}"]\n[work]\nbytes = 100\n'
             )
             text = "\n".join((*kept, own))
-        return text + (f"\n[work]\ncpu_ms = {self.cpu_ms}\n" if self.cpu_ms else "")
+        text += f"\n[work]\ncpu_ms = {self.cpu_ms}\n" if self.cpu_ms else ""
+        return re.sub("^users = .*$", "", text, flags=re.MULTILINE) + self.search if self.search else text
 
 
 @dataclass
@@ -170,8 +174,8 @@ def run(directory: Path, shape: Shape, fault: Fault) -> Outcome:
     return outcome
 
 
-def run_steps(directory: Path, shape: Shape, fault: Fault) -> list[Outcome]:
-    """One campaign of one run, and what is said of each step of its ladder."""
+def campaign_of(directory: Path, shape: Shape, fault: Fault) -> tuple[CampaignFiles, Watching]:
+    """One campaign of one run, which is done."""
     directory.mkdir(parents=True)
     plan_file = directory / "lab.toml"
     plan_file.write_text(shape.plan(), encoding="utf-8")
@@ -186,6 +190,13 @@ def run_steps(directory: Path, shape: Shape, fault: Fault) -> list[Outcome]:
             state = campaign.execute(ready, files, one, watching)
             done.result()
     assert state == "done", files.run(one.directory).state.read_text(encoding="utf-8")
+    return files, watching
+
+
+def run_steps(directory: Path, shape: Shape, fault: Fault) -> list[Outcome]:
+    """One campaign of one run, and what is said of each step of its ladder."""
+    files, watching = campaign_of(directory, shape, fault)
+    (one,) = load_plan(files.plan).plan.runs()
     found = analyze(files.directory, figures=False)
     ledger = files.run(one.directory).ledger.read_text(encoding="utf-8")
     return [

@@ -44,6 +44,12 @@ def test_the_plan_is_printed_without_running_anything(tmp_path: Path) -> None:
         (("plan", "absent.toml"), 2, "absent.toml"),
         (("deploy", "run-campaign", "--inventory", "absent.ini"), 2, "absent.ini"),
         (("deploy", "run-campaign", "--plan", "bad.toml"), 2, "spawn_rate"),
+        (("check", "absent.toml"), 2, "'absent.toml' is no task; to name a file: --plan absent.toml"),
+        (("deploy", "run-campaign", "absent.ini"), 2, "--inventory absent.ini"),
+        (("compare", "one"), 2, "compare needs SECOND: `fab --help compare` explains"),
+        (("--plan", "bad.toml", "deploy", "plan"), 2, "spawn_rate"),
+        (("--inventory=absent.ini", "status"), 2, "absent.ini"),
+        (("--plan", "bad.toml", "status"), 2, "no task of this command line has --plan"),
         (("status", "check", "--plan", "short.toml", "plan", "--plan", "bad.toml"), 2, "whole command line"),
     ],
 )
@@ -88,6 +94,12 @@ def test_a_plan_is_named_without_its_option(tmp_path: Path) -> None:
     done = fab(tmp_path, "plan", str(plan), "check")
     assert "2 runs," in done.stdout
     assert "free disk" in done.stdout
+
+
+def test_options_before_the_first_task_hold_too(tmp_path: Path) -> None:
+    done = fab(tmp_path, "--plan", str(write_plan(tmp_path)), "status", "plan")
+    assert done.returncode == 0, done.stderr
+    assert "2 runs," in done.stdout
 
 
 def test_fab_alone_lists_the_tasks(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from locust.env import Environment
 from locust.exception import StopUser
 from locust.user.task import LOCUST_STATE_STOPPING
 
+from cluster.engine import lean
 from cluster.engine.clocks import now
 from cluster.engine.recorder import Phase, Recorder
 from cluster.engine.sockets.lean import LeanUser
@@ -68,6 +69,11 @@ def main() -> None:
 
     environment.events.request.add_listener(note)  # type: ignore[no-untyped-call]
     recorder.enter(Phase(1, "ladder", "measure", asked["users"]))
+    gevent.spawn(recorder.watch, gevent.sleep)
+    if asked["blocked_s"]:
+        gevent.spawn(block, asked["blocked_s"])
+    if not asked["stamps"]:
+        lean.ANCILLARY = 0
     if asked["no_descriptors"]:
         free = os.dup(0)
         os.close(free)
@@ -101,6 +107,15 @@ def main() -> None:
             }
         )
     )
+
+
+def block(seconds: float) -> None:
+    """Keep the event loop from running for so long between any two of its rounds."""
+    while True:
+        until = now() + seconds
+        while now() < until:
+            pass
+        gevent.sleep(1e-6)  # by a timer: one round of the loop
 
 
 if __name__ == "__main__":

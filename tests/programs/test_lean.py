@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from analysis.read.histograms import decode
 from cluster.hosts.inventory import url_host
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -135,6 +136,8 @@ def run(port: int, address: str = "127.0.0.1", **asked: Any) -> dict[str, Any]:
         "stop_timeout": 5.0,
         "stop_in_flight": False,
         "no_descriptors": False,
+        "blocked_s": 0.0,
+        "stamps": True,
         "patience": PATIENCE_S,
     }
     assert not asked.keys() - usual.keys()
@@ -191,6 +194,27 @@ def test_one_connection_for_each_user() -> None:
     assert result["record"]["successes"] == len(server.requests)
     assert result["record"]["successes"] >= 30
     assert server.accepted == 3
+
+
+@pytest.mark.parametrize(
+    ("blocked_s", "stamps", "late"),
+    [(0.020, True, False), (0.020, False, True), (0.0, False, False)],
+    ids=["kernel's stamps", "20 ms late", "control"],
+)
+def test_an_event_loop_that_is_late_lengthens_the_times_only_without_the_kernels_stamps_and_is_named(
+    blocked_s: float, stamps: bool, late: bool
+) -> None:
+    with serving(answering) as server:
+        record = run(
+            server.port, users=3, requests=150, think=0.01, keep_alive=True, blocked_s=blocked_s, stamps=stamps
+        )["record"]
+    median_ms = decode(record["response_us"]).quantile_ms(0.5)
+    loop_lag_ms = decode(record["loop_lag_us"]).quantile_ms(0.99)
+    assert median_ms is not None
+    assert loop_lag_ms is not None
+    # Other programs may delay either by some ms. The flag is due from 1 ms or a fifth of p99 on.
+    assert median_ms > 10 if late else median_ms < 5
+    assert loop_lag_ms > 15 if blocked_s else loop_lag_ms < 10
 
 
 @pytest.mark.parametrize("keep_alive", [False, True])

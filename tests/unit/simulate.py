@@ -27,7 +27,9 @@ from analysis.judge.laws.law_error import (
     little_miss,
     warm_up,
 )
-from study.plan import AUTO_MEASURE_S, AUTO_SETTLE_S, RAMP_S, Plan, load_plan
+from study.duration import RAMP_S
+from study.plan import AUTO_MEASURE_S, AUTO_SETTLE_S, Plan, load_plan
+from study.search import possible_trials
 
 Floats = npt.NDArray[np.float64]
 Draw = Callable[[np.random.Generator, Floats], Floats]
@@ -251,7 +253,7 @@ def shipped_steps(most_users: int = 100_000) -> list[tuple[Plan, int]]:
 
 def _loads(plan: Plan) -> Iterable[int]:
     search = plan.capacity_search
-    return plan.users if search is None else dict.fromkeys(trial.users for trial in search.longest())
+    return plan.users if search is None else [trial.users for trial in possible_trials(search, ())[-1]]
 
 
 def misses(window: SimulatedWindow, users: int, think: tuple[float, float]) -> dict[str, Deviation]:

@@ -75,6 +75,11 @@ def twice(share: float) -> Bend:
     return bend
 
 
+def late_loop(by: float) -> Bend:
+    """A worker whose event loop is late by so many seconds; how that lengthens response times isn't its part."""
+    return lambda record: {**record, "loop_lag_us": encode([by] * 9)}
+
+
 @dataclass(frozen=True)
 class TargetSamples:
     """What the samples say of the target in the window."""
@@ -84,6 +89,8 @@ class TargetSamples:
     queue: QueueLooks | None = None
     taken: float = 0.0
     """Share of that core which others took."""
+    stamps: bool = True
+    """Of the client: response times end at the kernel's receive stamps."""
 
 
 def records(
@@ -138,7 +145,7 @@ def write_ledger(path: Path, lines: Sequence[Mapping[str, Any]]) -> Ledger:
 
 def watched_window(ledger: Ledger, step: Step, samples: TargetSamples) -> Window:
     """A step's window with what the samples say; the workers' cores are quiet."""
-    window = window_of(ledger, step, Samples(), stamps=True)
+    window = window_of(ledger, step, Samples(), stamps=samples.stamps)
     assert window is not None
     seconds = max(1, round(window.seconds))
 
@@ -178,6 +185,7 @@ def planned(
     draw: np.random.Generator,
     running: int | None = None,
     bends: Mapping[int, Bend] | None = None,
+    stamps: bool = True,
 ) -> Judgement:
     """One step of a plan on two workers, of users who don't wait for each other; `running` of them really run."""
     start, measure = simulate.window_of_step(plan, users)
@@ -190,7 +198,7 @@ def planned(
     ]
     step = Step(STEP, "ladder", users)
     lines = idle_records(response, draw, 2) + records(parts, start, measure, step, bends or {})
-    return judged(path, plan, step, lines, TargetSamples())
+    return judged(path, plan, step, lines, TargetSamples(stamps=stamps))
 
 
 def queued(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from analysis.judge.baseline import Baseline
 from analysis.judge.findings import Check, Finding, Outcome, check
-from analysis.judge.laws.expected_queue import judge_queue, pool_busy, pool_full
+from analysis.judge.laws.expected_queue import QueueMean, judge_queue, pool_busy, pool_full
 from analysis.judge.thresholds import THRESHOLDS as T
 from analysis.judge.window import Window
 from analysis.read.samples import Target
@@ -87,17 +87,28 @@ def pool(window: Window) -> Finding | None:
 
 
 def accept_queue(window: Window, service_cv: float = 1.0) -> Finding | None:
-    """More connections wait to be accepted, as a mean over time, than random arrivals give at what is busy."""
+    """The accept queue is longer than random arrivals explain, and long enough to cost throughput."""
+    queue = queued(window, service_cv)
+    if queue is None or queue.mean < T.queue_users * window.step.users:
+        return None
+    backlog = window.target.backlog if window.target is not None else None
+    return Finding(
+        "full.accept-queue", queue=queue.mean, expected=queue.expected, busy=utilisation(window), backlog=backlog
+    )
+
+
+def queued(window: Window, service_cv: float = 1.0) -> QueueMean | None:
+    """More connections wait to be accepted, as a mean over time, than random arrivals give at what is busy; else None.
+
+    It explains slow answers. It is no limit where the generator sends in bursts and the server has room.
+    """
     looked, busy = window.queue, utilisation(window)
     if looked is None or busy is None:
         return None
     queue = judge_queue(
         looked.mean, looked.looks, window.seconds, busy, window.throughput, service_cv=max(1.0, service_cv)
     )
-    if not queue.full:
-        return None
-    backlog = window.target.backlog if window.target is not None else None
-    return Finding("full.accept-queue", queue=looked.mean, expected=queue.expected, busy=busy, backlog=backlog)
+    return queue if queue.full else None
 
 
 def overflows(window: Window) -> Finding | None:
@@ -141,7 +152,7 @@ def _grown(window: Window, baseline: Baseline, beyond_s: float) -> bool:
 def who_was_the_limit(window: Window, baseline: Baseline | None, used_up: Sequence[Finding]) -> Check:
     """8: R well above what the idle server's R1 becomes at this utilisation needs evidence on the target.
 
-    `used_up` is what `full` gives for this window.
+    `used_up` is what `full` gives for this window. A queue that is no limit explains slow answers as well.
     """
     response, target = window.cycle_response_s, window.target
     ratio, slow, allowed = None, False, T.slow_ratio
@@ -151,6 +162,7 @@ def who_was_the_limit(window: Window, baseline: Baseline | None, used_up: Sequen
         ratio = response / baseline.response_s if baseline.response_s else 1.0
         allowed = T.slow_ratio * usual / baseline.response_s if baseline.response_s else T.slow_ratio
         slow = ratio > allowed and (response - usual) * 1000 > T.slow_ms and _grown(window, baseline, usual)
+        slow = slow and queued(window, baseline.cv) is None
     unknown = ratio is None or target is None or own
     outcome: Outcome = "flag" if used_up else "not available" if unknown else "fail" if slow else "pass"
     return check(

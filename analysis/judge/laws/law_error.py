@@ -73,6 +73,7 @@ def balance(
     think: tuple[float, float],
     thinking: tuple[int, int] | None = None,
     in_step: bool = False,
+    late_s: float = 0.0,
 ) -> Deviation:
     """Check 2 as L + X Z against N: users in flight and users thinking are all there are.
 
@@ -81,22 +82,24 @@ def balance(
     uniform think time. R doesn't occur, so neither does its tail. What is missed is the think times that the window's
     two ends cut. The age of one is E[Z^2] / (2 E[Z]) on average, its second moment E[Z^3] / (3 E[Z]) (renewal theory:
     Cox, Renewal Theory, 1962, section 5), and `thinking` says how many are cut: N less those in flight, at the start
-    and at the end. Where that isn't known, it is a share of the cycle. Users in step are cut all at once.
+    and at the end. Where that isn't known, it is a share of the cycle. Users in step are cut all at once. An event loop
+    that is up to `late_s` late lets all think times go on for as long before it begins or ends the window.
     """
     if in_step:
         return Deviation(abs(in_flight + passed_s / seconds - users) / users, max(T.law, think[1] / seconds))
+    late = late_s / seconds
     mean = uniform_moment(*think, 1)
     if thinking is not None and mean > 0:
         age, square = uniform_moment(*think, 2) / (2 * mean), uniform_moment(*think, 3) / (3 * mean)
         start, end = (max(0, number) for number in thinking)
         value = abs(in_flight + (passed_s - age * (start - end)) / seconds - users) / users
         sd = math.sqrt((start + end) * max(0.0, square - age**2)) / users / seconds
-        return Deviation(value, max(T.law, T.law_sigmas * sd))
+        return Deviation(value, max(T.law, T.law_sigmas * sd + late * max(start, end) / users))
     value = abs(in_flight + passed_s / seconds - users) / users
     cycle = users * seconds / ended if ended else math.inf
     first, second = uniform_moment(*think, 2) / (2 * cycle), uniform_moment(*think, 3) / (3 * cycle)
     sd = math.sqrt(2 * max(0.0, second - first**2) / users) / seconds
-    return Deviation(value, max(T.law, T.law_sigmas * sd))
+    return Deviation(value, max(T.law, T.law_sigmas * sd + late * mean / cycle))
 
 
 def little_miss(
@@ -178,22 +181,31 @@ def clocks_apart(phases: Mapping[str, tuple[float, float | None]], late_s: float
     """Workers whose clock ran fast or slow in a phase, with by how much as a share: +0.2 is 20 % fast.
 
     `phases` has each worker's phase length in s by its monotonic clock and by its wall clock (None where it wasn't
-    recorded). A worker's two clocks are compared with each other, and its monotonic clock with the median of all
-    workers, which begin and end a phase at the same messages, each read up to `late_s` late where a worker's event loop
-    is busy. Of two workers that differ, nobody can say which is
-    right: both are named. A step of the wall clock (NTP) shows as well.
+    recorded), by names such as `load1-2`: host and number. A worker's two clocks are compared with each other. The
+    monotonic clock is the host's, whose median length is compared with that of all hosts: they begin and end a phase at
+    the same messages, each read up to `late_s` late where a worker's event loop is busy. Of two hosts that differ,
+    nobody can say which is right: the workers of both are named. A step of the wall clock (NTP) shows as well.
     """
-    lengths = {worker: monotonic for worker, (monotonic, _) in phases.items()}
-    usual = float(np.median(list(lengths.values()))) if lengths else 0.0
+    lengths: dict[str, list[float]] = {}
+    for worker, (monotonic, _) in phases.items():
+        lengths.setdefault(host_of(worker), []).append(monotonic)
+    hosts = {host: float(np.median(each)) for host, each in lengths.items()}
+    usual = float(np.median(list(hosts.values()))) if hosts else 0.0
     apart: dict[str, float] = {}
     for worker, (monotonic, wall) in phases.items():
         allowed = max(T.clock * monotonic, T.message_s)
+        host = hosts[host_of(worker)]
         if wall is not None and abs(monotonic - wall) > allowed:
             apart[worker] = monotonic / wall - 1
         # Of two, the median lies between them: half of the difference is what each shows.
-        elif abs(monotonic - usual) > max(allowed, 2 * late_s) / (2 if len(phases) == 2 else 1):
-            apart[worker] = monotonic / usual - 1
+        elif abs(host - usual) > max(allowed, 2 * late_s) / (2 if len(hosts) == 2 else 1):
+            apart[worker] = host / usual - 1
     return apart
+
+
+def host_of(worker: str) -> str:
+    """The host of a worker called `load1-2`; its clock is that of all workers there."""
+    return worker.rpartition("-")[0] or worker
 
 
 def counts_miss(started: int, ended: int, in_flight_start: int, in_flight_end: int) -> Deviation:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from analysis.draw.capacity_figure import capacity_frame
 from analysis.rank.outcome import CampaignOutcome
-from analysis.tell.capacity_sentence import BEYOND, slo_text
+from analysis.tell.capacity_sentence import BEYOND, no_low_end, slo_text
 from analysis.tell.report.page import Cell, Picture, Table, inlined
 from analysis.tell.words import BOUNDS, bounded, number
 
@@ -23,15 +23,17 @@ def capacity_picture(directory: Path, outcome: CampaignOutcome) -> Picture | Non
 def capacity_table(outcome: CampaignOutcome) -> Table:
     """The capacities that the figure shows, bounds with their sign, and what ended each search."""
     rows = []
+    known = {each.model: each for each in outcome.capacities}
     for row in capacity_frame(outcome.summary).to_dict("records"):
         low, high = (_known(row[name]) for name in ("capacity_low", "capacity_high"))
+        lower = number(low) if low is not None or high is None else no_low_end(known[str(row["model"])])
         users = f"{bounded(high is None, False, BOUNDS)}{number(_known(row['capacity_users']))}"
         ended = str(row["capacity_ended"])
         rows.append(
             (
                 Cell(str(row["model"])),
                 Cell(users),
-                Cell(number(low)),
+                Cell(lower),
                 Cell(number(high)),
                 Cell(BEYOND.get(ended, ended)),
             )

@@ -22,7 +22,14 @@ from analysis.tell.answer import answer_sentences
 from analysis.tell.calibration_sentence import calibration_lines
 from analysis.tell.capacity_sentence import load_text
 from analysis.tell.limit_sentence import limit_text
-from analysis.tell.markdown_sections import control_lines, failed_checks, gap_lines, ratio_lines, reconcile_lines
+from analysis.tell.markdown_sections import (
+    control_lines,
+    failed_checks,
+    gap_lines,
+    impossible_checks,
+    ratio_lines,
+    reconcile_lines,
+)
 from analysis.tell.report import class_report
 from analysis.tell.report import report_tables as tables
 from analysis.tell.report.capacity_caption import capacity_picture
@@ -91,6 +98,7 @@ def report_html(outcome: CampaignOutcome, slower: pd.DataFrame, ratios: pd.DataF
         scoreboard=tables.scoreboard(outcome.checks, steps),
         verdicts=tables.verdict_table(campaign, steps),
         failed=failed_checks(steps, outcome.checks, campaign.labels),
+        impossible=impossible_checks(outcome.checks),
         sections=[
             replace(
                 _section(campaign, steps, limit, drawn, ladders[limit.model]),

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from cluster.hosts.host import Host, at_once, json_value
 from cluster.hosts.inventory import HostEntry, Inventory, url_host
-from study.brought import CA
 from study.errors import HostError, StudyError, UsageError
+from study.layout import CA
 from study.plan import Plan
 from study.workload import Server
 

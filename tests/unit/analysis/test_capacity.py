@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.collections import LineCollection
 
+from analysis.draw.capacity_figure import capacities, capacity_frame
 from analysis.rank.capacity import ModelCapacity
 from analysis.rank.outcome import CampaignOutcome, outcome_of
 from analysis.read.results import load
 from analysis.tell.capacity_sentence import capacity_sentences, differing
+from analysis.tell.report.capacity_caption import capacity_table
 from study.formats.ledger_jsonl import TrialRecord, ledger_line
 from study.plan import Run, Slo, Step
 from tests.unit.synthetic import Load, plan, write_campaign
@@ -71,6 +74,29 @@ def test_blocks_give_a_median_with_its_interval(tmp_path: Path) -> None:
     assert capacity.coverage == pytest.approx(0.75)
 
 
+def test_where_a_block_carried_nothing_the_lower_end_is_a_bound_and_no_zero(tmp_path: Path) -> None:
+    made = outcome(tmp_path, lambda run, step: full_from(400 if run.block != 2 else 100)(run, step), blocks=3)
+    assert [(block.low, block.high) for block in only(made).blocks] == [(200, 400), (None, 100), (200, 400)]
+    assert (only(made).users, only(made).low, only(made).high) == (200, None, 400)
+    sentence = capacity_sentences(made)[0]
+    assert "single carries fewer than 400 users (p99; full: CPU; no load passed in 1 of 3 blocks)" in sentence
+    (row,) = capacity_table(made).rows
+    assert [cell.text for cell in row[:4]] == ["single", "200", "no load passed in 1 of 3 blocks", "400"]
+    (lines,) = (
+        each
+        for each in capacities(capacity_frame(made.summary), ["single"]).axes[0].collections
+        if isinstance(each, LineCollection)
+    )
+    ((from_, _), (to, _)), *more = lines.get_segments()
+    assert (from_ < 200, to, more) == (True, 400, [])  # from the edge of the axis
+
+
+def test_a_load_that_was_not_tried_takes_no_part_in_a_median(tmp_path: Path) -> None:
+    made = outcome(tmp_path, lambda run, step: full_from(400 if run.block != 2 else 100)(run, step), blocks=2)
+    assert (only(made).users, only(made).high) == (None, 400)
+    assert "single carries fewer than 400 users" in capacity_sentences(made)[0]
+
+
 def test_one_open_block_makes_it_a_bound(tmp_path: Path) -> None:
     made = outcome(tmp_path, lambda run, step: full_from(400 if run.block != 2 else 1000)(run, step), blocks=3)
     assert (only(made).users, only(made).high, only(made).ended) == (200, None, "most")
@@ -88,7 +114,6 @@ def test_a_trial_that_the_run_took_otherwise_is_named(tmp_path: Path) -> None:
     lines[:2] = lines[1::-1]  # the header is the first line
     ledger.write_text("\n".join(lines) + "\n", encoding="utf-8")
     (sentence,) = differing(outcome_of(load(tmp_path / "c")))
-    assert sentence.startswith(
-        "single, block 1: by all checks trials count otherwise than for the run:"
-        " passed for the run and now failed (overload) at 400 users"
+    assert sentence == (
+        "By all checks 1 trial counts otherwise than while the run went on: passed, now failed (overload): 1."
     )

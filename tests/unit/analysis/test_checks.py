@@ -401,6 +401,7 @@ def test_evidence_on_the_target(changes: dict[str, Any], others: dict[str, Any],
         ({}, {"queue": looks(0.9)}),  # one connection seen in a queue is not evidence
         ({"cpu_cores": 0.5}, {"queue": looks(1.5, number=4, most=4.0), "seconds": 4.0}),
         ({"cpu_cores": 0.8}, {"queue": looks(4.0)}),  # what random arrivals give
+        ({"cpu_cores": 0.34}, {"queue": looks(9.0), "step": Step(1, "ladder", 1000)}),  # 0.9 % of the users, of a burst
         ({"fds": 1010.0, "fd_limit": 65_536.0}, {}),
         ({"threads": 1.0}, {"wait_s": 0.0098}),  # a thread that a sampler counted is no pool of known size
         ({}, {"slots": 4, "wait_s": 0.020}),
@@ -427,6 +428,14 @@ def test_a_queue_of_random_arrivals_is_no_slowness_without_evidence() -> None:
     waiting = window(response_s=COUNT * RESPONSE * 5, target=target(cpu_cores=0.8))
     assert limit(waiting, R1).outcome == "pass"
     assert limit(replace(waiting, target=target(cpu_cores=0.1)), R1).outcome == "fail"
+
+
+def test_a_queue_of_bursts_explains_slow_answers_and_is_no_limit() -> None:
+    slow = window(
+        response_s=COUNT * RESPONSE * 5, target=target(cpu_cores=0.1), queue=looks(9.0), step=Step(1, "ladder", 1000)
+    )
+    assert limit(slow, R1).outcome == "pass"
+    assert limit(replace(slow, queue=looks(11.0)), R1).outcome == "flag"
 
 
 def test_slowness_must_be_more_than_the_chance_of_a_few_idle_requests() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from analysis.judge.verdicts import Judgement
+from analysis.tell.sentences import reason_sentence
 from tests.unit import simulate, simulated_run
 from tests.unit.synthetic import plan
 
@@ -117,6 +118,30 @@ def test_a_fast_clock_and_double_counts_are_found_at_every_shipped_step(
         if judgement.verdict != "inconsistent" or code not in failing(judgement):
             missed.append((shipped.name, users))
     assert not missed
+
+
+@pytest.mark.parametrize("late_s", [0.0, 0.020], ids=["control", "20 ms"])
+def test_a_client_that_reads_its_answers_20_ms_late_is_flagged_and_its_times_are_upper_bounds(
+    late_s: float, tmp_path: Path
+) -> None:
+    """Without the kernel's stamps: its laws hold, since its users do ask later. The event loop's lag names it."""
+
+    def read_late(draw: np.random.Generator, at: simulate.Floats) -> simulate.Floats:
+        return simulate.SOUND["1 ms"](draw, at) + late_s
+
+    flagged = 0
+    for shipped, users in MANY_CYCLES[:5]:
+        for number in range(4):
+            draw = np.random.default_rng([number, users])
+            bends = {worker: simulated_run.late_loop(late_s or 0.0002) for worker in (0, 1)}
+            judgement = simulated_run.planned(
+                tmp_path / "ledger.jsonl", shipped, users, read_late, draw, bends=bends, stamps=False
+            )
+            assert judgement.verdict == "valid"
+            named = [reason for reason in judgement.reasons if "upper bounds" in reason_sentence(reason)]
+            assert bool(named) is judgement.upper_bounds
+            flagged += judgement.upper_bounds
+    assert flagged == (20 if late_s else 0)
 
 
 def test_a_warm_up_within_the_window_is_unsteady(tmp_path: Path) -> None:

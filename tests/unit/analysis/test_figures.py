@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from analysis import analyze
 from analysis.draw.figures import (
     KNEE,
     drawings,
@@ -27,6 +29,7 @@ from analysis.draw.figures import (
 )
 from analysis.draw.frames import failures_at_worst, knees, points
 from analysis.draw.style import COLOURS, DARK, PAPER, save, styles
+from tests.unit.synthetic import Load, plan, write_campaign
 
 LABELS = ("single", "thread")
 LADDER = (10, 20, 50, 100, 200, 500, 1000, 2000, 4000, 6000, 8000, 10_000)
@@ -203,6 +206,39 @@ def test_failures_by_kind_are_in_percent_of_all_requests() -> None:
     ]
     bars = failures_by_kind(frame(blocks=3), LABELS).axes[0].patches
     assert [round(bar.get_width(), 6) for bar in bars] == [6.0, 4.0]  # type: ignore[attr-defined]
+
+
+FOREIGN_KINDS = (
+    "$x_{",
+    "two words",
+    "_hidden",
+    "a" * 5000,
+    "\x1b[31mred\x00",
+    "",
+    "  ",
+    "1$ or 2$",
+    "<b>&amp;",
+    "ü\u202e\n",
+)
+
+
+def test_kinds_of_failures_from_elsewhere_are_drawn_and_none_is_dropped(tmp_path: Path) -> None:
+    """More kinds than there are shades, with mathtext, blanks, control characters and 5,000 characters."""
+    load = Load(failures={kind: 10 * at for at, kind in enumerate(FOREIGN_KINDS, start=1)})
+    asked = plan(models=["single"], users=[100], blocks=1, aa=False, return_step=False)
+    campaign = write_campaign(tmp_path / "c", asked, lambda _run, step: load if step.users == 100 else Load())
+    steps = analyze(campaign.directory).steps
+    counted = steps[steps["users"] == 100]["failure_kinds"].iloc[0]
+    assert sum(counted.values()) == sum(load.failures.values())
+    assert all(kind.isprintable() and 0 < len(kind) <= 60 for kind in counted)
+    figure = failures_by_kind(steps, ("single",))
+    bars = [bar.get_width() for bar in figure.axes[0].patches]  # type: ignore[attr-defined]
+    requests = int(steps[steps["users"] == 100]["requests"].iloc[0])
+    assert sum(bars) == pytest.approx(100 * sum(load.failures.values()) / requests)
+    assert len(legend(figure)) == 8
+    assert legend(figure)[-1] == "other kinds"
+    for drawn in (campaign.directory / "figures").glob("*.svg"):
+        ElementTree.parse(drawn)
 
 
 def test_a_model_looks_the_same_in_every_figure_and_no_two_alike() -> None:

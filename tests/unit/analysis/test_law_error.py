@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from analysis.judge.laws.law_error import balance, clocks_apart, counts_miss, little_miss
+from analysis.judge.laws.law_error import Deviation, balance, clocks_apart, counts_miss, little_miss
 from study.plan import Plan
 from tests.unit import simulate
 from tests.unit.simulate import CHECKED, SOUND
@@ -125,20 +125,33 @@ def test_users_in_step_are_cut_all_at_once() -> None:
 
 def test_a_clock_that_runs_fast_is_named() -> None:
     """1 % and 20 % fast, against its own wall clock or against the other workers."""
-    true = dict.fromkeys(("load1-1", "load1-2", "load2-1"), (30.0, 30.0))
+    true = dict.fromkeys(("load1-1", "load1-2", "load2-1", "load3-1"), (30.0, 30.0))
     assert clocks_apart({**true, "load2-1": (30.009, 30.0)}) == {}
     assert clocks_apart({**true, "load2-1": (30.3, 30.0)}) == {"load2-1": pytest.approx(0.01)}
     assert clocks_apart({**true, "load2-1": (36.0, 36.0)}) == {"load2-1": pytest.approx(0.2)}
     assert set(clocks_apart({"load1-1": (30.0, None), "load2-1": (30.3, None)})) == {"load1-1", "load2-1"}
-    assert clocks_apart({"load1-1": (3.0, None), "load1-2": (3.009, None)}) == {}
+    assert clocks_apart({"load1-1": (3.0, None), "load2-1": (3.009, None)}) == {}
     assert clocks_apart({}) == {}
+    assert clocks_apart({"load1-1": (1.7, 1.7), "load1-2": (1.8, 1.8)}) == {}  # one host has one clock
 
 
 def test_workers_whose_event_loops_were_late_read_the_ends_of_a_phase_late() -> None:
-    late = {"load1-1": (1.725, 1.725), "load1-2": (1.787, 1.787)}
-    assert set(clocks_apart(late)) == {"load1-1", "load1-2"}
+    late = {"load1-1": (1.725, 1.725), "load2-1": (1.787, 1.787)}
+    assert set(clocks_apart(late)) == {"load1-1", "load2-1"}
     assert clocks_apart(late, late_s=0.065) == {}
-    assert set(clocks_apart({"load1-1": (1.5, 1.725), "load1-2": (1.787, 1.787)}, late_s=0.065)) == {
+    assert set(clocks_apart({"load1-1": (1.5, 1.725), "load2-1": (1.787, 1.787)}, late_s=0.065)) == {
         "load1-1",
-        "load1-2",
+        "load2-1",
     }
+
+
+def test_think_times_that_a_late_event_loop_cut_are_no_lost_users() -> None:
+    """3,000 of 6,400 users think when the window begins 60 ms late: each think time is 60 ms older than by chance."""
+
+    def judged(thinking_s: float, late_s: float) -> Deviation:
+        return balance(6400, 2.0, 3400.0, thinking_s, 30_000, (0.1, 0.3), (3000, 3000), late_s=late_s)
+
+    older = 2.0 * 3000 + 0.06 * 3000
+    assert judged(older, 0.0).fails
+    assert not judged(older, 0.06).fails
+    assert judged(older - 2.0 * 320, 0.06).fails  # 5 % of the users lost

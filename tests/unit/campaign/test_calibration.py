@@ -1,12 +1,15 @@
 """Calibration: what is tried, what was held, and what is said about the plan."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from analysis import Capacity, analyze, capacity, capacity_sentence
 from analysis.rank.generator_rate import raised
+from analysis.tell.calibration_sentence import calibration_lines
 from cluster.campaign import calibration
+from study.formats.json_files import write_json
 from study.plan import Plan, Run, SearchTable, Step, parse_plan
 from tests.unit.synthetic import Load, write_campaign
 
@@ -113,3 +116,32 @@ def test_a_larger_valid_step_of_the_campaign_raises_what_the_generator_holds(tmp
     assert "would" not in said
     more = Capacity(rate=5000.0, at_least=False, lag_ms=3.0, cpu=0.6)
     assert raised(more, rows) == more
+
+
+def test_no_sentence_of_a_campaign_contradicts_its_own_valid_steps(tmp_path: Path) -> None:
+    """The calibration held 500/s; a valid step of the campaign 1,000/s. Only the larger one is said, as a bound."""
+    plan = ASKED.model_copy(update={"models": ("single",), "aa": False})
+    files = write_campaign(tmp_path, plan, lambda _run, _step: Load(seconds=20.0))
+    write_json(files.manifest, {"hosts": {}, "load_cores": 1})
+
+    def late(_run: Run, step: Step) -> Load:
+        return Load(response=0.0005, lag_ms=50.0 if step.users >= 200 else 1.0)
+
+    write_campaign(files.calibration.directory, calibration_plan(), late)
+    alone = capacity(files.calibration.directory)
+    assert alone is not None
+    assert alone.rate == pytest.approx(500.0, rel=0.05)
+    done = analyze(tmp_path, figures=False)
+    (line,) = calibration_lines(done.campaign, done.rows)
+    assert re.search(r"holds at least (99|100)\d requests/s \(lag p99 .* in a step of the campaign itself\)", line)
+    for text in (line, done.text, files.report.read_text(encoding="utf-8")):
+        assert "would make it half" not in text
+        assert f"{alone.rate:.0f} requests/s" not in text
+    assert line in done.text
+
+
+def test_a_step_that_is_not_valid_raises_nothing(tmp_path: Path) -> None:
+    plan = ASKED.model_copy(update={"models": ("single",), "aa": False})
+    write_campaign(tmp_path, plan, lambda _run, _step: Load(seconds=20.0, lag_ms=40.0))
+    held = Capacity(rate=500.0, at_least=False, lag_ms=3.0, cpu=0.6)
+    assert raised(held, analyze(tmp_path, write=False).rows) == held

@@ -201,6 +201,15 @@ def test_a_master_that_hangs_is_named_and_not_the_server(setup: Setup, monkeypat
     assert next(now) < 300  # long before the run's whole time
 
 
+@pytest.mark.parametrize(
+    "printed", [b"7", b"null", b'"x"', b"[]", b"caf\xe9", b"[" * 100_000, b"9" * 5000, b'{"accepted": "x"}', b"\0", b""]
+)
+def test_whatever_a_server_prints_last_ends_no_campaign(tmp_path: Path, printed: bytes) -> None:
+    (tmp_path / "server.out").write_bytes(printed)
+    assert one_run._server_counts(tmp_path, ["server.out"]) is None
+    assert one_run._slots(tmp_path / "server.out") is None
+
+
 def test_processes_that_somebody_else_stopped_end_the_campaign(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     files, run = begin(setup)
     monkeypatch.setattr(setup.target, "renew", dict)  # as after `fab stop`: nothing is known there any more

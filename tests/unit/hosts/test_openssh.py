@@ -27,6 +27,15 @@ from tests import sshd
 from tests.sshd import Sshd, make_key
 
 CASES = PROJECT / "tests" / "cases"
+OUTCOMES: list[tuple[str, str, str]] = []
+"""Test, what plain ssh came to, what the study's connection came to; printed at the end."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def reported() -> Iterator[None]:
+    yield
+    rows = [f"| {case} | {plain} | {ours} |" for case, plain, ours in OUTCOMES]
+    print("\n| case | plain ssh | the study |\n| --- | --- | --- |", *rows, sep="\n")
 
 
 @pytest.fixture
@@ -60,20 +69,34 @@ def plain_ssh(there: Sshd, name: str = "far") -> subprocess.CompletedProcess[str
     return subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
 
 
-def both_connect(there: Sshd, name: str = "far") -> None:
-    assert plain_ssh(there, name).stdout == "plain\n"
+def tried(there: Sshd, name: str) -> HostError | None:
+    """Connect as the study does, after plain ssh, and note both outcomes; returns why the study doesn't connect."""
+    plain = plain_ssh(there, name)
     host = SshHost(HostEntry(name, SSH, destination=name), "code", "env")
+    refused: HostError | None = None
     try:
         assert host.run(["echo", "ours"]).out == "ours\n"
+    except HostError as error:
+        refused = error
     finally:
         host.close()
+    case = os.environ["PYTEST_CURRENT_TEST"].rpartition("::")[2].removeprefix("test_").partition(" (")[0]
+    said = (plain.stderr.strip().splitlines() or ["nothing"])[-1]
+    theirs = "connects" if plain.stdout == "plain\n" else f"{plain.returncode}: {said}"
+    OUTCOMES.append((case, theirs, "connects" if refused is None else str(refused).partition("\n")[0]))
+    return refused
+
+
+def both_connect(there: Sshd, name: str = "far") -> None:
+    refused = tried(there, name)
+    assert OUTCOMES[-1][1:] == ("connects", "connects"), refused
 
 
 def both_refuse(there: Sshd, name: str = "far") -> HostError:
-    assert plain_ssh(there, name).returncode == 255
-    with pytest.raises(HostError) as refused:
-        SshHost(HostEntry(name, SSH, destination=name), "code", "env").run(["true"])
-    return refused.value
+    refused = tried(there, name)
+    assert refused is not None
+    assert OUTCOMES[-1][1].startswith("255: ")
+    return refused
 
 
 @pytest.fixture
@@ -158,10 +181,10 @@ def test_a_revoked_key_is_refused_by_name(there: Sshd) -> None:
 def test_known_hosts_that_a_setting_hides_are_named(there: Sshd) -> None:
     text = (CASES / "ssh-known-hosts-dev-null" / "config").read_text(encoding="utf-8")
     configure(there, IDENTITY.format(directory=there.directory) + text)
-    assert plain_ssh(there).stdout == "plain\n"  # since it takes any key
-    with pytest.raises(HostError, match="UserKnownHostsFile /dev/null, so that no key is ever known") as refused:
-        SshHost(HostEntry("far", SSH, destination="far"), "code", "env").run(["true"])
-    assert str(refused.value).splitlines()[-1].endswith(f" >> {there.home}/.ssh/known_hosts")
+    refused = str(tried(there, "far"))
+    assert OUTCOMES[-1][1] == "connects"  # since it takes any key: the one case in which the study doesn't
+    assert "UserKnownHostsFile /dev/null, so that no key is ever known" in refused
+    assert refused.splitlines()[-1].endswith(f" >> {there.home}/.ssh/known_hosts")
 
 
 def test_a_certificate_elsewhere_than_beside_its_key(there: Sshd, tmp_path: Path) -> None:
@@ -245,6 +268,7 @@ def test_two_tunnels_open_no_forward_but_their_own(there: Sshd, tmp_path: Path) 
         with (there.home / ".ssh" / "config").open("a", encoding="utf-8") as config:
             config.write(f" IdentityFile {there.directory}/user_key\n HostName 127.0.0.1\n")
         control = LocalHost(HostEntry("control"), tmp_path / "control")
+        both_connect(there, "one")
         try:
             for name in ("one", "two"):
                 entry = HostEntry(name, SSH, destination=name)

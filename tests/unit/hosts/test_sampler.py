@@ -16,9 +16,9 @@ import pytest
 from cluster.remote import listening as module
 from cluster.remote.cores import CoreGroup, by_session, kernel_stat, processes
 from cluster.remote.kernel import kernel_counters
-from cluster.remote.listening import Listening, QueueWatch, listening_sockets
+from cluster.remote.listening import Listening, QueueWatch, listening_sockets, ports_towards
 from cluster.remote.memory import ProcessMemory, process_memory, tree_memory
-from cluster.remote.sampler import HostCounters, Tree, Watched, ports_towards
+from cluster.remote.sampler import HostCounters, Tree, Watched
 from study.formats.samples_csv import SampleRow
 
 # Burns CPU in children that are reaped at once, as a fork server does.
@@ -201,6 +201,7 @@ def test_the_row_of_the_server_has_its_group_and_its_queue_and_that_of_a_load_ho
             rows = {row.role: row for row in watched.rows(1, 0.3)}
             assert rows.keys() == {role, "host"}
             assert {name for name, row in rows.items() if row.group_busy_s is not None} == {holder}
+            assert rows["host"].ports_used == (0 if role == "worker" else None)
             if role == "server":
                 server = rows["server"]
                 assert (server.accept_queue, server.accept_queue_mean, server.listen_socket_drops) == (0, 0, 0)
@@ -223,9 +224,13 @@ def test_the_accept_queue_and_the_local_ports_are_the_kernels(
         with monkeypatch.context() as patch:  # a kernel without sock_diag
             patch.setattr(module, "NETLINK_SOCK_DIAG", 31)
             assert listening_sockets(port) == Listening(5, None)
+            assert ports_towards(port) == 5
         assert ports_towards(port) == 5
         for client in clients:
             client.close()
+            listener.accept()[0].close()
+        assert ports_towards(port) == 5  # the client closed first: TIME_WAIT
+        assert ports_towards(0xFFFF) == 0  # the largest port is none of the kernel's own choice
     assert listening_sockets(port) is None
 
 

@@ -2,9 +2,11 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -265,6 +267,73 @@ def test_what_leaves_its_session_is_ended_too(host: LocalHost, tmp_path: Path, w
         ended = host.stop("leaver")
         assert (ended.how, ended.status, ended.left) == ("exited", 0, 1)
     assert start_time(left) is None
+
+
+def test_what_left_its_session_is_found_where_monitor_and_guard_were_killed(host: LocalHost, tmp_path: Path) -> None:
+    """As after `pkill -9 -f cluster.remote`: nobody adopted it, but it still has the variable in its environment."""
+    told = tmp_path / "told"
+    argv = (sys.executable, "-c", LEAVING, "setsid", str(told))
+    handle = host.start(Spawn("leaver", argv, host.directory / "logs"))
+    until(told.exists)
+    left = int(told.read_text(encoding="utf-8"))
+    monitor = json.loads((host.state / "leaver.json").read_text(encoding="utf-8"))["monitor"]
+    guard = process_table._stat(monitor)
+    assert guard is not None
+    for pid in (guard.parent, monitor):
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: start_time(handle.pid) is None and start_time(monitor) is None)
+    assert start_time(left) is not None
+    assert host.listed() == {"leaver": None}
+    assert host.stop("leaver").how == "vanished"
+    assert start_time(left) is None
+
+
+def test_a_killed_guard_costs_nothing(host: LocalHost, tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    argv = (sys.executable, "-c", LEAVING, "setsid", str(told))
+    host.start(Spawn("leaver", argv, host.directory / "logs"))
+    until(told.exists)
+    guard = process_table._stat(json.loads((host.state / "leaver.json").read_text(encoding="utf-8"))["monitor"])
+    assert guard is not None
+    os.kill(guard.parent, signal.SIGKILL)
+    ended = host.stop("leaver")
+    assert (ended.how, ended.left) == ("stopped", 1)
+    assert start_time(int(told.read_text(encoding="utf-8"))) is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="makes a program that becomes root")
+@pytest.mark.parametrize("monitor_killed", [False, True])
+def test_what_goes_on_as_another_user_is_said_each_time(monitor_killed: bool) -> None:
+    """`sudo nginx` of a user who isn't root, whose processes that user can't end."""
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        sudo, user = directory / "sudo", directory / "python"
+        shutil.copy(str(shutil.which("setpriv")), sudo)
+        user.write_text(f'#!/bin/sh\nexec setpriv --reuid 65534 --regid 65534 --clear-groups {sys.executable} "$@"\n')
+        for path, mode in ((directory, 0o777), (sudo, 0o4755), (user, 0o755)):
+            path.chmod(mode)
+        host = LocalHost(HostEntry("here", python=str(user)), directory / "own")
+        argv = (str(sudo), "--reuid", "0", "sleep", "60")
+        handle = host.start(Spawn("server", argv, host.directory / "logs", grace_s=0.2))
+        until(lambda: Path(f"/proc/{handle.pid}").stat().st_uid == 0)
+        try:
+            if monitor_killed:
+                monitor = json.loads((host.state / "server.json").read_text(encoding="utf-8"))["monitor"]
+                os.kill(monitor, signal.SIGKILL)
+                until(lambda: "vanished" in (host.state / "server.json").read_text(encoding="utf-8"))
+            for _ in range(2):
+                with pytest.raises(HostError, match=rf"here: server goes on as another user .*sudo kill {handle.pid}$"):
+                    host.stop_all()
+                assert host.listed() == {"server": None}
+            with pytest.raises(HostError, match="runs already"):
+                host.start(Spawn("server", ("true",), host.directory / "logs"))
+        finally:
+            os.kill(handle.pid, signal.SIGKILL)
+        until(lambda: start_time(handle.pid) is None)
+        assert host.listed()["server"] is not None
+        host.stop_all()
+        assert host.listed() == {}
+        host.close()
 
 
 def test_the_status_is_the_processs_own_and_not_an_adopted_childs(host: LocalHost) -> None:

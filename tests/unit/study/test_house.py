@@ -136,3 +136,32 @@ def test_links_between_documents_lead_somewhere() -> None:
             if not target.exists() or (anchor and anchor not in anchors(target)):
                 broken.append(f"{page.name}: {link}")
     assert not broken, "\n".join(broken)
+
+
+def test_what_other_programs_print_is_decoded_whatever_it_holds() -> None:
+    """A server's log, a name in Latin-1: `text=True` alone raises UnicodeDecodeError."""
+    strict = [
+        f"{module}:{node.lineno}"
+        for module in modules("cluster", "study", "analysis")
+        for node in ast.walk(tree(module))
+        if isinstance(node, ast.Call)
+        and any(keyword.arg in ("text", "encoding", "universal_newlines") for keyword in node.keywords)
+        and isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.Name)
+        and (node.func.value.id, node.func.attr) in {("subprocess", name) for name in ("run", "Popen", "check_output")}
+        and "errors" not in {keyword.arg for keyword in node.keywords}
+        and module.parts[:2] != ("cluster", "lab")  # whose programs are its own
+    ]
+    assert not strict, "\n".join(strict)
+
+
+def test_nothing_depends_on_the_filters_of_tarfile() -> None:
+    """Debian 12's Python 3.11.2 has none, and 3.11.7's own let links through (CVE-2025-4517)."""
+    using = [
+        f"{module}:{node.lineno}"
+        for module in [*modules(*PACKAGES), Path("fabfile.py")]
+        for node in ast.walk(tree(module))
+        if (isinstance(node, ast.Attribute) and node.attr in ("extractall", "extract", "extraction_filter"))
+        or (isinstance(node, ast.Attribute) and node.attr in ("data_filter", "tar_filter", "fully_trusted_filter"))
+    ]
+    assert not using, "\n".join(using)

@@ -6,6 +6,7 @@ import pytest
 
 from cluster.campaign import calibration
 from study import models
+from study.duration import run_seconds
 from study.errors import PlanError
 from study.plan import Plan, load_plan, parse_plan
 from study.search import Search
@@ -97,7 +98,7 @@ def test_an_unreadable_plan_is_one_message(tmp_path: Path) -> None:
     with pytest.raises(PlanError, match="No such file"):
         load_plan(tmp_path / "absent.toml")
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(PlanError, match="can't be read"):
+    with pytest.raises(PlanError, match=r"binary\.toml: line 1 is not UTF-8"):
         load_plan(tmp_path / "binary.toml")
 
 
@@ -121,7 +122,7 @@ def test_each_run_begins_with_a_short_idle_step_without_think_time() -> None:
     assert asked.load_steps() == asked.steps()[1:]
     ramp = 0.15 + 1 / asked.spawn_rate  # and one user less is started afterwards
     alone = Plan.model_validate({**asked.model_dump(), "models": ("null",)})
-    assert asked.run_seconds()[0] - alone.run_seconds()[0] == pytest.approx(ramp + 0.3 + 1.0 - 1 / asked.spawn_rate)
+    assert run_seconds(asked)[0] - run_seconds(alone)[0] == pytest.approx(ramp + 0.3 + 1.0 - 1 / asked.spawn_rate)
 
 
 def test_a_calibration_has_no_idle_step() -> None:
@@ -167,7 +168,7 @@ def test_the_shipped_plans_are_valid_and_named_like_their_files(path: Path) -> N
 
 def test_the_quick_plan_takes_four_minutes_at_most() -> None:
     quick = load_plan(CAMPAIGNS / "quick.toml").plan
-    assert quick.run_seconds()[1] * len(quick.runs()) <= 235  # the analysis takes the rest
+    assert run_seconds(quick)[1] * len(quick.runs()) <= 235  # the analysis takes the rest
 
 
 SEARCH = 'name = "one"\nmodels = ["single"]\n[search]\nfrom = 40\nmost = 1000\n'
@@ -191,7 +192,7 @@ def test_a_plan_has_either_users_or_a_search() -> None:
 
 def test_a_search_takes_as_long_as_its_trials() -> None:
     timed = parse_plan(SEARCH.replace("[search]", "settle = 1\nmeasure = 2\n[search]"), "one")
-    least, most = timed.run_seconds()
+    least, most = run_seconds(timed)
     # From 40: 40, 80, 160, 320, 640, 1000; three between; one confirmed, whose window is twice as long.
     assert 10 * (1 + 2) + 2 < most - least < 10 * (1 + 2 + 1) + 2 + 4 * 2.1 + 2 * 1000 / timed.spawn_rate + 10
     assert timed.most_steps == 1 + 2 * timed.capacity_search.most_trials(1000)  # type: ignore[union-attr]

@@ -1,20 +1,21 @@
 """Whatever a plan's text holds, it is a plan or one PlanError in the study's own words: soon, and in little memory."""
 
 import math
-import resource
-import time
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from study.duration import run_seconds
 from study.errors import PlanError
 from study.plan import Plan, parse_plan
+from tests.bounds import Bounds
 
 KNOWN = {"thread": (), "thread-pool": ("threads",)}
 GOOD = 'name = "good"\nmodels = ["thread"]\nusers = [10, 20]\n'
 SERVER = '[[servers]]\nname = "x"\n'
-MOST_MB = 300
-MOST_CPU_S = 2.0
+BOUNDS = Bounds()
 
 _keys = st.sampled_from(
     [
@@ -91,8 +92,18 @@ def _plan_text(lines: list[str], servers: list[str], whole: bool) -> str:
 _plans = st.builds(_plan_text, st.lists(_lines, max_size=4), st.lists(_servers, max_size=3), st.booleans())
 
 
+@pytest.fixture(scope="module", autouse=True)
+def reported() -> Iterator[None]:
+    yield
+    print(f"\n{__name__}: {BOUNDS}")
+
+
 def check(text: str) -> None:
-    began, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with BOUNDS.kept():
+        tried(text)
+
+
+def tried(text: str) -> None:
     for known in (None, KNOWN):
         try:
             plan = parse_plan(text, "fuzz.toml", known)
@@ -105,12 +116,9 @@ def check(text: str) -> None:
             ]
             assert all(character.isprintable() or character == "\n" for character in message if ord(character) < 128)
         else:
-            assert all(math.isfinite(seconds) and seconds < 1e12 for seconds in plan.run_seconds())
+            assert all(math.isfinite(seconds) and seconds < 1e12 for seconds in run_seconds(plan))
             assert len(plan.runs()) == plan.blocks * (len(plan.models) + plan.aa)
             assert plan.steps()
-    assert time.process_time() - began < MOST_CPU_S
-    grown_mb = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    assert grown_mb < MOST_MB
 
 
 @settings(max_examples=300, deadline=None)

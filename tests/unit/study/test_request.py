@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from cluster.campaign import commands
+from cluster.campaign.own.brought import read_brought
 from cluster.hosts.inventory import HostEntry
 from cluster.remote import probe
-from study.brought import read_brought
 from study.errors import PlanError
 from study.plan import Plan, load_plan, parse_plan
 

@@ -10,11 +10,11 @@ import ssl
 from pathlib import Path
 
 from study.errors import PlanError
+from study.layout import BODY, CA, PATHS
 from study.plan import Plan
 from study.plan_errors import whole_message
 from study.workload import Server
 
-BODY, PATHS, CA = ".body", ".paths", ".ca"
 MOST_BYTES = 64 * 1024 * 1024  # of one file
 MOST_BACKGROUND_BODY = 8 * 1024  # bytes: a background client sends its request in one piece
 _PATH = re.compile(r"/[!-~]{0,1999}")
