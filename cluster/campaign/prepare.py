@@ -16,6 +16,7 @@ from pathlib import Path
 
 from cluster.campaign import preflight
 from cluster.campaign.own.brought import read_brought
+from cluster.campaign.own.command_checks import check_commands
 from cluster.campaign.placement import Placement
 from cluster.campaign.reach import way_checks
 from cluster.deploy.locustfiles import OwnFiles, examine, own_files
@@ -32,7 +33,6 @@ from study.errors import HostError, StudyError, UsageError
 from study.formats.facts_json import Facts
 from study.layout import from_here, results_directory
 from study.plan import Plan, PlanFile, load_plan
-from study.workload import Server
 
 DEFAULT_PLAN = PROJECT / "campaigns" / "quick.toml"
 DEFAULT_INVENTORY = PROJECT / "inventory.ini"
@@ -145,54 +145,8 @@ class Survey:
         return way_checks(self.inventory, self.asked.plan, target, load) if port_is_free else []
 
     def program_checks(self) -> list[preflight.HostCheck]:
-        """Whether the target has the programs that the plan's commands start with, and what they require."""
-        name, plan = self.inventory.target.name, self.asked.plan
-        wanted = {server.name: _programs(server) for server in map(plan.server, plan.models)}
-        target = self.hosts[0]
-        if name in self.failures:
-            return []
-        checks = [check for server in map(plan.server, plan.models) for check in _place_checks(server, target)]
-        return checks + (self._missing_programs(target, wanted) if any(wanted.values()) else [])
-
-    def _missing_programs(self, target: Host, wanted: Mapping[str, Sequence[str]]) -> list[preflight.HostCheck]:
-        name = target.entry.name
-        names = sorted({program for programs in wanted.values() for program in programs})
-        try:
-            answer = target.module("exec", "--missing", *names).out
-            missing = target.parsed(list[str], json_value(answer), "exec")
-        except (HostError, ValueError) as error:
-            return [preflight.HostCheck(name, "warn", "programs", str(error), "see what it says")]
-        return preflight.programs(name, wanted, missing)
-
-
-def _programs(server: Server) -> tuple[str, ...]:
-    """Programs and modules that a server of a command needs on the target."""
-    if server.command is None:
-        return ()
-    program = server.program
-    own = "/" in program and not program.startswith("/")  # in the server's own directory, which its setup may make
-    needed = () if server.python is not None else server.requires  # by another interpreter, each run looks for them
-    return tuple(dict.fromkeys(filter(None, ("" if own else program, *needed))))
-
-
-def _place_checks(server: Server, target: Host) -> list[preflight.HostCheck]:
-    """Whether the target has a server's directory and its interpreter, as far as they aren't made by its setup."""
-    tried = []
-    if server.directory is not None and server.directory.startswith("/"):
-        tried.append((f"directory of {server.name}", server.directory, ["test", "-d", server.directory]))
-    if server.python is not None and (server.python.startswith("/") or "/" not in server.python):
-        tried.append((f"python of {server.name}", server.python, [server.python, "-c", ""]))
-    checks = []
-    for what, value, argv in tried:
-        try:
-            there = not target.run(argv).status
-        except HostError:  # no such program
-            there = False
-        level: preflight.Level = "ok" if there else "warn"
-        said = "there" if there else "not there, or can't be used"
-        remedy = "" if there else "make it on the target, or change the plan"
-        checks.append(preflight.HostCheck(target.entry.name, level, what, f"{value}: {said}", remedy))
-    return checks
+        """Whether the target has the programs that the plan's commands start with, and what else they need."""
+        return [] if self.inventory.target.name in self.failures else check_commands(self.asked.plan, self.hosts[0])
 
 
 def survey(choice: Choice) -> Survey:
