@@ -59,7 +59,7 @@ def request_to(of: Server, files: Path, seed: str) -> UserRequest:
         method=asked.method,
         path=asked.path,
         fields=tuple(asked.headers.items()),
-        body=body.read_bytes() if body.exists() else b"",
+        body=body.read_bytes() if asked.has_body else b"",
         draw=draw,
         label=asked.label,
         tls=of.tls,
