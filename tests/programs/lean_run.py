@@ -19,9 +19,9 @@ from locust.env import Environment
 from locust.exception import StopUser
 from locust.user.task import LOCUST_STATE_STOPPING
 
-from cluster.engine import lean
 from cluster.engine.clocks import now
 from cluster.engine.recorder import Phase, Recorder
+from cluster.engine.sockets import lean
 from cluster.engine.sockets.lean import LeanUser
 from cluster.engine.sockets.lean_tls import TlsLeanUser
 from cluster.engine.user_request import UserRequest

@@ -44,16 +44,23 @@ class TlsConnection:
         return self._socket.connect_ex(address)
 
     def shake(self) -> bool:
-        """Go on with the handshake as far as what was received allows; whether it is complete. Raises OSError."""
-        with contextlib.suppress(ssl.SSLWantReadError):
+        """Go on with the handshake as far as what was received allows; whether it is complete. Raises OSError.
+
+        Its last message goes out with the first of `send`.
+        """
+        try:
             self._tls.do_handshake()
             self.established = True
-        self.flush()
+        except ssl.SSLWantReadError:
+            self.flush()
         return self.established
 
     def send(self, data: bytes | memoryview) -> int:
         """Send the next record of `data`; its length in plain text. Raises OSError, BlockingIOError where it can't."""
-        if not self.established or not self.flush():
+        if not self.established:
+            self.shake()
+            raise BlockingIOError
+        if self._unsent and not self.flush():
             raise BlockingIOError
         sent = self._tls.write(data[:RECORD])
         self.flush()
@@ -99,14 +106,17 @@ class TlsConnection:
         try:
             while part := self._tls.read(RECEIVE):
                 parts.append(part)
-            self._ended = self.ends_cleanly = True
+                if not self._incoming.pending and not self._tls.pending():
+                    break  # without the exception that one more read would cost
+            else:
+                self._ended = self.ends_cleanly = True
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLZeroReturnError:
             self._ended = self.ends_cleanly = True
         except ssl.SSLEOFError:
             self._ended = True
-        self._plain = b"".join(parts)
+        self._plain = parts[0] if len(parts) == 1 else b"".join(parts)
         return self._ended or bool(parts)
 
 
@@ -157,10 +167,12 @@ class TlsLeanUser(LeanUser):
     def _shake_hands(self) -> None:
         """Raises OSError where it fails."""
         connection = self._connection
-        self._writable()
-        while not connection.shake():
+        while not connection.flush():  # it isn't connected yet
+            self._writable()
+        while not connection.established:
             super()._readable()
             connection.fill()
+            connection.shake()
         self.recorder.connected(now() - connection.opened_at)
 
     def _readable(self) -> None:
