@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.judge.own_window import OwnWindow, own_part
+from analysis.judge.seconds import Second, joined, pooled
 from analysis.judge.watched import QueueLooks, queue_looks
 from analysis.read.background_rows import BackgroundClients, BackgroundWindow
 from analysis.read.histograms import Histogram, merge
@@ -21,7 +22,6 @@ from study.formats.ledger_jsonl import Ticks
 from study.plan import Step
 
 NOT_WATCHED = Generator()
-SHORTEST_TICK_S = 0.5  # a shorter one, such as the last of a phase, is added to the one before
 
 
 @dataclass(frozen=True)
@@ -48,18 +48,6 @@ class Worker:
     """The largest change of the wall clock against the monotonic one between two looks; None in older ledgers."""
     run_s: float | None = None
     """Monotonic length of the run's phases up to the window's end; None where the workers don't have the same ones."""
-
-
-@dataclass(frozen=True)
-class Second:
-    """One tick of the window, all workers together."""
-
-    start: float
-    """Seconds since the window began."""
-    seconds: float
-    successes: float
-    response_s: float
-    in_flight_s: float
 
 
 @dataclass(frozen=True)
@@ -234,7 +222,7 @@ def window_of(
     failures: Counter[str] = Counter()
     for record in records:
         failures.update(record.failures)
-    ticks = [_joined(record.ticks) for record in records]
+    ticks = [joined(record.ticks) for record in records]
     start = max(record.started for record in records)
     end = min(record.started + record.seconds for record in records)
     rows = samples.window(start, end)
@@ -268,7 +256,7 @@ def window_of(
         connects=sum(record.connects for record in records),
         connect_s=sum(record.connect_s for record in records),
         ages_start=_ages_start(ledger, step, records),
-        ticks=_pooled(ticks),
+        ticks=pooled(ticks),
         target=target_of(rows),
         generator=generator_of(rows),
         wait_s=wait_s,
@@ -327,36 +315,3 @@ def _worker(record: Record, ticks: Ticks, run_s: float | None) -> Worker:
         fds_used=record.fds_used,
         fds_limit=record.fds_limit,
     )
-
-
-def _joined(ticks: Ticks) -> Ticks:
-    """Without very short ticks, whose rates are noise. Counts are cumulative: the next tick includes one left out."""
-    kept: list[int] = []
-    last = len(ticks.at) - 1
-    for position, at in enumerate(ticks.at):
-        if kept and at - ticks.at[kept[-1]] < SHORTEST_TICK_S:
-            if position == last:
-                kept[-1] = position
-        elif at > 0:
-            kept.append(position)
-    return Ticks(**{name: tuple(values[position] for position in kept) for name, values in vars(ticks).items()})
-
-
-def _pooled(ticks: Sequence[Ticks]) -> tuple[Second, ...]:
-    """The sum of all workers' ticks at the times of the first worker's, the others interpolated.
-
-    Rates are made from each worker's own phase length; ticks serve only drift, stalls and batch means.
-    """
-    if not all(each.at for each in ticks):
-        return ()
-    grid = np.asarray(ticks[0].at)
-    grid = grid[grid <= min(each.at[-1] for each in ticks) + SHORTEST_TICK_S]
-
-    def total(name: str) -> list[float]:
-        sums = sum(np.interp(grid, (0.0, *each.at), (0.0, *getattr(each, name))) for each in ticks)
-        return [float(value) for value in np.diff(sums, prepend=0.0)]
-
-    starts = (0.0, *(float(at) for at in grid[:-1]))
-    lengths = [float(length) for length in np.diff(grid, prepend=0.0)]
-    columns = zip(starts, lengths, total("successes"), total("response_s"), total("in_flight_s"), strict=False)
-    return tuple(Second(*row) for row in columns)

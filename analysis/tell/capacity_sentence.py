@@ -134,8 +134,9 @@ def recoveries(outcome: CampaignOutcome) -> tuple[str, ...]:
         where = f"{result.data.run.label}, block {result.data.run.block}"
         for ended, then in RECOVERIES.items():
             at = [each.step for each in result.recoveries if (each.fresh_server, each.recovered) == ended]
-            if loads := series([f"{users[step]:,}" for step in at if step in users]):
-                sentences.append(f"{where}: after the trial at {loads} users {NOT_BACK}; {then}.")
+            if loads := [f"{users[step]:,}" for step in at if step in users]:
+                trials = f"the trial{'s' if len(loads) > 1 else ''} at {series(loads)} users"
+                sentences.append(f"{where}: after {trials} {NOT_BACK}; {then}.")
     return tuple(sentences)
 
 

@@ -144,7 +144,7 @@ def _run(setup: Setup, files: CampaignFiles, observer: Observer) -> bool:
     files.runs.mkdir(parents=True, exist_ok=True)
     write_whole(files.plan, setup.plan_text)
     cost = "a server that costs next to nothing"
-    most = duration_s(setup.plan_text)
+    _, most = duration_s(setup.plan_text)
     observer.message(f"calibrating: the generator against {cost}, {most:.0f} s at the most")
     observer.run_started(setup.plan, run, 1, 1)
     if execute(setup, files, run, observer) == "done":
@@ -153,6 +153,6 @@ def _run(setup: Setup, files: CampaignFiles, observer: Observer) -> bool:
     return False
 
 
-def duration_s(text: str) -> float:
-    """How long a calibration with this plan takes, in seconds, where the generator holds the plan's most."""
-    return run_seconds(parse_plan(text, "calibration"))[1]
+def duration_s(text: str) -> tuple[float, float]:
+    """How long a calibration with this plan takes, in seconds: where the generator is late at once, and at the most."""
+    return run_seconds(parse_plan(text, "calibration"))

@@ -15,7 +15,7 @@ from cluster.campaign.prepare import Setup
 from cluster.campaign.resume import earlier_runs
 from cluster.hosts.host import Host, try_all
 from cluster.show.needs import load_needs, needs_text
-from cluster.show.progress import between, duration
+from cluster.show.progress import between
 from study.duration import campaign_seconds, run_seconds, whole_seconds
 from study.errors import HostError
 from study.plan import Plan
@@ -57,11 +57,11 @@ def show_plan(console: Console, setup: Setup, capacity: DescribeCapacity) -> Non
         ("workers", ", ".join(name for _, name in setup.workers())),
     ):
         console.print(f"  {name:<10} {value}", highlight=False, soft_wrap=True)
-    calibration_s = 0.0
+    calibration_s = (0.0, 0.0)
     if calibration.is_needed(plan):
         kept = calibration.is_done(calibration.kept_files(setup))
-        calibration_s = 0.0 if kept else calibration.duration_s(calibration.plan_text(plan))
-        state = "kept of an earlier campaign" if kept else duration(calibration_s)
+        calibration_s = (0.0, 0.0) if kept else calibration.duration_s(calibration.plan_text(plan))
+        state = "kept of an earlier campaign" if kept else between(*calibration_s)
         console.print(f"    calibration of the generator    {state}", highlight=False)
     least, most = run_seconds(plan)
     for number, run in enumerate(plan.runs(), start=1):
@@ -76,11 +76,11 @@ def show_plan(console: Console, setup: Setup, capacity: DescribeCapacity) -> Non
     elif rate is not None:
         text = f"up to {rate:,.0f} requests/s; `fab calibrate` shows what the generator sustains"
         console.print(text, highlight=False, soft_wrap=True)
-    whole, longest = (seconds + calibration_s for seconds in campaign_seconds(plan))
+    whole, longest = (sum(both) for both in zip(campaign_seconds(plan), calibration_s, strict=True))
     text = f"{len(plan.runs())} runs, {between(whole, longest)} in all, calibration, start and analysis included"
     if longest - whole >= 1 and (earlier := earlier_runs(setup)) is not None:
-        known_s = whole_seconds(plan, earlier.seconds) + calibration_s
-        text += f"; {duration(known_s)} where each run takes as long as in {earlier.campaign}"
+        known = between(*(whole_seconds(plan, earlier.seconds) + seconds for seconds in calibration_s))
+        text += f"; {known} where each run takes as long as in {earlier.campaign}"
     console.print(text, highlight=False, soft_wrap=True)
 
 

@@ -13,9 +13,9 @@ from analysis.draw.capacity_figure import capacities, capacity_frame
 from analysis.rank.capacity import ModelCapacity
 from analysis.rank.outcome import CampaignOutcome, outcome_of
 from analysis.read.results import load
-from analysis.tell.capacity_sentence import capacity_sentences, differing
+from analysis.tell.capacity_sentence import capacity_sentences, differing, recoveries
 from analysis.tell.report.capacity_caption import capacity_table
-from study.formats.ledger_jsonl import TrialRecord, ledger_line
+from study.formats.ledger_jsonl import LedgerLine, RecoveryRecord, TrialRecord, ledger_line
 from study.plan import Run, Slo, Step
 from tests.unit.synthetic import Load, plan, write_campaign
 
@@ -38,6 +38,13 @@ def only(made: CampaignOutcome) -> ModelCapacity:
 
 def full_from(users: int) -> Callable[[Run, Step], Load]:
     return lambda _run, step: Load(seconds=60, **(FULL if step.users >= users else {}))
+
+
+def note(campaign: Path, *records: LedgerLine) -> None:
+    """Write records into the one run's ledger, after its header."""
+    ledger = campaign / "runs" / "1-single" / "ledger.jsonl"
+    header, *lines = ledger.read_text(encoding="utf-8").splitlines(keepends=True)
+    ledger.write_text("".join((header, *map(ledger_line, records), *lines)), encoding="utf-8")
 
 
 def test_a_ladder_bounds_the_capacity_by_its_rungs(tmp_path: Path) -> None:
@@ -104,16 +111,33 @@ def test_one_open_block_makes_it_a_bound(tmp_path: Path) -> None:
 
 def test_a_trial_that_the_run_took_otherwise_is_named(tmp_path: Path) -> None:
     write_campaign(tmp_path / "c", plan(**LADDER), full_from(400))
-    ledger = tmp_path / "c" / "runs" / "1-single" / "ledger.jsonl"
     live = {
         "step": 3, "users": 400, "long": False, "outcome": "passed", "answers": 900, "above": 0, "failures": 0,
         "lag_p99_ms": 1.0, "worker_cpu_p95": 0.2, "users_right": 1.0,
     }  # fmt: skip
-    ledger.write_text(ledger_line(TrialRecord(**live)) + ledger.read_text(), encoding="utf-8")  # type: ignore[arg-type]
-    lines = ledger.read_text(encoding="utf-8").splitlines()
-    lines[:2] = lines[1::-1]  # the header is the first line
-    ledger.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    note(tmp_path / "c", TrialRecord(**live))  # type: ignore[arg-type]
     (sentence,) = differing(outcome_of(load(tmp_path / "c")))
     assert sentence == (
         "By all checks 1 trial counts otherwise than while the run went on: passed, now failed (overload): 1."
     )
+
+
+def recovery(step: int, recovered: bool, fresh: bool) -> RecoveryRecord:
+    return RecoveryRecord(
+        step=step, users=5, seconds=12.0, response_s=0.2, recovered=recovered, fresh_server=fresh,
+    )  # fmt: skip
+
+
+def test_a_server_that_did_not_recover_is_named_with_what_followed(tmp_path: Path) -> None:
+    write_campaign(tmp_path / "c", plan(**LADDER), full_from(400))
+    assert recoveries(outcome_of(load(tmp_path / "c"))) == ()
+    note(tmp_path / "c", recovery(1, True, False))
+    assert recoveries(outcome_of(load(tmp_path / "c"))) == ()
+    note(tmp_path / "c", recovery(3, True, True), recovery(2, True, True), recovery(1, False, False))
+    fresh, backlog = recoveries(outcome_of(load(tmp_path / "c")))
+    assert fresh == (
+        "single, block 1: after the trials at 400 and 200 users the server was not back at an idle server's response"
+        " time in 10 s; a fresh one was started."
+    )
+    assert backlog.endswith("after the trial at 100 users the server was not back at an idle server's response time in"
+                            " 10 s; the next trial began with its backlog.")  # fmt: skip

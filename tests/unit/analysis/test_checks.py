@@ -12,8 +12,9 @@ from analysis.judge.checks import checks_generator, checks_laws, checks_stranger
 from analysis.judge.findings import Check
 from analysis.judge.reconciliation import Reconciled
 from analysis.judge.repeat import across_blocks, returned
+from analysis.judge.seconds import Second
 from analysis.judge.watched import QueueLooks
-from analysis.judge.window import Second, Window, Worker
+from analysis.judge.window import Window, Worker
 from analysis.rank.family import Pair
 from analysis.rank.ranking import control_check
 from analysis.read.histograms import EMPTY, decode

@@ -6,13 +6,26 @@ import io
 import re
 from dataclasses import dataclass
 
+import pytest
 from rich.console import Console
 
+from cluster.show import progress as progress_module
 from cluster.show.progress import Progress
-from study.formats.live_json import LiveFigures
-from study.plan import Plan
+from study.formats.live_json import LiveFigures, TriedLoad
+from study.plan import Plan, parse_plan
 from tests.unit.synthetic import plan
 
+SEARCH = """
+name = "searched"
+models = ["single"]
+aa = false
+spawn_rate = 1000
+settle = 1
+measure = 2
+[search]
+from = 50
+most = 6400
+"""
 ASKED = plan(models=["single", "thread"], users=[100, 200, 400], aa=False, blocks=2)
 
 
@@ -69,6 +82,31 @@ def test_a_long_ladder_shows_the_steps_that_fit_and_the_current_one_among_them()
     assert max(len(line) for line in table.splitlines()) <= 60
     assert "100" in table
     assert "1200" not in table
+
+
+def test_the_time_left_counts_down_within_a_search_and_holds_what_still_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(progress_module.time, "monotonic", lambda: now[0])
+    asked = parse_plan(SEARCH, "searched")
+    progress, seen = Progress(Console(file=io.StringIO())), []
+    (run,) = asked.runs()
+    progress.run_started(asked, run, 1, 1)
+    tried: list[TriedLoad] = []
+    for users, outcome in ((50, "passed"), (100, "passed"), (200, "failed"), (141, "passed")):
+        for _ in range(4):
+            now[0] += 1.0
+            progress.progress(LiveFigures(
+                time=0.0, step=1, kind="trial", phase="measure", users=users, running=users, requests=9, failures=0,
+                trials=tuple(tried),
+            ))  # fmt: skip
+            seen.append(progress._left())
+        tried.append(TriedLoad(users, outcome))
+    most = [high for _, high in seen]
+    assert most == sorted(most, reverse=True)
+    assert len(set(most)) > 8
+    assert all(0 <= low <= high for low, high in seen)
+    # After 141 two more between, each with a recovery, and the confirmation.
+    assert 10 < seen[-1][1] < 23
 
 
 def test_elsewhere_it_is_plain_lines() -> None:

@@ -62,6 +62,10 @@ class RecordingHost(LocalHost):
             (run / "ledger.jsonl").write_text(WHOLE_LEDGER, encoding="utf-8")
         return ProcessHandle(spawn.name, 1, 1)
 
+    def stop(self, name: str, timeout: float = 0.0) -> Ended:
+        self.note(f"stop {name} on {self.entry.name}")
+        return Ended(name, "stopped", 0)
+
     def stop_all(self, timeout: float = 0.0) -> dict[str, Ended | None]:
         if self.running:
             self.note(f"stop {self.entry.name}")
@@ -131,6 +135,17 @@ def recording(host: Host) -> RecordingHost:
 def begin(setup: Setup) -> tuple[CampaignFiles, Run]:
     files = open_campaign(setup, Silent(), fresh=True)
     return files, setup.plan.runs()[0]
+
+
+def test_a_server_is_replaced_between_its_samplers(setup: Setup) -> None:
+    files, run = begin(setup)
+    attempt = one_run._begin(setup, files, run)
+    one_run.replace_server(attempt, {})
+    calls = recording(setup.target).calls
+    assert set(calls[:2]) == {"stop sampler on target", "stop sampler on load1"}
+    assert calls[2:5] == ["stop server on target", "start server on target", "verify"]
+    assert set(calls[5:]) == {"start sampler on target", "start sampler on load1"}
+    assert attempt.replaced == ["server-1.out"]
 
 
 def test_a_run_starts_verifies_loads_stops_and_is_sealed_in_this_order(setup: Setup) -> None:
