@@ -295,8 +295,8 @@ def load_plan(path: Path, known_models: Models | None = None) -> PlanFile:
         line = 1 + error.object.count(b"\n", 0, error.start)
         raise PlanError(f"plan {path}: line {line} is not UTF-8") from None
     except OSError as error:
-        plans = [each.name for each in path.parent.glob("*.toml")]
-        hint = nearest(path.name, plans) or " (plans are in campaigns/)"
+        plans = [each.stem for each in path.parent.glob("*.toml")]
+        hint = nearest(path.stem, plans) or " (plans are in campaigns/)"
         raise PlanError(f"plan {path}: can't be read: {error.strerror or error}{hint}") from None
     return PlanFile(parse_plan(text, f"plan {path}", known_models), text, path.parent)
 

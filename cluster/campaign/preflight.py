@@ -6,6 +6,8 @@ impossible stops a campaign.
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -213,6 +215,9 @@ def _port(name: str, address: str, port: int, key: str, facts: Facts) -> HostChe
     """Whether the port can be bound; `key` is the plan's key for it."""
     if obstacle := facts.ports[str(port)]:
         remedy = f"end what listens there (`fab stop` if an earlier campaign left it), or set {key} in the plan"
+        if os.strerror(errno.EADDRNOTAVAIL) in obstacle:
+            variable = "address" if key == "port" else "control_address"
+            remedy = f"the machine has no such address: set {variable}= in the inventory to one that `ip address` shows"
         return HostCheck(name, "stop", key, f"{url_host(address)}:{port}: {obstacle}", remedy)
     return HostCheck(name, "ok", key, f"{url_host(address)}:{port} is free")
 

@@ -157,3 +157,9 @@ def test_what_a_command_needs_is_looked_up_on_the_target() -> None:
         ),
         HostCheck("target", "ok", "command of other", "python3: there"),
     ]
+
+
+def test_an_address_that_the_machine_has_not_is_no_port_in_use(sound: Facts) -> None:
+    lacking = replace(sound, ports={"8070": "Cannot assign requested address", "5557": ""})
+    (found,) = [check for check in checks(lacking) if check.level == "stop"]
+    assert "has no such address: set address=" in found.remedy
