@@ -213,7 +213,7 @@ def read_facts(host: Host, port: int | None) -> Facts:
     done = host.module("facts", "--address", host.entry.address, "--directory", str(host.storage), *ports)
     answered = time.time()
     if done.status in deployment.NOT_FOUND and host.installation is not None:
-        raise HostError(f"{host.entry.name}: there is no {host.installation.base_python}: {deployment.REMEDY}")
+        raise HostError(f"{host.entry.name}: there is no {host.installation.base_python}\n{deployment.REMEDY}")
     if done.status:
         last = "\n".join(done.err.strip().splitlines()[-3:])
         raise HostError(f"{host.entry.name}: can't be looked at with Python: {last}")
