@@ -157,7 +157,7 @@ def test_what_other_programs_print_is_decoded_whatever_it_holds() -> None:
 
 def test_make_installs_nothing_without_its_hash() -> None:
     lines = (PROJECT / "Makefile").read_text(encoding="utf-8").splitlines()
-    installs = [line for line in lines if "pip install" in line]
+    installs = [line for line in lines if line.startswith("\t") and "pip install" in line]
     assert len(installs) == 2
     assert all("--require-hashes -r requirements" in line for line in installs), installs
 
