@@ -99,7 +99,7 @@ def measured(directory: Path, blocks: int = 1) -> list[PoolFigures]:
             statistics.median(closed_capacity(k, WAIT_S, THINK_S, P99_S, seed) for seed in range(3)),
             tuple(_bracket(campaign / "runs" / f"{block}-pool-{k}" / "ledger.jsonl") for block in range(1, blocks + 1)),
             tuple(
-                float(runs.loc[runs["users"].idxmax(), "rps"])
+                float(runs.sort_values("users")["rps"].iloc[-1])
                 for _, runs in steps[steps["model"] == f"pool-{k}"].groupby("block")
             ),
         )
