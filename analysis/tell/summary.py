@@ -100,7 +100,7 @@ def _peak_figures(ranking: Ranking) -> str:
         return "no model has a step that is valid or overload, so nothing is compared"
     text = "peak goodput over valid and overload steps: "
     text += _listed(ranking, goodput, lambda model: f"{model} {peak_text(ranking, model)}")
-    if goodput.order.unplaced:
+    if goodput.ordered and goodput.order.unplaced:
         text += "; not placed, since no step showed their limit: "
         text += ", ".join(f"{model} {peak_text(ranking, model)}" for model in goodput.order.unplaced)
     return text
@@ -114,9 +114,9 @@ def _mean_figures(ranking: Ranking) -> str:
 
 
 def _listed(ranking: Ranking, figure: FigureRanking, named: Callable[[str], str]) -> str:
-    """The models of an order with their figures, in that order where it is claimed, else in the plan's."""
-    models = list(figure.order.models) if figure.ordered else list(ranking.measured)
-    return side_by_side([model for model in models if model in figure.order.models], named)
+    """The models with their figures: those of an order that is claimed, in that order; else all, in the plan's."""
+    models = figure.order.models if figure.ordered else [each for each in ranking.measured if each in figure.medians]
+    return side_by_side(models, named)
 
 
 def _table(summary: pd.DataFrame, ranking: Ranking) -> str:
