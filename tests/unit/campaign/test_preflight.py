@@ -157,3 +157,11 @@ def test_what_a_command_needs_is_looked_up_on_the_target() -> None:
         ),
         HostCheck("target", "ok", "command of other", "python3: there"),
     ]
+
+
+def test_a_target_where_nothing_is_started_needs_no_port_and_no_descriptors(sound: Facts) -> None:
+    known = replace(sound, fds_hard=10, ports={"8070": "in use", "5557": ""})
+    started = {(check.host, check.what) for check in checks(known) if check.level == "stop"}
+    assert {("target", "port")} <= started
+    url = 'name = "p"\nmodels = ["far"]\nusers = [5]\n[[servers]]\nname = "far"\nurl = "http://192.0.2.1"\n'
+    assert not {check.what for check in checks(known, url) if check.host == "target"} & {"port", "descriptors"}
