@@ -21,7 +21,7 @@ from analysis.tell.summary import summary_text
 from study.errors import StudyError, UsageError
 from study.formats.json_files import write_json, write_whole
 from study.formats.manifest_json import LOCUSTFILE
-from study.layout import CampaignFiles
+from study.layout import CampaignFiles, require_writable
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,12 @@ def analyze(
     They are written into it, or into `out`. Raises FormatError where it is no campaign, or one of a version that this
     program doesn't read.
     """
-    outcome = outcome_of(load(campaign_dir))
+    campaign = load(campaign_dir)
+    place = campaign.files if out is None else CampaignFiles(Path(out))
+    if write:
+        require_writable(place.directory)
+    outcome = outcome_of(campaign)
     text = summary_text(outcome)
-    place = outcome.campaign.files if out is None else CampaignFiles(Path(out))
     paths = _write(outcome, text, figures, place) if write else ()
     return Analysis(**vars(outcome), text=text, paths=paths)
 

@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from study.errors import UsageError
+
 LATEST = "latest"
 FILES = "files"
 """Directory beside the plan, with the files that its requests name: SERVER.body, SERVER.paths, SERVER.ca."""
@@ -138,6 +140,15 @@ def from_here(given: str | Path) -> Path:
 def results_directory() -> Path:
     """Where campaigns are kept: results/ of the checkout within it, elsewhere of the working directory."""
     return (PROJECT if PROJECT in Path.cwd().parents else Path.cwd()) / "results"
+
+
+def require_writable(directory: Path) -> None:
+    """Raise UsageError where an analysis can't write into the directory, or make it: before it begins."""
+    existing = next(path for path in (directory, *directory.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        raise UsageError(f"{existing}: a file, where a directory for figures and tables is wanted")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise UsageError(f"{directory}: can't be written to: --out DIR makes figures and tables elsewhere")
 
 
 def point_latest(campaign: Path) -> None:

@@ -61,8 +61,8 @@ def plan_text(path: Path) -> str:
         line = 1 + error.object.count(b"\n", 0, error.start)
         raise PlanError(f"plan {path}: line {line} is not UTF-8 (a body of other bytes: body_file)") from None
     except OSError as error:
-        plans = [each.name for each in path.parent.glob("*.toml")]
-        hint = nearest(path.name, plans) or " (plans are in campaigns/)"
+        plans = [each.stem for each in path.parent.glob("*.toml")]
+        hint = nearest(path.stem, plans) or " (plans are in campaigns/)"
         raise PlanError(f"plan {path}: can't be read: {error.strerror or error}{hint}") from None
 
 

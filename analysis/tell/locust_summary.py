@@ -18,7 +18,7 @@ from analysis.tell.csv_files import csv_text
 from analysis.tell.markdown_sections import listed, section, table
 from study.errors import FormatError
 from study.formats.json_files import write_whole
-from study.layout import CampaignFiles
+from study.layout import CampaignFiles, require_writable
 
 COLUMNS = ("run", "type", "name", *STATS, *HELD)
 WHOLE = ("requests", "failures", "users_held")
@@ -83,6 +83,7 @@ def analyze_locust(named: Sequence[tuple[str, Path]], out: Path, figures: bool =
         if all(run.directory != directory for run in runs):
             gaps = [gap for run in every if run.directory == directory for gap in run.gaps]
             raise FormatError(f"{directory}: no run of Locust can be read: {'; '.join(map(gap_text, gaps))}")
+    require_writable(out)
     summary = runs_frame(runs)
     told = tuple(f"{shown(run.name)}: {gap_text(gap)}" for run in every for gap in run.gaps)
     text = _text(runs, summary, told)

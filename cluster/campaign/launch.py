@@ -254,18 +254,22 @@ def _master_address(attempt: Attempt, host: Host) -> tuple[str, int]:
     return LOOPBACK, tunnel.open_forward(control, host.entry, port, log)
 
 
-def replace_server(attempt: Attempt, workers: dict[str, list[str]]) -> None:
+def replace_server(attempt: Attempt, workers: dict[str, list[str]]) -> bool:
     """End the server and start a fresh one; each host's new sampler goes on with the same table.
 
-    The output of the server that ended is kept under a name of its own, since its last line has its counts.
+    The output of the server that ended is kept under a name of its own, since its last line has its counts. Returns
+    False where the server isn't the run's own to end.
     """
     setup, target = attempt.setup, attempt.setup.target
+    if SERVER not in target.listed():
+        return False
     at_once((target, *setup.load), lambda host: host.stop(SAMPLER))
     target.stop(SERVER)
     scratch = target.directory / attempt.scratch
     attempt.replaced.append(f"{SERVER}-{len(attempt.replaced) + 1}.out")
     target.run(["mv", "--", str(scratch / f"{SERVER}.out"), str(scratch / attempt.replaced[-1])])
     start_samplers(attempt, start_server(attempt), workers, append=True)
+    return True
 
 
 def start_samplers(attempt: Attempt, server: int | None, workers: dict[str, list[str]], append: bool = False) -> None:

@@ -6,12 +6,16 @@ impossible stops a campaign.
 
 from __future__ import annotations
 
+import errno
+import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from cluster.campaign.placement import sampler_cpus, server_cpus, worker_count
-from cluster.hosts.inventory import CONTROL, HostEntry, Inventory, url_host
+from cluster.hosts.inventory import CONTROL, SSH, HostEntry, Inventory, url_host
+from cluster.hosts.ssh_config import arguments
 from servers.core.runner import BACKLOG
 from study.errors import HostError, StudyError, UnreachableError
 from study.formats.facts_json import Facts
@@ -64,7 +68,7 @@ def examine(
     checks: list[HostCheck] = []
     for entry in inventory.hosts:
         if entry.name in failures:
-            checks.append(_unknown(entry.name, failures[entry.name]))
+            checks.append(_unknown(entry, failures[entry.name]))
             continue
         known = facts[entry.name]
         checks += _any_host(entry, known)
@@ -74,17 +78,19 @@ def examine(
             background = plan.background_clients if entry is inventory.load[0] else 0
             checks += _load_host(entry, plan, known, len(inventory.load), background)
     if CONTROL in failures:
-        checks.append(_unknown(CONTROL, failures[CONTROL]))
+        checks.append(_unknown(inventory.control, failures[CONTROL]))
     else:
         checks.append(_port(CONTROL, inventory.control.address, plan.master_port, "master_port", facts[CONTROL]))
     return checks
 
 
-def _unknown(name: str, error: HostError) -> HostCheck:
+def _unknown(entry: HostEntry, error: HostError) -> HostCheck:
     """A host without facts: the error's first line says what is wrong, its other lines what to do."""
     what = "reachable" if isinstance(error, UnreachableError) else "looked at"
-    wrong, _, remedy = str(error).removeprefix(f"{name}: ").partition("\n")
-    return HostCheck(name, "stop", what, wrong, f"\n{remedy}" if remedy else f"see what `ssh {name}` says")
+    wrong, _, remedy = str(error).removeprefix(f"{entry.name}: ").partition("\n")
+    line = shlex.join(word for word in ("ssh", *arguments(entry)) if word != "--")
+    see = f"see what `{line}` says" if entry.connection == SSH else "see what it says"
+    return HostCheck(entry.name, "stop", what, wrong, f"\n{remedy}" if remedy else see)
 
 
 def starts_server(plan: Plan) -> bool:
@@ -218,6 +224,9 @@ def _port(name: str, address: str, port: int, key: str, facts: Facts) -> HostChe
     """Whether the port can be bound; `key` is the plan's key for it."""
     if obstacle := facts.ports[str(port)]:
         remedy = f"end what listens there (`fab stop` if an earlier campaign left it), or set {key} in the plan"
+        if os.strerror(errno.EADDRNOTAVAIL) in obstacle:
+            variable = "address" if key == "port" else "control_address"
+            remedy = f"the machine has no such address: set {variable}= in the inventory to one that `ip address` shows"
         return HostCheck(name, "stop", key, f"{url_host(address)}:{port}: {obstacle}", remedy)
     return HostCheck(name, "ok", key, f"{url_host(address)}:{port} is free")
 

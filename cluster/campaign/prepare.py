@@ -19,6 +19,7 @@ from cluster.campaign.own.brought import read_brought
 from cluster.campaign.own.command_checks import check_commands
 from cluster.campaign.placement import Placement
 from cluster.campaign.reach import way_checks
+from cluster.deploy import deployment
 from cluster.deploy.locustfiles import OwnFiles, examine, own_files
 from cluster.deploy.packages import is_installed
 from cluster.deploy.release import this_release
@@ -218,6 +219,8 @@ def read_facts(host: Host, port: int | None) -> Facts:
     asked = time.time()
     done = host.module("facts", "--address", host.entry.address, "--directory", str(host.storage), *ports)
     answered = time.time()
+    if done.status in deployment.NOT_FOUND and host.installation is not None:
+        raise HostError(f"{host.entry.name}: there is no {host.installation.base_python}\n{deployment.REMEDY}")
     if done.status:
         last = "\n".join(done.err.strip().splitlines()[-3:])
         raise HostError(f"{host.entry.name}: can't be looked at with Python: {last}")

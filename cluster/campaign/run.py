@@ -174,6 +174,7 @@ def _wait_for_end(attempt: Attempt, observer: Observer, workers: dict[str, list[
     """
     began = heard = time.monotonic()
     last: LiveFigures | None = None
+    answered = 0  # of the master's requests for a fresh server
     silent_s = SILENT_S + attempt.setup.plan.timeout  # in the end it waits for the last answers
     with Renewing(attempt.setup.hosts) as renewing:
         while time.monotonic() < began + attempt.lifetime_s:
@@ -182,8 +183,9 @@ def _wait_for_end(attempt: Attempt, observer: Observer, workers: dict[str, list[
             if (figures := _live_figures(attempt.files.live)) and figures != last:
                 last, heard = figures, time.monotonic()
                 observer.progress(figures)
-            if last is not None and last.fresh_servers > len(attempt.replaced):
-                _replace_server(attempt, observer, workers, renewing)
+            if last is not None and last.fresh_servers > answered:
+                answered, started = last.fresh_servers, _replace_server(attempt, observer, workers, renewing)
+                write_json(attempt.files.fresh_servers, asdict(FreshServers(answered=answered, started=started)))
                 heard = time.monotonic()
             if time.monotonic() > heard + (silent_s if last else START_S):
                 raise RunError(
@@ -194,20 +196,20 @@ def _wait_for_end(attempt: Attempt, observer: Observer, workers: dict[str, list[
     raise RunError(f"the run did not end within {attempt.lifetime_s:.0f} s")
 
 
-def _replace_server(attempt: Attempt, observer: Observer, workers: dict[str, list[str]], renewing: Renewing) -> None:
-    """Start a fresh server while the leases are renewed, then tell the master."""
-    observer.message(f"{attempt.run.label} did not recover from a trial: a fresh server is started")
+def _replace_server(attempt: Attempt, observer: Observer, workers: dict[str, list[str]], renewing: Renewing) -> bool:
+    """Start a fresh server while the leases are renewed; whether there is one."""
+    observer.message(f"{attempt.run.label} did not recover from a trial in time: a fresh server is wanted")
     with ThreadPoolExecutor(max_workers=1) as pool:
         replacing = pool.submit(replace_server, attempt, workers)
         while not replacing.done():
             renewing.once(RENEW_S)
             time.sleep(LOOK_S)
-        replacing.result()
+        started = replacing.result()
     where = (attempt.setup.target.entry.name, SERVER)
     until = time.monotonic() + SILENT_S
-    while where not in renewing.once(RENEW_S) and time.monotonic() < until:  # an answer of the time between the two
-        time.sleep(LOOK_S)
-    write_json(attempt.files.fresh_servers, asdict(FreshServers(count=len(attempt.replaced))))
+    while started and where not in renewing.once(RENEW_S) and time.monotonic() < until:
+        time.sleep(LOOK_S)  # that answer was of the time between the two servers
+    return started
 
 
 def _sleep_unless_complete(ledger: Path) -> None:

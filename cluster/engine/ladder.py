@@ -230,10 +230,11 @@ class Ladder(LoadTestShape):
         until = now() + FRESH_SERVER_S
         while now() < until:
             with contextlib.suppress(FormatError):
-                if read_as(FreshServers, self._files.fresh_servers).count >= self._fresh_servers:
-                    return True
+                answer = read_as(FreshServers, self._files.fresh_servers)
+                if answer.answered >= self._fresh_servers:
+                    return answer.started
             gevent.sleep(0.1)
-        log.error("no fresh server in %.0f s", FRESH_SERVER_S)
+        log.error("no answer about a fresh server in %.0f s", FRESH_SERVER_S)
         return False
 
     def _await_users(self, step: Step) -> None:

@@ -107,7 +107,8 @@ def _add_line(tree: GroupTree, group: str, kind: str, line: str) -> None:
         for word in assignments:
             key, equals, value = word.partition("=")
             if not equals:
-                raise ValueError(f"{pattern[:60]}: not key=value: {word[:60]!r}")
+                template = "; only Ansible fills in a template: write the value itself" if "{{" in line else ""
+                raise ValueError(f"{pattern[:60]}: not key=value: {word[:60]!r}{template}")
             variables.append((key, literal(value)))
         names, port = expand(pattern)
         for name in names:

@@ -3,9 +3,9 @@
 Piped to a host with each call, so that processes can be ended on a host whose code is missing or damaged: standard
 library only. monitor.py starts processes and gives each one a monitor.
 
-The processes are known by their session, as descendants of their monitor, and, where it was killed, by an environment
-variable. A cgroup would know them too; but over SSH none is delegated to the user, and systemd allows no other program
-to make one in a session's scope.
+A process's descendants are known by their session, as descendants of their monitor, and, where that was killed, by an
+environment variable. No cgroup is used: systemd delegates none in the scope of an SSH session, so that a user who isn't
+root could make none, and root would write into a hierarchy that systemd alone may change.
 
 STATE/NAME.json has what is known about a process, written whole: its PID and start time (a PID alone may belong to
 another process later) and, once it has ended, how. A process leads a session of its own, so that all of its descendants

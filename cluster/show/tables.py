@@ -80,8 +80,8 @@ def show_plan(console: Console, setup: Setup, capacity: DescribeCapacity) -> Non
     whole, longest = (sum(both) for both in zip(campaign_seconds(plan), calibration_s, strict=True))
     text = f"{len(plan.runs())} runs, {between(whole, longest)} in all, calibration, start and analysis included"
     if longest - whole >= 1 and (earlier := earlier_runs(setup)) is not None:
-        known = between(*(whole_seconds(plan, earlier.seconds) + seconds for seconds in calibration_s))
-        text += f"; {known} where each run takes as long as in {earlier.campaign}"
+        usual = between(*(whole_seconds(plan, earlier.seconds) + seconds for seconds in calibration_s))
+        text += f"; {usual} where each run takes as long as in {earlier.campaign}"
     console.print(text, highlight=False, soft_wrap=True)
 
 

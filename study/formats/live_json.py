@@ -46,6 +46,9 @@ class LiveFigures:
 
 @dataclass(frozen=True, kw_only=True)
 class FreshServers:
-    """fresh-servers.json, fab's answer during a run: how many fresh servers it has started."""
+    """fresh-servers.json, fab's answer to the master's last request for a fresh server."""
 
-    count: int
+    answered: int
+    """How many of the master's requests have been answered."""
+    started: bool
+    """Whether a fresh server was started at the last one; none is where the run did not start the server itself."""

@@ -44,6 +44,8 @@ def test_the_plan_is_printed_without_running_anything(tmp_path: Path) -> None:
         (("plan", "absent.toml"), 2, "absent.toml"),
         (("deploy", "run-campaign", "--inventory", "absent.ini"), 2, "absent.ini"),
         (("deploy", "run-campaign", "--plan", "bad.toml"), 2, "spawn_rate"),
+        (("analyze", "c", "--out", "bad.toml"), 2, "bad.toml: a file, where a directory for figures and tables is"),
+        (("plan", "--plan", "shor.toml"), 2, "(did you mean short?)"),
         (("check", "absent.toml"), 2, "'absent.toml' is no task; to name a file: --plan absent.toml"),
         (("deploy", "run-campaign", "absent.ini"), 2, "--inventory absent.ini"),
         (("compare", "one"), 2, "compare needs SECOND: `fab --help compare` explains"),
@@ -58,6 +60,7 @@ def test_a_mistake_is_one_message(tmp_path: Path, arguments: tuple[str, ...], st
     (tmp_path / "bad.toml").write_text(
         'name = "bad"\nmodels = ["nonesuch"]\nusers = [1]\nspawn_rate = -1\n', encoding="utf-8"
     )
+    write_campaign(tmp_path / "c", plan(models=["single"], users=[100], blocks=1))
     done = fab(tmp_path, *arguments)
     assert done.returncode == status, done.stdout + done.stderr
     assert part in done.stderr

@@ -7,6 +7,7 @@ success or a failure once Locust is told of them, with the response time that Lo
 from __future__ import annotations
 
 import traceback
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
@@ -21,6 +22,16 @@ from study.formats.own_counts import OwnCounts
 REJECTED, BAD_STATUS, OTHER = "rejected", "bad-status", "other"
 
 
+@dataclass(slots=True)
+class ClientCounts:
+    """What Locust's HTTP clients did in the open phase."""
+
+    sent: int = 0
+    received: int = 0
+    received_s: float = 0.0
+    exchanges: int = 0
+
+
 class OwnRecorder(Recorder):
     """One for each worker process. `at` is always a value of `now`."""
 
@@ -32,6 +43,7 @@ class OwnRecorder(Recorder):
         super().__init__(*arguments)
         self._iterating: dict[Any, float] = {}
         self._waiting: dict[Any, float] = {}
+        self._clients = ClientCounts()
 
     # Users: in an iteration from their start, and from the end of each wait, until they wait.
 
@@ -73,28 +85,34 @@ class OwnRecorder(Recorder):
             where = "".join(traceback.format_exception(type(error), error, trace))
             self._own.raised(f"{type(error).__name__}: {error}", where)
 
-    # Requests.
+    # Requests. `token` stands for one while it is in flight.
 
     def sends(self, token: object, at: float) -> None:
-        """A client starts a request, of which `token` is the only one."""
+        """A client starts a request."""
         self._in_flight[token] = at
-        if self._own is not None:
-            self._own.sent += 1
+        self._clients.sent += 1
 
     def exchanges(self) -> None:
         """A client sends an HTTP request: the one that was asked for, or one after a redirect."""
-        if self._own is not None:
-            self._own.exchanges += 1
+        self._clients.exchanges += 1
 
     def receives(self, token: object, at: float) -> bool:
-        """A request has ended; False where that was known already."""
+        """A request has ended; False where none of this token is in flight."""
         began = self._in_flight.pop(token, None)
         if began is None:
             return False
-        if self._own is not None:
-            self._own.received += 1
-            self._own.received_s += at - began
+        clients = self._clients
+        clients.received += 1
+        clients.received_s += at - began
         return True
+
+    def is_in_flight(self, token: object) -> bool:
+        """Whether a request of this token is."""
+        return token in self._in_flight
+
+    def renamed(self, token: object, other: object) -> None:
+        """The request in flight of this token goes by another one."""
+        self._in_flight[other] = self._in_flight.pop(token)
 
     def broke_off(self, token: object, at: float, kind: str) -> None:
         """An exception left the client's `request`: Locust is told nothing of it."""
@@ -138,17 +156,27 @@ class OwnRecorder(Recorder):
 
     def _opened(self, phase: Phase, at: float) -> None:
         self.idle = phase.kind == "idle"
+        self._clients = ClientCounts()
         self._own = OwnTally(phase.phase == "measure", _passed(self._iterating, at), _passed(self._waiting, at))
 
     def _ended_s(self, tally: Tally) -> float:
-        if self._own is None:
-            return 0.0
-        self._own.fold()
-        return self._own.received_s
+        if self._own is not None:
+            self._own.fold()
+        return self._clients.received_s
 
     def _own_counts(self, at: float) -> OwnCounts | None:
         own, self._own = self._own, None
-        return None if own is None else own.counts(_passed(self._iterating, at), _passed(self._waiting, at))
+        if own is None:
+            return None
+        clients = self._clients
+        return own.counts(
+            _passed(self._iterating, at),
+            _passed(self._waiting, at),
+            clients.sent,
+            clients.received,
+            clients.received_s,
+            clients.exchanges,
+        )
 
 
 def _passed(since: dict[Any, float], at: float) -> float:

@@ -6,20 +6,21 @@ Two things are added where the locustfile says nothing: the plan's timeout, and 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-import gevent
 from gevent import GreenletExit, getcurrent
 from locust import FastHttpUser, TaskSet, User
 from locust.clients import HttpSession, LocustHttpAdapter
 from locust.contrib.fasthttp import FastHttpSession, LocustUserAgent
 from locust.env import Environment
+from locust.exception import StopUser
+from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
 
 from cluster.engine.clocks import now
 from cluster.engine.own.own_recorder import OTHER, OwnRecorder
 
+current: Any = getcurrent
 MARK = "study_received"  # an attribute of a response that a `with` block reports later
 USERS_RUN = (TaskSet.run.__code__,)  # the functions that wait between tasks; another caller of `wait` is in a task
 
@@ -31,16 +32,15 @@ class OtherServerError(Exception):
 def install(environment: Environment, recorder: OwnRecorder, timeout_s: float) -> None:
     """Wrap the clients and the waits of this process, once and before any user starts."""
     assert environment.host is not None
-    open_tokens: dict[Any, object] = {}
     only_this_server(environment.host)
     for session in (HttpSession, FastHttpSession):
-        _wrap_request(session, recorder, open_tokens, timeout_s if session is HttpSession else None)
+        _wrap_request(session, recorder, timeout_s if session is HttpSession else None)
     for kind, name in ((LocustHttpAdapter, "send"), (LocustUserAgent, "_urlopen")):
-        _count_calls(kind, name, recorder.exchanges)
+        _count_calls(kind, name, recorder)
     # Classes that set timeouts of their own keep them.
     FastHttpUser.network_timeout = FastHttpUser.connection_timeout = timeout_s
     _wrap_waits(recorder)
-    _listen(environment, recorder, open_tokens)
+    _listen(environment, recorder)
 
 
 def only_this_server(host: str) -> None:
@@ -60,7 +60,8 @@ def _wrap_init(session: Any, host: str) -> None:
     session.__init__ = __init__
 
 
-def _wrap_request(session: Any, recorder: OwnRecorder, open_tokens: dict[Any, object], timeout_s: float | None) -> None:
+def _wrap_request(session: Any, recorder: OwnRecorder, timeout_s: float | None) -> None:
+    """A request is in flight by the greenlet that sends it; it has one at a time, but for one inside another."""
     original = session.request
 
     def request(self: Any, method: Any, url: Any, *arguments: Any, **options: Any) -> Any:
@@ -68,22 +69,22 @@ def _wrap_request(session: Any, recorder: OwnRecorder, open_tokens: dict[Any, ob
             raise OtherServerError(f"a request to {url!r}: the plan measures one server, {self.base_url}")
         if timeout_s is not None and "timeout" not in options:
             options["timeout"] = timeout_s
-        token, greenlet = object(), getcurrent()
-        outer = open_tokens.get(greenlet)
-        open_tokens[greenlet] = token
+        token = current()
+        outer = None
+        if recorder.is_in_flight(token):
+            outer = object()
+            recorder.renamed(token, outer)
         recorder.sends(token, now())
         try:
             response = original(self, method, url, *arguments, **options)
+            if recorder.receives(token, now()):  # not reported yet: catch_response
+                setattr(response.request_meta["response"], MARK, True)
         except BaseException as error:
             recorder.broke_off(token, now(), "aborted" if isinstance(error, GreenletExit) else OTHER)
             raise
         finally:
-            if outer is None:
-                del open_tokens[greenlet]
-            else:
-                open_tokens[greenlet] = outer
-        if recorder.receives(token, now()):  # not reported yet: catch_response
-            setattr(response.request_meta["response"], MARK, True)
+            if outer is not None:
+                recorder.renamed(outer, token)
         return response
 
     session.request = request
@@ -94,12 +95,12 @@ def _is_below(url: Any, base: Any) -> bool:
     return bool(text == base or text.startswith((f"{base}/", f"{base}?")))
 
 
-def _count_calls(kind: Any, name: str, count: Callable[[], None]) -> None:
-    original = getattr(kind, name)
+def _count_calls(kind: Any, name: str, recorder: OwnRecorder) -> None:
+    original, exchanges = getattr(kind, name), recorder.exchanges
 
-    def counted(*arguments: Any, **options: Any) -> Any:
-        count()
-        return original(*arguments, **options)
+    def counted(self: Any, request: Any, **options: Any) -> Any:
+        exchanges()
+        return original(self, request, **options)
 
     setattr(kind, name, counted)
 
@@ -109,39 +110,37 @@ def _wrap_waits(recorder: OwnRecorder) -> None:
     taskset: Any = TaskSet
     user_class: Any = User
     wait, run = taskset.wait, user_class.run
-    drawn: dict[Any, float] = {}
 
     def timed_wait(self: Any) -> None:
+        """As Locust's own, between the recorder's two calls."""
         if sys._getframe(1).f_code not in USERS_RUN:  # a task that waits: part of its iteration
             wait(self)
             return
         user = self.user
         recorder.waits(user, now())
-        drawn[user] = 0.0
-        wait(self)
-        recorder.woke(user, drawn.pop(user), now())
-
-    def sleep(self: Any, seconds: float) -> None:
-        user = self.user
-        if user in drawn:
-            seconds = 0.0 if recorder.idle else max(0.0, seconds)
-            if seconds:
-                drawn[user] = seconds
-                recorder.drew(seconds)
-        gevent.sleep(seconds)
+        if user._state == LOCUST_STATE_STOPPING:
+            raise StopUser()
+        user._state = LOCUST_STATE_WAITING
+        seconds = 0.0 if recorder.idle else max(0.0, self.wait_time())
+        if seconds:
+            recorder.drew(seconds)
+        self._sleep(seconds)
+        if user._state == LOCUST_STATE_STOPPING:
+            raise StopUser()
+        user._state = LOCUST_STATE_RUNNING
+        recorder.woke(user, seconds, now())
 
     def timed_run(self: Any) -> None:
         recorder.user_began(self, now())
         try:
             run(self)
         finally:
-            drawn.pop(self, None)
             recorder.user_ended(self, now())
 
-    taskset.wait, taskset._sleep, user_class.run = timed_wait, sleep, timed_run
+    taskset.wait, user_class.run = timed_wait, timed_run
 
 
-def _listen(environment: Environment, recorder: OwnRecorder, open_tokens: dict[Any, object]) -> None:
+def _listen(environment: Environment, recorder: OwnRecorder) -> None:
     """What Locust is told of requests and of exceptions."""
 
     def on_request(
@@ -153,8 +152,7 @@ def _listen(environment: Environment, recorder: OwnRecorder, open_tokens: dict[A
         response: Any = None,
         **_: Any,
     ) -> None:
-        token = open_tokens.get(getcurrent())
-        inside = (token is not None and recorder.receives(token, now())) or hasattr(response, MARK)
+        inside = recorder.receives(current(), now()) or hasattr(response, MARK)
         seconds = (response_time or 0.0) / 1000
         recorder.reported(request_type, name, seconds, response_length or 0, exception, response, not inside)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-RUNNER_CALLS = ("quit", "start", "stop", "start_shape", "spawn_users", "stop_users", "send_message")
+RUNNER_CALLS = ("quit", "start", "stop", "start_shape", "spawn_users", "stop_users")
 MAKES_RUNNER = ("create_local_runner", "create_master_runner", "create_worker_runner")
 ENVIRONMENT_PARTS = ("runner", "shape_class", "user_classes", "dispatcher_class", "host")
 ENVIRONMENTS = ("environment", "env")

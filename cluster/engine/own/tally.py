@@ -73,10 +73,6 @@ class OwnTally:
     """Sum of the waits that ended."""
     broken_off_s: float = 0.0
     """Sum of the iterations that ended with their user."""
-    sent: int = 0
-    received: int = 0
-    received_s: float = 0.0
-    exchanges: int = 0
     names: dict[tuple[str, str], NameTally] = field(default_factory=dict)
     exceptions: dict[tuple[str, str], int] = field(default_factory=dict)
 
@@ -102,8 +98,10 @@ class OwnTally:
         self.iteration_s += float(times.sum())
         record_all(self.iteration, times)
 
-    def counts(self, iterating_s: float, waiting_s: float) -> OwnCounts:
-        """The phase's counts at its end; the arguments are what has passed of the open iterations and waits."""
+    def counts(
+        self, iterating_s: float, waiting_s: float, sent: int, received: int, received_s: float, exchanges: int
+    ) -> OwnCounts:
+        """The phase's counts at its end, with what has passed of open iterations and waits, and the clients'."""
         self.fold()
         return OwnCounts(
             iterations=self.iterations_ended,
@@ -111,10 +109,10 @@ class OwnTally:
             iteration_us=text(self.iteration),
             iterating_s=self.iteration_s + self.broken_off_s + iterating_s - self.carried_iterating_s,
             waiting_s=self.waited_s + waiting_s - self.carried_waiting_s,
-            sent=self.sent,
-            received=self.received,
-            received_s=self.received_s,
-            exchanges=self.exchanges,
+            sent=sent,
+            received=received,
+            received_s=received_s,
+            exchanges=exchanges,
             names=tuple(_named(method, name, tally) for (method, name), tally in self.names.items()),
             exceptions=tuple(
                 ExceptionCount(text=why, traceback=where, count=count)

@@ -145,6 +145,16 @@ def test_a_host_that_cannot_be_looked_at_is_a_row_with_its_remedy_beside_the_oth
     assert {row.host for row in rows} == {"target", "load1", CONTROL}
 
 
+def test_the_line_that_shows_why_a_host_is_out_of_reach_can_be_pasted(sound: Facts) -> None:
+    inventory = this_machine("here")
+    far = replace(inventory.load[0], connection="ssh", destination="192.0.2.7", port=2222, user="me", key="/a key")
+    failures: dict[str, HostError] = {"load1": UnreachableError("load1: it is down")}
+    known = dict.fromkeys(("target", CONTROL), sound)
+    rows = examine(replace(inventory, load=(far,)), parse_plan(PLAN, "p.toml"), known, failures)
+    (row,) = [row for row in rows if row.host == "load1"]
+    assert row.remedy == "see what `ssh -p 2222 -l me -i '/a key' 192.0.2.7` says"
+
+
 def test_what_a_command_needs_is_looked_up_on_the_target() -> None:
     wanted = {"mine": ("serve", "a_module"), "other": ("python3",), "model": ()}
     assert preflight.programs("target", wanted, ["serve"]) == [
@@ -165,3 +175,9 @@ def test_a_target_where_nothing_is_started_needs_no_port_and_no_descriptors(soun
     assert {("target", "port")} <= started
     url = 'name = "p"\nmodels = ["far"]\nusers = [5]\n[[servers]]\nname = "far"\nurl = "http://192.0.2.1"\n'
     assert not {check.what for check in checks(known, url) if check.host == "target"} & {"port", "descriptors"}
+
+
+def test_an_address_that_the_machine_has_not_is_no_port_in_use(sound: Facts) -> None:
+    lacking = replace(sound, ports={"8070": "Cannot assign requested address", "5557": ""})
+    (found,) = [check for check in checks(lacking) if check.level == "stop"]
+    assert "has no such address: set address=" in found.remedy

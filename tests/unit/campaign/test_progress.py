@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import pytest
 from rich.console import Console
 
-from cluster.show import progress as progress_module
 from cluster.show.progress import Progress
 from study.formats.live_json import LiveFigures, TriedLoad
 from study.plan import Plan, parse_plan
@@ -86,7 +85,7 @@ def test_a_long_ladder_shows_the_steps_that_fit_and_the_current_one_among_them()
 
 def test_the_time_left_counts_down_within_a_search_and_holds_what_still_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
-    monkeypatch.setattr(progress_module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
     asked = parse_plan(SEARCH, "searched")
     progress, seen = Progress(Console(file=io.StringIO())), []
     (run,) = asked.runs()

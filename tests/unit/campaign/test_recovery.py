@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from cluster.engine.recovery import Recovered, Recovery
+from study.formats.run_json import ServerCounts, added
 from study.plan import RECOVERY_S
 from study.search import Bracket, Outcome, Search, Trial
 from tests.unit.simulated_search import run
@@ -98,3 +99,11 @@ def test_a_server_that_answers_nobody_is_replaced() -> None:
 
     ended = Recovery(lambda: answers[0], IDLE_S, replace, clock, sleep).wait()
     assert (ended.idle, ended.fresh, ended.response_s) == (True, True, IDLE_S)
+
+
+def test_counts_of_a_runs_servers_are_added_and_one_that_is_missing_stays_missing() -> None:
+    first = ServerCounts(accepted=10, answered=9, refused=1, statuses={"200": 8, "503": 1}, peak_connections=5)
+    second = ServerCounts(accepted=4, answered=4, statuses={"200": 4}, peak_connections=3)
+    both = added((first, second))
+    assert (both.accepted, both.answered, both.refused, both.peak_connections) == (14, 13, None, 5)
+    assert both.statuses == {"200": 12, "503": 1}

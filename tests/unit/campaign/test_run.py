@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from cluster.campaign import cleanup, manifest, resume
+from cluster.campaign import cleanup, launch, manifest, resume
 from cluster.campaign import run as one_run
 from cluster.campaign.loop import run_missing
 from cluster.campaign.observer import StepOutcome
@@ -140,7 +140,9 @@ def begin(setup: Setup) -> tuple[CampaignFiles, Run]:
 def test_a_server_is_replaced_between_its_samplers(setup: Setup) -> None:
     files, run = begin(setup)
     attempt = one_run._begin(setup, files, run)
-    one_run.replace_server(attempt, {})
+    assert not launch.replace_server(attempt, {})  # the run has no server of its own
+    recording(setup.target).running.append("server")
+    assert launch.replace_server(attempt, {})
     calls = recording(setup.target).calls
     assert set(calls[:2]) == {"stop sampler on target", "stop sampler on load1"}
     assert calls[2:5] == ["stop server on target", "start server on target", "verify"]

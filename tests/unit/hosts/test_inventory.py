@@ -42,6 +42,8 @@ def test_every_mistake_is_in_one_message() -> None:
     ):
         assert part in message
     assert caught.value.exit_status == 2
+    with pytest.raises(InventoryError, match="only Ansible fills in a template"):
+        parse_inventory("[target]\na ansible_host={{ ip }}\n[load]\nl\n" + LOCAL, "inventory.ini")
 
 
 def test_hosts_over_ssh() -> None:

@@ -100,7 +100,15 @@ def test_what_takes_over_the_run_is_named_with_its_line_and_function(line: str, 
     assert found.startswith(f"mine.py, line 2: {what} in mine takes over the run")
 
 
-@pytest.mark.parametrize("line", ["self.client.stop()", "self.runner_name = 1", "print(environment.runner.user_count)"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "self.client.stop()",
+        "self.runner_name = 1",
+        "print(environment.runner.user_count)",
+        "environment.runner.send_message('users', 1)",
+    ],
+)
 def test_what_takes_nothing_over_passes(line: str) -> None:
     assert takeovers(f"def mine(self, environment):\n    {line}\n", "mine.py") == []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from cluster.campaign import cleanup
-from cluster.campaign.prepare import held
+from cluster.campaign.prepare import held, read_facts
 from cluster.deploy import deployment
 from cluster.hosts import ssh_config as openssh
 from cluster.hosts.host import Host
@@ -84,6 +85,47 @@ def test_what_a_login_shell_prints_first_is_passed_over(there: Sshd, tmp_path: P
         assert host.renew() == {}
 
 
+def test_a_banner_is_passed_over(there: Sshd) -> None:
+    (there.directory / "banner").write_text("Authorised use only\n" * 200, encoding="utf-8")
+    with host_of(there, f"Banner {there.directory}/banner\n") as host:
+        done = host.run(["sh", "-c", "echo out; echo err >&2"])
+        assert (done.out, done.err) == ("out\n", "err\n")
+        assert host.renew() == {}
+
+
+def busybox_alone(tmp_path: Path) -> Path:
+    """A directory of programs for PATH: BusyBox's, and no other."""
+    busybox = shutil.which("busybox")
+    if busybox is None:
+        pytest.skip("no busybox here")
+    programs = tmp_path / "busybox"
+    programs.mkdir()
+    for name in subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True).stdout.split():
+        (programs / name).symlink_to(busybox)
+    return programs
+
+
+def test_a_python_that_no_path_has_is_asked_for_and_works_by_its_name(there: Sshd, tmp_path: Path) -> None:
+    """As under pyenv, whose shims only an interactive shell has in its path."""
+    programs = busybox_alone(tmp_path)
+    shim = there.home / ".pyenv" / "shims" / "python3"
+    shim.parent.mkdir(parents=True)
+    shim.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n', encoding="utf-8")
+    shim.chmod(0o755)
+    line = forced(f'cd {there.home} && PATH={programs} exec {programs}/sh -c "$SSH_ORIGINAL_COMMAND"')
+    with host_of(there, line, python="") as host:
+        for look in (lambda: deployment.inspect(host), lambda: read_facts(host, None)):
+            with pytest.raises(
+                HostError, match=r"^far: there is no python3(: |\n)install .* ansible_python_interpreter="
+            ):
+                look()
+    with host_of(there, line, python="~/.pyenv/shims/python3") as host:
+        state = deployment.inspect(host)
+        assert state is not None
+        assert state.python == platform.python_version()
+        assert read_facts(host, None).python == platform.python_version()
+
+
 @pytest.mark.parametrize(
     ("program", "said"),
     [
@@ -104,13 +146,7 @@ def test_an_account_without_a_shell_shows_what_it_printed(there: Sshd, program: 
 
 
 def test_busybox_has_all_that_is_needed(there: Sshd, tmp_path: Path) -> None:
-    busybox = shutil.which("busybox")
-    if busybox is None:
-        pytest.skip("no busybox here")
-    programs = tmp_path / "busybox"
-    programs.mkdir()
-    for name in subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True).stdout.split():
-        (programs / name).symlink_to(busybox)
+    programs = busybox_alone(tmp_path)
     with host_of(there, forced(f'PATH={programs} exec {programs}/sh -c "$SSH_ORIGINAL_COMMAND"')) as host:
         host.claim()
         assert "BusyBox" in host.run(["sha256sum", "--status"]).err

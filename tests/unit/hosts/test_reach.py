@@ -57,9 +57,13 @@ def test_what_is_open_is_ok(there: Sshd, tmp_path: Path) -> None:
     assert levels(there, tmp_path, transport=DIRECT) == {"way to target": "ok"}
 
 
-def test_a_forbidden_tunnel_and_a_blocked_port_stop(
-    there: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize(
+    "setting", ["AllowTcpForwarding local", "AllowTcpForwarding no", "PermitListen none", "DisableForwarding yes"]
+)
+def test_a_forbidden_tunnel_stops(there: Sshd, tmp_path: Path, setting: str) -> None:
+    assert levels(there, tmp_path, f"{setting}\n") == {"way to target": "ok", "tunnel": "stop"}
+
+
+def test_a_blocked_port_stops(there: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reach, "CONNECT_S", 0.5)
-    assert levels(there, tmp_path, "AllowTcpForwarding local\n") == {"way to target": "ok", "tunnel": "stop"}
     assert levels(there, tmp_path, transport=DIRECT, blocked=True) == {"way to target": "stop"}

@@ -155,6 +155,13 @@ def test_what_other_programs_print_is_decoded_whatever_it_holds() -> None:
     assert not strict, "\n".join(strict)
 
 
+def test_make_installs_nothing_without_its_hash() -> None:
+    lines = (PROJECT / "Makefile").read_text(encoding="utf-8").splitlines()
+    installs = [line for line in lines if line.startswith("\t") and "pip install" in line]
+    assert len(installs) == 2
+    assert all("--require-hashes -r requirements" in line for line in installs), installs
+
+
 def test_nothing_depends_on_the_filters_of_tarfile() -> None:
     """Debian 12's Python 3.11.2 has none, and 3.11.7's own let links through (CVE-2025-4517)."""
     using = [
