@@ -37,6 +37,7 @@ check: $(READY) ## style, types and import contracts
 
 bench: $(READY) ## measure what the load generator, each model and the analysis cost
 	$(BIN)/python -m benchmarks.generator
+	$(BIN)/python -m benchmarks.own_request
 	$(BIN)/python -m benchmarks.own_locustfile
 	$(BIN)/python -m benchmarks.servers
 	$(BIN)/python -m benchmarks.analysis

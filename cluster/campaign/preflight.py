@@ -73,7 +73,7 @@ def examine(
         known = facts[entry.name]
         checks += _any_host(entry, known)
         if entry is inventory.target:
-            checks += _target(entry, plan, known)
+            checks += _target(entry, plan, known) if starts_server(plan) else ()
         else:
             background = plan.background_clients if entry is inventory.load[0] else 0
             checks += _load_host(entry, plan, known, len(inventory.load), background)
@@ -188,8 +188,7 @@ def _target(entry: HostEntry, plan: Plan, facts: Facts) -> Iterator[HostCheck]:
         f"sysctl -w net.core.somaxconn={BACKLOG}, or bursts are dropped", impossible=False,
     )  # fmt: skip
     yield from _memory(name, plan, facts, plan.memory_floor_mb + 100)
-    if starts_server(plan):
-        yield _port(name, entry.address, plan.port, "port", facts)
+    yield _port(name, entry.address, plan.port, "port", facts)
 
 
 def _processes_and_threads(name: str, plan: Plan, facts: Facts, users: int) -> Iterator[HostCheck]:

@@ -219,13 +219,7 @@ class Ladder(LoadTestShape):
         )  # fmt: skip
 
     def _replace_server(self) -> bool:
-        """Ask fab, by live.json, for a fresh server; whether it says within FRESH_SERVER_S that there is one.
-
-        Nobody replaces a server that ran already before the study.
-        """
-        options = self._environment.parsed_options
-        if options is not None and not self._plan.server(options.study_server).is_started:
-            return False
+        """Ask fab, by live.json, for a fresh server; whether it says within FRESH_SERVER_S that there is one."""
         self._fresh_servers += 1
         until = now() + FRESH_SERVER_S
         while now() < until:

@@ -70,7 +70,8 @@ def show_plan(console: Console, setup: Setup, capacity: DescribeCapacity) -> Non
     if all(each.ephemeral_ports for each in facts):
         workers = len(setup.workers()) // len(facts)
         console.print(f"load hosts: {needs_text(load_needs(plan, facts, workers))}", highlight=False, soft_wrap=True)
-    rate, known = calibration.need(plan), calibration.kept_files(setup)
+    rate = None if calibration.foreign_request(plan) else calibration.need(plan)
+    known = calibration.kept_files(setup)
     if rate is not None and calibration.is_done(known):
         console.print(capacity(known.directory, rate, setup.placement.load_cores()), highlight=False, soft_wrap=True)
     elif rate is not None:

@@ -94,6 +94,7 @@ def large(coding: str, talk: Talk) -> None:
         talk.send(b"0\r\n\r\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("coding", "cut"), [("length", SHORT), ("chunked", SHORT), ("close", "")])
 def test_a_body_of_50_mb_is_read_and_not_held(coding: str, cut: str) -> None:
     small = peak(OK + LENGTH)
@@ -116,6 +117,7 @@ def peak(answer: bytes) -> float:
     return float(measured["peak_mb"])
 
 
+@pytest.mark.slow
 def test_a_large_request_is_sent_whole() -> None:
     """Larger than the socket's buffer: it goes out in parts, as the server takes them."""
     size = 8_000_000

@@ -59,6 +59,7 @@ def test_answers_in_pieces_and_cut_off(authority: Authority, keep_alive: bool) -
     assert [each["failure"] for each in ended] == ["", short, "", short, ""]
 
 
+@pytest.mark.slow
 def test_a_large_request_over_tls(authority: Authority) -> None:
     size = 3_000_000
 
@@ -93,11 +94,13 @@ def test_a_certificate_is_checked(authority: Authority) -> None:
     assert "127.0.0.1" in other
 
 
+@pytest.mark.slow
 def test_unless_the_plan_says_otherwise(authority: Authority) -> None:
     with serving(closing, tls=authority.certificate("unchecked", days=-1).context) as server:
         assert run(server.port, requests=3, tls=True, verify=False)["record"]["successes"] == 3
 
 
+@pytest.mark.slow
 def test_a_server_without_tls_and_one_that_ends_the_handshake(authority: Authority) -> None:
     with serving(lambda talk: talk.connection.close()) as server:
         ended = run(server.port, requests=3, tls=True, ca=str(authority.ca))

@@ -169,6 +169,14 @@ def test_what_a_command_needs_is_looked_up_on_the_target() -> None:
     ]
 
 
+def test_a_target_where_nothing_is_started_needs_no_port_and_no_descriptors(sound: Facts) -> None:
+    known = replace(sound, fds_hard=10, ports={"8070": "in use", "5557": ""})
+    started = {(check.host, check.what) for check in checks(known) if check.level == "stop"}
+    assert {("target", "port")} <= started
+    url = 'name = "p"\nmodels = ["far"]\nusers = [5]\n[[servers]]\nname = "far"\nurl = "http://192.0.2.1"\n'
+    assert not {check.what for check in checks(known, url) if check.host == "target"} & {"port", "descriptors"}
+
+
 def test_an_address_that_the_machine_has_not_is_no_port_in_use(sound: Facts) -> None:
     lacking = replace(sound, ports={"8070": "Cannot assign requested address", "5557": ""})
     (found,) = [check for check in checks(lacking) if check.level == "stop"]
