@@ -16,7 +16,7 @@ RUNS, KEPT = "calibrating: the generator", "the calibration for these hosts is k
 
 def newest() -> Path:
     """The ledger of the calibration that was kept last."""
-    ledgers = (STATE / "calibration").glob("*/runs/*/ledger.jsonl")
+    ledgers = STATE.glob("*/calibration/*/runs/*/ledger.jsonl")
     return max(ledgers, key=lambda path: path.stat().st_mtime_ns)
 
 
