@@ -21,7 +21,7 @@ FULL = Load(seconds=60, server_cpu=1.0, response=0.5, failed_after=0.5)
 LOADS = {
     "single": Load(),
     "thread": replace(FULL, failures={"timed-out": 300}),
-    "select": replace(FULL, failures={"refused": 5000}),
+    "select": Load(seconds=60, server_cpu=1.0, failed_after=0.004, failures={"refused": 5000}),
     "fork": Load(lag_ms=80.0),
 }
 
