@@ -56,6 +56,9 @@ aa = false
 """
 
 
+pytestmark = pytest.mark.timeout(400)  # a deploy of all hosts, and a run
+
+
 @pytest.fixture
 def requirements(tmp_path: Path) -> Path:
     """The library with its hashes, and its wheel fetched while there is a way out."""
@@ -79,7 +82,7 @@ def test_a_locustfile_runs_on_two_load_hosts(control: Control, wheels: None, req
     early = control.fab("run-campaign", *options)
     assert early.returncode == 1, early.stdout + early.stderr
     assert "`fab deploy` first" in early.stderr
-    deployed = control.fab("deploy", "--offline", *options, timeout=110)
+    deployed = control.fab("deploy", "--offline", *options, timeout=250)
     assert deployed.returncode == 0, deployed.stdout + deployed.stderr
     done = control.fab("run-campaign", *options)
     assert done.returncode in (0, 3), done.stdout + done.stderr
