@@ -27,6 +27,8 @@ NOT_QUICK = {
 """Files of tests/unit, by folder, that take more than four seconds."""
 QUICK_MODELS = {"thread", "epoll-loop"}
 """One model that blocks and one that waits for events: `quick` runs the conformance suite for these."""
+LIKE_CAMPAIGNS = ("tests/unit/campaign/test_prepare.py", "tests/unit/hosts/test_login.py")
+"""Files whose tests make what looks like a campaign on this machine, beside which `fab analyze` is refused."""
 CAMPAIGN_S = 400
 """A test may wait for the campaign that it reads, and for one that is run before."""
 
@@ -55,7 +57,7 @@ class ByFolder(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has n
     def _split_scope(self, nodeid: str) -> str:
         """The scope of a test: all campaigns together, each conformance test by itself, of the rest each file."""
         file = nodeid.partition("::")[0]
-        if file.startswith("tests/local/"):
+        if file.startswith("tests/local/") or file in LIKE_CAMPAIGNS:
             return "tests/local"  # one checkout runs one campaign at a time
         return nodeid if file.startswith("tests/models/") else file
 

@@ -1,7 +1,8 @@
 """The sampler, one on each host: `python -m cluster.remote.sampler` writes samples-<host>.csv, rows once a second.
 
-It must take less than 1 % of a core, and records what it takes. Hence memory, the expensive figure, is read every few
-seconds, and what grows with the number of processes only while there are few.
+It must take little, about 1 % of a core, and records what it takes: on a load host beside 14,000 to 28,000 sockets in
+TIME_WAIT 0.9 to 1.3 % in the median and 2 % at most, most of it the count of local ports. Memory, the expensive figure,
+is read every few seconds, and what grows with the number of processes only while there are few.
 """
 
 from __future__ import annotations

@@ -117,4 +117,4 @@ def test_with_a_locustfile_a_server_that_stalls_is_unsteady(own_trial: OwnTrial)
 def test_with_a_locustfile_users_that_end_themselves_are_told(own_trial: OwnTrial) -> None:
     leaving = Shape(user_class="LeavingShopper", users=30)
     outcome = own_trial(leaving, Fault(), "worker-lost", control=SHOP)
-    assert "of 15, all of them in" in outcome.reasons
+    assert "of 15 users, all of them in" in outcome.reasons

@@ -1,7 +1,5 @@
 """Logs in at its start, then browses and posts."""
 
-import random
-
 from locust import HttpUser, between, task
 from locust.exception import StopUser
 
@@ -10,6 +8,7 @@ class Shopper(HttpUser):
     wait_time = between(0.05, 0.15)
 
     def on_start(self):
+        self.client.headers["Connection"] = "close"  # an answer that is cut short then ends with its connection
         self.client.post("/login", json={"user": "foo", "password": "bar"})
 
     @task(2)
@@ -30,7 +29,12 @@ class ManyShopper(Shopper):
 
 
 class LeavingShopper(Shopper):
-    @task
+    """Each user ends itself some seconds after its start."""
+
+    rounds = 0
+
+    @task(3)
     def leave(self):
-        if random.random() < 0.1:
+        self.rounds += 1
+        if self.rounds > 20:
             raise StopUser

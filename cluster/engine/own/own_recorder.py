@@ -87,10 +87,15 @@ class OwnRecorder(Recorder):
 
     # Requests. `token` stands for one while it is in flight.
 
-    def sends(self, token: object, at: float) -> None:
-        """A client starts a request."""
-        self._in_flight[token] = at
+    def sends(self, token: object, at: float) -> object | None:
+        """A client starts a request; another one of this token goes by the token that is returned from now on."""
+        in_flight = self._in_flight
+        other = object() if token in in_flight else None
+        if other is not None:
+            self.renamed(token, other)
+        in_flight[token] = at
         self._clients.sent += 1
+        return other
 
     def exchanges(self) -> None:
         """A client sends an HTTP request: the one that was asked for, or one after a redirect."""
@@ -105,10 +110,6 @@ class OwnRecorder(Recorder):
         clients.received += 1
         clients.received_s += at - began
         return True
-
-    def is_in_flight(self, token: object) -> bool:
-        """Whether a request of this token is."""
-        return token in self._in_flight
 
     def renamed(self, token: object, other: object) -> None:
         """The request in flight of this token goes by another one."""

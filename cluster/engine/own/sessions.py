@@ -70,11 +70,7 @@ def _wrap_request(session: Any, recorder: OwnRecorder, timeout_s: float | None) 
         if timeout_s is not None and "timeout" not in options:
             options["timeout"] = timeout_s
         token = current()
-        outer = None
-        if recorder.is_in_flight(token):
-            outer = object()
-            recorder.renamed(token, outer)
-        recorder.sends(token, now())
+        outer = recorder.sends(token, now())
         try:
             response = original(self, method, url, *arguments, **options)
             if recorder.receives(token, now()):  # not reported yet: catch_response

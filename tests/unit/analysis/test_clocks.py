@@ -26,7 +26,7 @@ def lengths(
     late = draw.exponential(late_p99_s / np.log(100), (workers, 2))
     true = seconds + late[:, 1] - late[:, 0]
     true[-1] *= 1 + fast
-    return {f"load1-{at}": (float(each), None) for at, each in enumerate(true)}
+    return {f"load{at + 1}-1": (float(each), None) for at, each in enumerate(true)}
 
 
 def named(seconds: float, workers: int, late_p99_s: float, fast: float) -> int:
@@ -71,7 +71,7 @@ def test_short_windows_of_a_long_run_name_it_too(fast: float, found: bool, tmp_p
         for worker in (0, 1):
             (_, record) = simulated_run.records([requests], 1.0, 2.0, step, {})
             seconds = float(read[number + 1, worker] - read[number, worker])
-            record |= {"phase": phase, "worker": f"load1-{worker + 1}", "started": 1e9 + float(starts[number])}
+            record |= {"phase": phase, "worker": f"load{worker + 1}-1", "started": 1e9 + float(starts[number])}
             record |= {"seconds": seconds, "wall_s": seconds, "loop_lag_us": encode([0.060] * 9)}
             lines.append(record)
     ledger = simulated_run.write_ledger(tmp_path / "ledger.jsonl", lines)

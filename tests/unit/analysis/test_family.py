@@ -66,6 +66,24 @@ def test_neighbours_that_far_apart_are_found_with_runs_that_vary_by_2_percent(
     assert hits / 240 >= least
 
 
+@pytest.mark.parametrize("kind", ["normal", "t3", "drift"])
+def test_the_interval_of_a_ratio_holds_the_truth_in_95_of_100_pairs(kind: str) -> None:
+    """Of each pair alone, of models 5 % apart. Outliers' cost is in `benchmarks.truth`."""
+    draw = np.random.default_rng(12)
+    truth = (1.05**3, 1.05**2, 1.05, 1.0)
+    true = dict(zip("abcd", truth, strict=True))
+    held = pairs = 0
+    for blocks in (2, 5, 6, 10):
+        for _ in range(20):
+            for pair in compare_family(simulate_blocks.block_figures(kind, blocks, 0.03, draw, truth)).pairs:
+                if pair.figure == "rps" and pair.low is not None and pair.high is not None:
+                    held += pair.low <= true[pair.first] / true[pair.second] <= pair.high
+                    pairs += 1
+    # The pairs of one campaign share their runs: about as many independent ones as models.
+    assert pairs >= 400
+    assert 0.95 - 2 * (0.95 * 0.05 / (pairs / 2)) ** 0.5 <= held / pairs
+
+
 def test_one_family_holds_every_pair_of_every_figure_and_the_controls() -> None:
     family = compare_family(simulate_blocks.block_figures("normal", 6, 0.02, np.random.default_rng(1)))
     assert family.tests == 2 * 6 + 2
