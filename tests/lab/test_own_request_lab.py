@@ -7,6 +7,8 @@ from __future__ import annotations
 import csv
 import json
 
+import pytest
+
 from cluster.lab.machines import TARGET
 from tests.certificates import Authority
 from tests.lab.control import Control
@@ -40,6 +42,7 @@ expect = { status = 201, contains = "end" }
 """
 
 
+@pytest.mark.timeout(300)
 def test_post_over_tls_from_two_load_hosts_to_a_third(deployed: Control) -> None:
     control, place = deployed, deployed.directory
     Authority(place).certificate("good", control.lab.network.address(TARGET))
