@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import Collection as Group
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
 from invoke.collection import Collection
@@ -39,7 +40,7 @@ def parse_tasks(program: Any, tasks: Collection) -> dict[str, list[str]]:
     if core is None:  # imported by something else than fab
         return {}
     accept_any_terminal()
-    contexts = tasks.to_contexts()
+    contexts = deepcopy(tasks).to_contexts()  # of a copy, since it takes the help texts out of the tasks
     options_of = {name: set(each.flags) for each in contexts for name in _names(each)}
     core.unparsed[:] = with_options(core.unparsed, options_of)
     options = core[0].args

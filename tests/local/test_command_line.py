@@ -105,6 +105,14 @@ def test_options_before_the_first_task_hold_too(tmp_path: Path) -> None:
     assert "2 runs," in done.stdout
 
 
+@pytest.mark.parametrize("task", NAMES)
+def test_the_help_of_a_task_explains_each_of_its_options(tmp_path: Path, task: str) -> None:
+    done = fab(tmp_path, "--help", task)
+    options = [line for line in done.stdout.splitlines() if re.match(" +-", line)]
+    assert all(re.search(r"--[a-z-]+(=STRING)?\s+\S", line) for line in options), done.stdout
+    assert options
+
+
 def test_fab_alone_lists_the_tasks(tmp_path: Path) -> None:
     done = fab(tmp_path)
     assert done.returncode == 0
