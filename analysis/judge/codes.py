@@ -64,6 +64,9 @@ CODES: Mapping[str, Code] = {
     "load.worker-short": Code(
         None, "a worker ran too few users", {"worker": TEXT, "least": COUNT, "wanted": COUNT, "right": SHARE}
     ),
+    "load.worker-over": Code(
+        None, "a worker ran too many users", {"worker": TEXT, "mean": COUNT, "wanted": COUNT, "right": SHARE}
+    ),
     "load.told-otherwise": Code(
         None, "the workers were told to run another number of users", {"told": COUNT, "wanted": COUNT}
     ),
@@ -71,7 +74,7 @@ CODES: Mapping[str, Code] = {
     # 2 interactive law, and the work that each request was to cost
     "law.interactive": _check(
         2, "users that are neither in flight nor thinking: N against L + X Z", SHARE,
-        users=COUNT, in_flight=COUNT, thinking=COUNT, turning=COUNT, accounted=COUNT,
+        users=COUNT, in_flight=COUNT, thinking=COUNT, turning=COUNT, cut=COUNT, accounted=COUNT,
     ),
     "law.iterations": _check(
         2, "users that are neither in an iteration nor wait: N against X (R + Z) of iterations", SHARE,
@@ -226,11 +229,14 @@ CODES: Mapping[str, Code] = {
     ),
     # 11 strangers
     "strangers.share": _check(
-        11, "busy time of others and steal on a group of cores", SHARE, ("value", "host", "cores", "steal"),
-        whose=TEXT, host=TEXT, cores=CORES, steal=SHARE,
+        11, "busy time of others and steal on a group of cores", SHARE, ("value", "host", "cores", "steal", "more"),
+        whose=TEXT, host=TEXT, cores=CORES, steal=SHARE, more=SHARE,
     ),
     "strangers.second": _check(
         11, "what others took in one second of a group of cores", SHARE, whose=TEXT, host=TEXT
+    ),
+    "strangers.untested": Code(
+        None, "others used the cores, and too few undisturbed blocks have this load", {"blocks": COUNT, "wanted": COUNT}
     ),
     "strangers.outside": Code(
         None, "a disturbed step's figures against those of the undisturbed blocks",
@@ -268,7 +274,11 @@ CODES: Mapping[str, Code] = {
         None, "requests that wait at a time, by X and the plan's wait", {"rate": PER_S, "wait_ms": MS, "waiting": COUNT}
     ),
     "limit.failed": Code(None, "requests that failed at the limit", {"failed": COUNT, "requests": COUNT}),
-    "limit.workers": Code(None, "the generator's own figures", {"lag_ms": MS, "cpu": CORES}, ("lag_ms", "cpu")),
+    "limit.workers": Code(
+        None, "the generator's own figures, medians over windows that it limited",
+        {"lag_ms": MS, "cpu": CORES, "windows": COUNT}, ("lag_ms", "cpu")
+    ),
+    "limit.blocks": Code(None, "in how many windows of this load it was so", {"full": COUNT, "windows": COUNT}),
     "limit.meanwhile": Code(None, "what the target did while the generator was the limit", {"target": FINDINGS}),
     "limit.not-measured": Code(None, "no step of the model was measured", {}),
     "limit.none-valid": Code(None, "no step of the model is valid", {}),
@@ -276,10 +286,10 @@ CODES: Mapping[str, Code] = {
     "limit.none-reached": Code(None, "no limit up to the largest step", {"users": COUNT, "target": FINDINGS}),
     "limit.none-below": Code(
         None, "no limit at the largest valid step, and nothing known of larger ones",
-        {"users": COUNT, "top": COUNT, "target": FINDINGS},
+        {"users": COUNT, "above": COUNT, "target": FINDINGS},
     ),
     "limit.step-above": Code(
-        None, "the largest measured step that is not valid", {"users": COUNT, "verdict": TEXT, "reasons": FINDINGS}
+        None, "the smallest measured step above the valid ones", {"users": COUNT, "verdict": TEXT, "reasons": FINDINGS}
     ),
     # two campaigns
     "compare.not-usable": Code(

@@ -43,8 +43,11 @@ def _figures(step: StepResult) -> Figures | None:
 
 def _compared(step: StepResult, others: Sequence[Figures]) -> StepResult:
     own = _figures(step)
-    if own is None or not step.judgement.disturbed or len(others) < T.other_blocks:
+    if own is None or not step.judgement.disturbed:
         return step
+    if len(others) < T.other_blocks:
+        unknown = Finding("strangers.untested", blocks=len(others), wanted=T.other_blocks)
+        return replace(step, judgement=replace(step.judgement, reasons=(*step.judgement.reasons, unknown)))
     (low, high), (low_ms, high_ms) = ((min(each), max(each)) for each in zip(*others, strict=True))
     inside = all(
         (1 - T.tie) * least <= value <= (1 + T.tie) * most

@@ -146,7 +146,8 @@ def _first(window: Window, found: _Evidence) -> tuple[Verdict, tuple[Reason, ...
     """The first verdict of METHOD.md's list that applies, and why."""
     short = (found.short,) if found.short is not None else ()
     if lost := found.failed(1):
-        return "worker-lost", lost
+        only_late = all(finding.code == checks_laws.TOO_MANY for check in lost for finding in check.finding["wrong"])
+        return "generator-limited" if only_late else "worker-lost", lost
     if others := found.failed(11):
         # Where the server was full or short of the line, its rate is that of the cores which the others left it.
         failed = tuple(check for check in found.every if check.outcome == "fail" and check.number != 11)

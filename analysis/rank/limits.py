@@ -75,7 +75,8 @@ def limit_of(steps: Steps, label: str, declared: Declared) -> Limit:
     for users, rows in rungs:
         if users in full:
             kind, findings = _server(rows, declared)
-            return Limit(label, kind, users, _once([*findings, *_overflows(rungs, users)]))
+            said = (*findings, *_in_windows(rows, findings), *_overflows(rungs, users))
+            return Limit(label, kind, users, _once(said))
         if rows.most_have("generator-limited") and users > largest_valid:
             return Limit(label, "generator", users, _once(_generator(rows)))
     return _unlimited(label, rungs, ladder.users[-1])
@@ -91,17 +92,19 @@ def _unlimited(label: str, rungs: Sequence[tuple[int, Steps]], top: int) -> Limi
         return Limit(label, "not known", None, (Finding("limit.not-watched", users=users), *_above(rungs)))
     target = _once([*_cpu(rows), *_room(rows)])
     if users < top:
-        left = Finding("limit.none-below", users=users, top=top, target=target)
+        above = min((other for other, _ in rungs if other > users), default=top)
+        left = Finding("limit.none-below", users=users, above=above, target=target)
         return Limit(label, "not known", None, (left, *_above(rungs)))
     return Limit(label, "none reached", None, (Finding("limit.none-reached", users=users, target=target),))
 
 
 def _above(rungs: Sequence[tuple[int, Steps]]) -> tuple[Finding, ...]:
-    """What became of the largest step that was measured and isn't valid."""
-    rest = [(users, rows) for users, rows in rungs if not rows.most_have("valid")]
+    """What became of the smallest step above the valid ones that was measured."""
+    valid = max((users for users, rows in rungs if rows.most_have("valid")), default=0)
+    rest = [(users, rows) for users, rows in rungs if users > valid]
     if not rest:
         return ()
-    users, rows = rest[-1]
+    users, rows = rest[0]
     first = rows.frame[rows.frame["verdict"] != "valid"].iloc[0]
     return (Finding("limit.step-above", users=users, verdict=str(first["verdict"]), reasons=first["reasons"]),)
 
@@ -147,6 +150,14 @@ def _full(rows: Steps) -> dict[str, Finding]:
     return {code: typical(findings) for code, findings in having.items() if len(findings) > MOST_BLOCKS * len(every)}
 
 
+def _in_windows(rows: Steps, findings: Sequence[Reason]) -> list[Finding]:
+    """In how many windows what these findings say was full, where it wasn't in all: their figures are of those."""
+    codes = {finding.code for finding in findings} & {*CPU, *POOL, *QUEUE, DROPPED}
+    every = [{finding.code for finding in _full_of(reasons)} for reasons in rows.frame["reasons"]]
+    full = min((sum(code in each for each in every) for code in codes), default=len(every))
+    return [Finding("limit.blocks", full=full, windows=len(every))] if full < len(every) else []
+
+
 def _full_of(reasons: Iterable[Reason]) -> Iterator[Finding]:
     """The findings `full.*` and of dropped connections among these reasons, and among the findings that they hold."""
     for reason in reasons:
@@ -172,9 +183,9 @@ def _generator(rows: Steps) -> list[Reason]:
     limited = rows.with_verdict(["generator-limited"])
     reasons: tuple[Reason, ...] = limited.frame["reasons"].iloc[0]
     findings = list(takewhile(lambda reason: reason.code != "target.had-room", reasons))
-    lag, cpu = rows.median("generator_lag_p99_ms"), rows.median("generator_cpu_max")
+    lag, cpu = limited.median("generator_lag_p99_ms"), limited.median("generator_cpu_max")
     if lag is not None or cpu is not None:
-        findings.append(Finding("limit.workers", lag_ms=lag, cpu=cpu))
+        findings.append(Finding("limit.workers", lag_ms=lag, cpu=cpu, windows=len(limited.frame)))
     target = (*_cpu(rows), *_room(rows))
     return [*findings, Finding("limit.meanwhile", target=target)] if target else findings
 

@@ -12,7 +12,7 @@ from analysis.judge.verdicts import SERVED
 from analysis.rank.outcome import CampaignOutcome
 from analysis.rank.ranking import FigureRanking, Ranking
 from analysis.rank.steps import Steps
-from analysis.tell.capacity_sentence import capacity_sentences, differing, recoveries
+from analysis.tell.capacity_sentence import capacity_sentences, differing, recoveries, strangers_beside
 from analysis.tell.limit_sentence import scaling_sentences
 from analysis.tell.orders import beyond_text, blocks_text, side_by_side, signs_text, tested, why_no_order
 from analysis.tell.words import bounded, counted, number, series
@@ -28,6 +28,7 @@ def answer_sentences(outcome: CampaignOutcome) -> tuple[str, ...]:
         *_goodput(outcome),
         *_response(outcome),
         *model_words(outcome),
+        *strangers_beside(outcome),
         *differing(outcome),
         *recoveries(outcome),
         *scaling_sentences(outcome),

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from analysis.judge.verdicts import SERVED
 from analysis.rank.capacity import ModelCapacity
 from analysis.rank.generator_rate import cores_beyond
 from analysis.rank.limits import Limit
 from analysis.rank.outcome import CampaignOutcome
+from analysis.rank.steps import LADDER_KINDS
 from analysis.tell.words import counted, series
 from study.plan import RECOVERY_S, Plan, Slo
 
@@ -123,6 +125,28 @@ def differing(outcome: CampaignOutcome) -> tuple[str, ...]:
     return (
         f"By all checks {counted(sum(kinds.values()), 'trial')} {'counts' if sum(kinds.values()) == 1 else 'count'}"
         f" otherwise than while the run went on: {'; '.join(parts)}.",
+    )
+
+
+def strangers_beside(outcome: CampaignOutcome) -> tuple[str, ...]:
+    """One sentence where windows that count were taken beside others, and no blocks say what that did; else nothing."""
+    counting = [
+        step.judgement
+        for result in outcome.results
+        for step in result.steps
+        if step.step.kind in LADDER_KINDS and step.judgement.verdict in SERVED
+    ]
+    beside = [each for each in counting if any(reason.code == "strangers.untested" for reason in each.reasons)]
+    if not beside:
+        return ()
+    shares = [
+        max(check.value or 0.0 for check in each.checks if check.number == 11 and check.outcome == "fail")
+        for each in beside
+    ]
+    took = " to ".join(dict.fromkeys(f"{share:.0%}" for share in (min(shares), max(shares))))
+    return (
+        f"In {len(beside)} of {counted(len(counting), 'window')} that count, others took {took} of the server's or the"
+        " workers' cores. What that did to the figures can't be told: too few undisturbed blocks have these loads.",
     )
 
 

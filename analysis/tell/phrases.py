@@ -23,7 +23,9 @@ def interactive_law(f: Finding) -> str:
     """The users in flight and those who think, against all of them."""
     parts = f"L + X Z = {f['in_flight']:.1f} in flight + {f['thinking']:.1f} thinking"
     parts += f" + {f['turning']:.2f} between an answer and the next request" if f["turning"] else ""
-    return f"{parts} = {f['accounted']:.1f} of {counted(f['users'], 'user', spec='.0f')}, {f['value']:.1%} off"
+    if abs(f["cut"]) >= 0.05:
+        parts += f" {'-' if f['cut'] > 0 else '+'} {abs(f['cut']):.1f} whose think times the window's ends cut"
+    return f"{parts} = {f['accounted']:.1f} of {counted(f['users'], 'user', spec='.0f')}, {f['value']:.2%} off"
 
 
 def iterations_law(f: Finding) -> str:
@@ -201,10 +203,19 @@ def pool(f: Finding) -> str:
 def strangers(f: Finding) -> str:
     """What others took of a group of cores."""
     whose = "the server's cores" if f["whose"] == "server" else "the workers' cores"
+    if f["value"] is None and f["more"] is not None:
+        more = f"the study's own processes used {f['more']:.1%} more of {whose} than the kernel's ticks count as busy"
+        return f"{more}, so what others took can't be told"
     if f["value"] is None:
         return f"who else used {whose} was not recorded"
-    steal = f", {f['steal']:.1%} of it by other machines (steal)" if f["steal"] and f["steal"] >= 0.0005 else ""
+    steal = f" (steal by other machines: {f['steal']:.1%})" if f["steal"] and f["steal"] >= 0.0005 else ""
     return f"others took {f['value']:.1%} of {whose} on {f['host']}{steal}"
+
+
+def untested(f: Finding) -> str:
+    """A step whose cores others used, and that can't be held against other blocks."""
+    known = f"{counted(f['blocks'], 'undisturbed block', spec='.0f')} of this load"
+    return f"what the others did to its figures can't be told: {known}, and {f['wanted']:.0f} are needed"
 
 
 def outside(f: Finding) -> str:
@@ -288,10 +299,11 @@ def ended(f: Finding) -> str:
 
 
 def limit_workers(f: Finding) -> str:
-    """The generator's lag and CPU."""
-    parts = [] if f["lag_ms"] is None else [f"its users woke up to {f['lag_ms']:.2g} ms late (p99)"]
-    parts += [] if f["cpu"] is None else [f"its busiest worker used {f['cpu']:.2f} of a core"]
-    return ", ".join(parts)
+    """The generator's lag and CPU over the windows that it limited."""
+    parts = [] if f["lag_ms"] is None or f["windows"] < 2 else [f"users woke up to {f['lag_ms']:.2g} ms late (p99)"]
+    parts += [] if f["cpu"] is None else [f"the busiest worker used {f['cpu']:.2f} of a core"]
+    of = "" if f["windows"] < 2 else f"in the median of {counted(f['windows'], 'such window', spec='.0f')} "
+    return of + ", ".join(parts)
 
 
 def not_usable(f: Finding) -> str:

@@ -129,6 +129,10 @@ SENTENCES: dict[str, Sentence] = {
     "load.population": _population,
     "load.no-record": lambda f: f"no record came from {', '.join(f['workers'])}",
     "load.worker-short": "{worker} had at least {least} of {wanted} users, all of them in {right:.1%} of the window",
+    "load.worker-over": (
+        "{worker} had users of another load still, {mean:.1f} on average and not {wanted},"
+        " and the right number in {right:.1%} of the window"
+    ),
     "load.told-otherwise": "the workers were told to run {told} users together, not {wanted}",
     "load.host-lost": "{host} was lost in this step, and its records with it",
     "law.interactive": phrases.interactive_law,
@@ -210,6 +214,7 @@ SENTENCES: dict[str, Sentence] = {
         f"others took up to {f['value']:.1%} of the {f['whose']}'{'s' if f['whose'] == 'server' else ''} cores on"
         f" {f['host']} in one second"
     ),
+    "strangers.untested": phrases.untested,
     "strangers.outside": phrases.outside,
     "background.held": phrases.background,
     "run.absent": "the run is not there: {reason}",
@@ -241,6 +246,7 @@ SENTENCES: dict[str, Sentence] = {
     ),
     "limit.failed": "{failed:,.0f} of {requests:,.0f} requests failed",
     "limit.workers": phrases.limit_workers,
+    "limit.blocks": lambda f: f"so in {f['full']:.0f} of {counted(f['windows'], 'window', spec='.0f')} of this load",
     "limit.meanwhile": lambda f: f"meanwhile on the target {joined(f['target'], ', ')}",
     "limit.not-measured": "no step was measured",
     "limit.none-valid": "no step is valid",
@@ -248,7 +254,7 @@ SENTENCES: dict[str, Sentence] = {
     "limit.none-reached": lambda f: f"up to {counted(f['users'], 'user')}: {joined(f['target'])}",
     "limit.none-below": lambda f: (
         f"none was reached at {counted(f['users'], 'user')}, the largest valid step, and nothing is known of"
-        f" {f['top']:,}: {joined(f['target'])}"
+        f" {f['above']:,} and more: {joined(f['target'])}"
     ),
     "limit.step-above": lambda f: f"At {counted(f['users'], 'user')} {f['verdict']}: {main_reasons(f['reasons'])}",
     "compare.not-usable": phrases.not_usable,

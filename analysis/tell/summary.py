@@ -14,7 +14,14 @@ from analysis.rank.outcome import CampaignOutcome
 from analysis.rank.ranking import FigureRanking, Ranking
 from analysis.tell.answer import capacity_order, common_text, mean_text, model_words, peak_text
 from analysis.tell.calibration_sentence import calibration_lines
-from analysis.tell.capacity_sentence import capacity_sentences, client_text, differing, load_text, recoveries
+from analysis.tell.capacity_sentence import (
+    capacity_sentences,
+    client_text,
+    differing,
+    load_text,
+    recoveries,
+    strangers_beside,
+)
 from analysis.tell.limit_sentence import limit_text, scaling_sentences
 from analysis.tell.markdown_sections import (
     background_lines,
@@ -49,6 +56,7 @@ def summary_text(outcome: CampaignOutcome) -> str:
         order_line("Requests per second", ranking, ranking.goodput, _peak_figures(ranking)),
         order_line("Average response time", ranking, ranking.response, _mean_figures(ranking)),
         *model_words(outcome),
+        *strangers_beside(outcome),
         *differing(outcome),
         *recoveries(outcome),
         *scaling_sentences(outcome),

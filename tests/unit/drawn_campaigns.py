@@ -237,7 +237,7 @@ def _row(draw: np.random.Generator, server: _Server, users: int, mistaken: float
     """What a run of this model shows at a step, and its verdict as a judge without error gives it."""
     truth, response = server.truth, server.response
     if users >= truth.late_from:
-        lag = Finding("limit.workers", lag_ms=50.0, cpu=0.9)
+        lag = Finding("limit.workers", lag_ms=50.0, cpu=0.9, windows=1)
         return {**TAINTED, "requests": 4000, "failures": 0, "verdict": "generator-limited", "reasons": (lag,)}
     capacity, asked = server.capacity, truth.asked(users)
     over = asked > 1.05 * capacity

@@ -20,6 +20,9 @@ from analysis.judge.window import Window
 from study.plan import Plan
 from study.workload import Work
 
+TOO_MANY = "load.worker-over"
+"""The finding of a worker on which users of the load before had not left yet: none is lost, the generator is late."""
+
 
 def batch_error(values: Sequence[float], weights: Sequence[float]) -> float | None:
     """Standard error of a mean over time by batch means, at most ten equal runs of seconds; None of fewer than two."""
@@ -38,11 +41,11 @@ def population(window: Window) -> Check:
     wrong = [Finding("load.no-record", workers=(name,)) for name in window.missing]
     wrong += [
         Finding(
-            "load.worker-short",
+            "load.worker-short" if worker.users_min < worker.users_wanted else TOO_MANY,
             worker=worker.name,
-            least=worker.users_min,
             wanted=worker.users_wanted,
             right=worker.users_right,
+            **({"least": worker.users_min} if worker.users_min < worker.users_wanted else {"mean": worker.users_mean}),
         )
         for worker in window.workers
         if worker.users_right < T.users_right
@@ -131,7 +134,8 @@ def interactive_law(window: Window, plan: Plan) -> Check:
         in_flight=window.in_flight,
         thinking=window.thinking,
         turning=window.turning,
-        accounted=window.in_flight + window.thinking + window.turning,
+        cut=window.in_flight + window.thinking + window.turning - users * (1 + miss.change),
+        accounted=users * (1 + miss.change),
     )
 
 

@@ -20,7 +20,7 @@ def strangers(window: Window) -> tuple[Check, ...]:
         checks.append(
             check(
                 "not available", "strangers.share", value=None, threshold=T.strangers,
-                whose=missing, host=None, cores=None, steal=None,
+                whose=missing, host=None, cores=None, steal=None, more=None,
             )
         )  # fmt: skip
     return tuple(checks)
@@ -30,15 +30,17 @@ def _of_group(whose: str, group: CoreGroupSeconds) -> tuple[Check, ...]:
     others = judge_strangers(group.busy, group.own, group.steal, group.seconds, group.cores)
     if others is None:
         return ()
+    known = others.outcome != "not available"
     share = check(
-        "fail" if others.share > others.allowed else "flag" if others.outcome == "flag" else "pass",
+        "fail" if others.share > others.allowed else "pass" if others.outcome == "fail" else others.outcome,
         "strangers.share",
-        value=others.share,
+        value=others.share if known else None,
         threshold=others.allowed,
         whose=whose,
         host=group.host,
         cores=group.cores,
         steal=others.steal,
+        more=None if known else others.more,
     )
     second = check(
         "fail" if others.worst > others.worst_allowed else "pass",

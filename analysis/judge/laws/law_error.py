@@ -30,7 +30,7 @@ class Deviation:
     value: float
     allowed: float
     change: float = 0.0
-    """A drift with its sign."""
+    """A drift, or the miss of `balance`, with its sign."""
 
     @property
     def fails(self) -> bool:
@@ -86,20 +86,21 @@ def balance(
     that is up to `late_s` late lets all think times go on for as long before it begins or ends the window.
     """
     if in_step:
-        return Deviation(abs(in_flight + passed_s / seconds - users) / users, max(T.law, think[1] / seconds))
+        missed = (in_flight + passed_s / seconds - users) / users
+        return Deviation(abs(missed), max(T.law, think[1] / seconds), missed)
     late = late_s / seconds
     mean = uniform_moment(*think, 1)
     if thinking is not None and mean > 0:
         age, square = uniform_moment(*think, 2) / (2 * mean), uniform_moment(*think, 3) / (3 * mean)
         start, end = (max(0, number) for number in thinking)
-        value = abs(in_flight + (passed_s - age * (start - end)) / seconds - users) / users
+        missed = (in_flight + (passed_s - age * (start - end)) / seconds - users) / users
         sd = math.sqrt((start + end) * max(0.0, square - age**2)) / users / seconds
-        return Deviation(value, max(T.law, T.law_sigmas * sd + late * max(start, end) / users))
-    value = abs(in_flight + passed_s / seconds - users) / users
+        return Deviation(abs(missed), max(T.law, T.law_sigmas * sd + late * max(start, end) / users), missed)
+    missed = (in_flight + passed_s / seconds - users) / users
     cycle = users * seconds / ended if ended else math.inf
     first, second = uniform_moment(*think, 2) / (2 * cycle), uniform_moment(*think, 3) / (3 * cycle)
     sd = math.sqrt(2 * max(0.0, second - first**2) / users) / seconds
-    return Deviation(value, max(T.law, T.law_sigmas * sd + late * mean / cycle))
+    return Deviation(abs(missed), max(T.law, T.law_sigmas * sd + late * mean / cycle), missed)
 
 
 def little_miss(

@@ -22,6 +22,8 @@ class Strangers:
 
     share: float
     """Mean over the window, steal included; not below 0."""
+    more: float
+    """By how much the study's own processes used more than the ticks count as busy, as a share; 0 where they didn't."""
     steal: float
     """The part of it that the hypervisor gave to other machines."""
     worst: float
@@ -32,8 +34,13 @@ class Strangers:
     worst_allowed: float
 
     @property
-    def outcome(self) -> Literal["pass", "flag", "fail"]:
-        """`fail` is the verdict `disturbed` where METHOD's other condition holds."""
+    def outcome(self) -> Literal["pass", "flag", "fail", "not available"]:
+        """`fail` is the verdict `disturbed` where METHOD's other condition holds.
+
+        Not available where the ticks miss more of the study's own time than may be others': they would miss theirs too.
+        """
+        if self.more > self.allowed:
+            return "not available"
         if self.share > self.allowed or self.worst > self.worst_allowed:
             return "fail"
         return "flag" if self.share > max(T.strangers_flag, self.noise * 2) else "pass"
@@ -61,6 +68,7 @@ def judge_strangers(
     second = math.sqrt(level * (1 - level) / (T.timer_ticks * cores * float(lasted.min())))
     return Strangers(
         share=max(0.0, float(taken @ lasted) / total),
+        more=max(0.0, -float(taken @ lasted) / total),
         steal=float(stolen @ lasted) / total / cores,
         worst=max(0.0, float(taken.max())),
         noise=noise,

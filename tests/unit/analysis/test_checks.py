@@ -159,6 +159,11 @@ FAILING: list[tuple[str, Check, str]] = [
         checks_laws.population(window(workers=(worker(users_right=0.93, users_min=280),))),
         "280 of 300 users",
     ),
+    (
+        "users too many",
+        checks_laws.population(window(workers=(worker(users_right=0.83, users_mean=353.0),))),
+        "load1-1 had users of another load still, 353.0 on average and not 300, and the right number in 83.0%",
+    ),
     ("record missing", checks_laws.population(window(missing=("load1-2",))), "no record came from load1-2"),
     (
         "wrong share",

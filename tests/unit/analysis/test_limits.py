@@ -177,4 +177,17 @@ def test_no_sentence_without_figures_and_none_of_what_was_not_measured(tmp_path:
     faulty = Steps(rows.frame.assign(verdict="faulty", reasons=pd.Series([(why,)] * len(rows.frame))))
     said = limit_of(faulty, "single", Declared())
     assert said.kind == "not known"
-    holds(said, "no step is valid. At 800 users faulty: 600 of 8000 failed (7.50%): 600 reset")
+    holds(said, "no step is valid. At 100 users faulty: 600 of 8000 failed (7.50%): 600 reset")
+
+
+def test_figures_of_some_blocks_say_of_how_many(tmp_path: Path) -> None:
+    asked = plan(models=["single"], users=[100, 400], aa=False, return_step=False, blocks=3)
+
+    def load_of(run: Run, step: Step) -> Load:
+        if step.users < 400:
+            return Load()
+        return over(90.0, 400, server_cpu=0.98 if run.block < 3 else 0.7, accept_queue=40.0)
+
+    write_campaign(tmp_path, asked, load_of)
+    limit = limit_of(analyze(tmp_path, write=False).rows, "single", Declared())
+    holds(limit, "CPU, first at 400 users: its process tree used 0.98 of 1 core", "so in 2 of 3 windows of this load")

@@ -61,6 +61,15 @@ def test_rows_with_gaps_are_left_out_and_none_is_none() -> None:
     assert judge_strangers([nan], [0.1], [0.0], [1.0], 1.0) is None
 
 
+def test_where_the_ticks_miss_our_own_time_nothing_is_said_of_others() -> None:
+    judged = judge_strangers([0.75] * 10, [0.99] * 10, [0.0] * 10, [1.0] * 10, 1.0)
+    assert judged is not None
+    assert (judged.outcome, judged.more) == ("not available", pytest.approx(0.24))
+    near = judge_strangers([0.98] * 10, [0.99] * 10, [0.0] * 10, [1.0] * 10, 1.0)
+    assert near is not None
+    assert (near.outcome, near.share) == ("pass", 0.0)
+
+
 def test_a_lag_that_explains_a_tenth_of_what_is_missing_leaves_it_to_the_server() -> None:
     """1,200 users who think 1 s, 18 % under N / Z, woken 21 ms late on average."""
     shares = shares_explained(1200, 0.82 * 1200 / 1.001, 0.001, 1.0, 0.021)

@@ -34,6 +34,8 @@ def top_step(load: Load) -> LoadOf:
 OVER: dict[str, Any] = {"rate": 90.0, "response": 400 / 90 - 3, "server_cpu": 0.99, "spread": 0.1}
 """A server that is full at 90 requests/s."""
 
+ONE_BLOCK = plan(models=["single"], users=[100, 400], aa=False, return_step=False)
+
 CASES: list[tuple[str, dict[str, Any], str]] = [
     ("worker-lost", {"lost": ("load1-2",)}, "no record came from load1-2"),
     ("worker-lost", {"users_right": 0.9}, "199 of 200 users"),
@@ -63,7 +65,7 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     ("overload", {**OVER, "drift": 0.8}, "used 0.99 of 1 core"),  # nor that its rate changes
     ("disturbed", {**OVER, "server_cpu": 0.5, "strangers": 0.5}, "others took 50.0% of the server's cores on target"),
     ("disturbed", {"load_strangers": 0.4, "lag_ms": 60.0}, "others took 40.0% of the workers' cores on load1"),
-    ("disturbed", {"steal": 0.1, "failures": {"reset": 600}}, "10.0% of it by other machines (steal)"),
+    ("disturbed", {"steal": 0.1, "failures": {"reset": 600}}, "(steal by other machines: 10.0%)"),
     ("inconsistent", {"wall_factor": (1.0, 1 / 1.2)}, "the clock of load1-2 ran 20.0% fast"),
     ("unexplained", {**OVER, "server_cpu": 0.2, "cpu": 0.1}, "nothing that was watched on the target was full"),
     ("unsteady", {"drift": 0.8}, "drifted by +79"),
@@ -158,6 +160,15 @@ def test_a_disturbed_step_that_gave_what_it_should_is_valid_and_says_so(tmp_path
     got = judged(tmp_path, strangers=0.1)
     assert got.verdict == "valid"
     assert "others took 10.0% of the server's cores on target (check 11" in got.reasons[0]
+
+
+def test_where_no_other_block_tells_what_strangers_did_the_answer_says_so(tmp_path: Path) -> None:
+    write_campaign(tmp_path, ONE_BLOCK, lambda _run, step: Load(strangers=0.1 if step.users == 400 else 0.0))
+    text = analyze(tmp_path, figures=False).text
+    assert "In 1 of 2 windows that count, others took 10% of the server's or the workers' cores." in text
+    quiet = tmp_path / "quiet"
+    write_campaign(quiet, ONE_BLOCK, lambda _run, _step: Load())
+    assert "that count, others took" not in analyze(quiet, figures=False).text
 
 
 def test_a_disturbed_step_is_compared_with_its_other_blocks(tmp_path: Path) -> None:
