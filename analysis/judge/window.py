@@ -101,6 +101,8 @@ class Window:
     """Sum of the times that took."""
     ages_start: Histogram | None = None
     """Ages of the requests in flight at the window's beginning; None where a record of the phase before is missing."""
+    read_late_s: tuple[float, float] = (0.0, 0.0)
+    """By how much the ages at the beginning and at the end are too large: answers that had come and weren't read."""
     slots: int | None = None
     """How many requests the server says that it serves at once; None where it has no fixed number."""
     kernel_stamps: bool = False
@@ -226,7 +228,7 @@ def window_of(
     start = max(record.started for record in records)
     end = min(record.started + record.seconds for record in records)
     rows = samples.window(start, end)
-    so_far = _so_far(ledger, records)
+    so_far, read_late = _so_far(ledger, records), [_read_late(ledger, record) for record in records]
     return Window(
         step=step,
         workers=tuple(
@@ -243,7 +245,11 @@ def window_of(
         response=merge(record.histogram("response_us") for record in records),
         response_s=sum(_response_sum(record) for record in records),
         failed_s=merge(record.histogram("failed_us") for record in records).sum_s,
-        in_flight=sum(record.in_flight_s / record.seconds for record in records),
+        in_flight=sum(
+            (record.in_flight_s + here - after) / record.seconds
+            for record, (here, after) in zip(records, read_late, strict=True)
+        ),
+        read_late_s=(sum(here for here, _ in read_late), sum(after for _, after in read_late)),
         in_flight_end=sum(record.in_flight_end for record in records),
         ages=merge(record.histogram("in_flight_age_us") for record in records),
         draws=sum(record.draws for record in records),
@@ -274,6 +280,16 @@ def _ages_start(ledger: Ledger, step: Step, records: Sequence[Record]) -> Histog
     if any(record.worker not in before for record in records):
         return None
     return merge(before[record.worker].histogram("in_flight_age_us") for record in records)
+
+
+def _read_late(ledger: Ledger, record: Record) -> tuple[float, float]:
+    """Seconds by which answers that were read late lengthen the phase before a record's, and the record's own.
+
+    Both are known only afterwards: in the phase in which the answers were read.
+    """
+    mine = [each for each in ledger.records if each.worker == record.worker]
+    after = mine[mine.index(record) + 1 :]
+    return record.read_late_s, after[0].read_late_s if after else 0.0
 
 
 def _so_far(ledger: Ledger, records: Sequence[Record]) -> dict[str, float]:

@@ -83,6 +83,7 @@ class Tally:
     turnaround_s: float = 0.0
     connects: int = 0
     connect_s: float = 0.0
+    read_late_s: float = 0.0
     clock_step_s: float = 0.0
     answered: list[float] = field(default_factory=list)
     unanswered: list[float] = field(default_factory=list)
@@ -143,6 +144,8 @@ class Recorder:
         if tally is not None:
             tally.answered.append(elapsed)
             tally.bytes += size
+            if at < tally.began:  # the kernel had it before the phase began
+                tally.read_late_s += tally.began - at
         return elapsed
 
     def failure(self, user: object, at: float, kind: str, size: int = 0) -> float:
@@ -240,6 +243,7 @@ class Recorder:
             turnaround_s=tally.turnaround_s,
             connects=tally.connects,
             connect_s=tally.connect_s,
+            read_late_s=tally.read_late_s,
             in_flight_s=tally.ticks["in_flight_s"][-1],
             in_flight_end=len(self._in_flight),
             in_flight_age_us=text(ages),

@@ -113,6 +113,10 @@ class PhaseRecord:
     """Connections that the lean client established over TLS."""
     connect_s: Seconds = 0.0
     """Sum of the times from their start to the end of their handshake, which are parts of response times."""
+    read_late_s: Seconds = 0.0
+    """Of answers that the kernel had received before the phase began, and that the worker read in it: the sum of the
+    times from their receive stamps to the phase's beginning. The integral of the phase before has them too much, and
+    that of this one too little."""
     wall_s: Seconds | None = None
     """Length of the phase by the worker's wall clock; None in older ledgers."""
     clock_step_s: Seconds | None = None

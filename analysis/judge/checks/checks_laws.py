@@ -161,7 +161,8 @@ def iterations(own: OwnWindow, users: int) -> Check:
 def little(window: Window) -> Check:
     """3: L = X R, L the exact integral; with the ages at both ends of the window it is an identity."""
     in_flight, total = window.in_flight, window.ended_s
-    ages = None if window.ages_start is None else (window.ages_start.sum_s, window.ages.sum_s)
+    here, after = window.read_late_s
+    ages = None if window.ages_start is None else (window.ages_start.sum_s - here, window.ages.sum_s - after)
     error = batch_error([s.in_flight_s - s.response_s for s in window.ticks], [s.seconds for s in window.ticks])
     miss = little_miss(in_flight, window.seconds, total, ages, error or 0.0)
     allowed, edges = miss.allowed, 0.0

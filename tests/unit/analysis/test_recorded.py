@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -162,3 +163,24 @@ def test_a_server_that_is_busy_for_its_one_user_is_not_saturated(tmp_path: Path)
     steps = analyze(tmp_path, write=False).steps
     assert steps.loc[steps["kind"] == "ladder", "saturated"].any()
     assert not steps.loc[steps["kind"] == "idle", "saturated"].any()
+
+
+def test_answers_that_were_read_in_a_later_phase_than_they_came_in_are_in_flight_in_none(tmp_path: Path) -> None:
+    before = windows(tmp_path, Load())[1]
+    ledger = tmp_path / "runs" / "1-single" / "ledger.jsonl"
+    lines, follows = [], set()
+    for line in map(json.loads, ledger.read_text(encoding="utf-8").splitlines()):
+        worker = line.get("worker")
+        if (line.get("step"), line.get("phase")) == (1, "measure"):
+            line["read_late_s"] = 3.0
+            follows.add(worker)
+        elif worker in follows:
+            line["read_late_s"] = 1.0
+            follows.remove(worker)
+        lines.append(json.dumps(line))
+    ledger.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (run,) = judge_all(load(tmp_path))
+    after = next(step.window for step in run.steps if step.step.number == 1)
+    assert after is not None
+    assert after.read_late_s == pytest.approx((3.0 * len(after.workers), 1.0 * len(after.workers)))
+    assert after.in_flight - before.in_flight == pytest.approx(2.0 * len(after.workers) / after.seconds)

@@ -149,6 +149,25 @@ def test_phases_are_kept_apart(clock: Clock) -> None:
     assert counts(measured.response_us).get_max_value() == pytest.approx(1_500_000, rel=0.001)
 
 
+def test_answers_that_came_before_a_phase_and_were_read_in_it_are_told_apart(clock: Clock) -> None:
+    """Two requests of 1 s, answered 0.3 and 0.1 s before the second phase, in which they are read."""
+    recorder = Recorder(Users(), "w")
+    recorder.enter(phase("settle"))
+    for user, at in (("a", 1000.0), ("b", 1000.2)):
+        recorder.begin(user, at)
+    clock.at = 1001.3
+    settle = recorder.enter(phase())
+    recorder.success("a", 1001.0, 6)
+    recorder.success("b", 1001.2, 6)
+    clock.at = 1002.3
+    measure = recorder.close(clock.at)
+    assert settle is not None
+    assert measure is not None
+    assert (settle.read_late_s, measure.read_late_s) == (0.0, pytest.approx(0.4))
+    assert settle.in_flight_s - measure.read_late_s == pytest.approx(2.0)
+    assert measure.in_flight_s + measure.read_late_s == pytest.approx(0.0)
+
+
 def test_who_began_before(clock: Clock) -> None:
     recorder = Recorder(Users(), "load1-1")
     for at, user in enumerate("abcd"):
