@@ -104,6 +104,8 @@ class Thresholds:
     reconcile_requests: float = _limit(2.0)
     """The least difference that fails: in a run of a few hundred requests, 0.5 % is less than one request that ends
     while the run does."""
+    sampled_s: float = _limit(1.5)
+    """A shorter window may have no sample of the target that lies within it: one is taken a second."""
     # 8 who was the limit
     slow_ratio: float = _limit(trial.SLOW_RATIO)
     slow_ms: float = _limit(trial.SLOW_MS)

@@ -67,10 +67,11 @@ def raised(held: Capacity | None, steps: Steps) -> Capacity | None:
 def cores_beyond(capacity: ModelCapacity, steps: Steps, campaign: Campaign) -> int | None:
     """Cores for the load that a search to twice these users takes, where the generator ended it; None elsewhere.
 
-    By what a core of the load held in the campaign's own steps; None without think time, which bounds no rate.
+    By what a core of the load held in this model's own steps, since requests to another cost it something else; None
+    without think time, which bounds no rate.
     """
     plan, cores = campaign.plan, campaign.manifest.load_cores if campaign.manifest is not None else None
-    held = raised(None, steps)
+    held = raised(None, steps.of_model(capacity.model))
     if capacity.ended != "generator" or not (capacity.users and cores and held and plan.mean_think_s):
         return None
     asked = 2 * capacity.users / plan.mean_think_s  # users are whole and think times random, hence the few per cent

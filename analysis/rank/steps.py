@@ -244,10 +244,14 @@ def _measured(window: Window) -> dict[str, Any]:
 
 
 def _resources(target: Target, window: Window) -> dict[str, Any]:
-    """What the server used; costs are over the attempts that ended in the window."""
+    """What the server used; costs are over all requests that ended in the window, background clients' included.
+
+    None where the users got no answer: what was refused or timed out says nothing of what a request costs.
+    """
+    requests = window.attempts + sum(each.answered + each.turned_away for each in window.background)
 
     def each(total: float | None) -> float | None:
-        return total / window.attempts if total is not None and window.attempts else None
+        return total / requests if total is not None and window.successes else None
 
     cpu, ended = target.cpu_cores, target.ended_cores
     return {

@@ -23,6 +23,8 @@ class BackgroundWindow:
     """Mean number of them that were connected; idle ones only once they had been answered."""
     turned_away: int
     """How often a client was refused, reset or left without an answer."""
+    answered: int = 0
+    """Requests of theirs that were answered."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class BackgroundClients:
                 wanted=int(mine["wanted"].max()),
                 held=float(mine["held"].mean()),
                 turned_away=int(mine[["refused", "reset", "timed_out"]].sum().sum()),
+                answered=int(mine["answered"].sum()),
             )
             for kind, mine in rows.groupby("kind")
         )

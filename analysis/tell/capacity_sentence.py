@@ -139,14 +139,12 @@ def strangers_beside(outcome: CampaignOutcome) -> tuple[str, ...]:
     beside = [each for each in counting if any(reason.code == "strangers.untested" for reason in each.reasons)]
     if not beside:
         return ()
-    shares = [
-        max(check.value or 0.0 for check in each.checks if check.number == 11 and check.outcome == "fail")
-        for each in beside
-    ]
+    shares = [max(check.value or 0.0 for check in each.checks if check.code == "strangers.share") for each in beside]
     took = " to ".join(dict.fromkeys(f"{share:.0%}" for share in (min(shares), max(shares))))
     return (
         f"In {len(beside)} of {counted(len(counting), 'window')} that count, others took {took} of the server's or the"
-        " workers' cores. What that did to the figures can't be told: too few undisturbed blocks have these loads.",
+        " workers' cores. What that did to the figures can't be told: too few undisturbed blocks have these loads"
+        " (steps.csv names them).",
     )
 
 

@@ -83,12 +83,23 @@ def joined(reasons: Iterable[Reason], separator: str = "; ") -> str:
 
 
 def main_reasons(reasons: Sequence[Reason]) -> str:
-    """The first REASONS findings of a verdict; checks.csv has all. Checks without evidence have a section instead."""
+    """The first REASONS findings of a verdict; steps.csv has all. Checks without evidence have a section instead.
+
+    Of a disturbed step's lines of check 11 the first stands first and the others last: what failed beside them makes
+    the verdict.
+    """
     telling = [each for each in reasons if isinstance(each, Finding) or each.outcome != "not available"]
     telling = telling or list(reasons)
+    if _about_strangers(telling[0]):
+        rest = [each for each in telling[1:] if not _about_strangers(each)]
+        telling = [telling[0], *rest, *(each for each in telling[1:] if _about_strangers(each))]
     shown = telling[:REASONS]
     more = len(telling) - len(shown)
-    return joined(shown) + (f"; {more} more in checks.csv" if more else "")
+    return joined(shown) + (f"; {more} more in steps.csv" if more else "")
+
+
+def _about_strangers(reason: Reason) -> bool:
+    return reason.code.startswith("strangers.")
 
 
 def _population(f: Finding) -> str:

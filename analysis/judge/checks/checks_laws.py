@@ -203,7 +203,9 @@ def work_done(window: Window, work: Work) -> tuple[Check, ...]:
     checks: list[Check] = []
     if work.cpu_ms:
         asked = window.goodput * work.cpu_ms / 1000
-        used = window.target.cpu_cores if window.target is not None else None
+        # In a window as short as the sampler's interval, half of the row that there is may lie outside.
+        known = window.target is not None and window.seconds >= T.sampled_s
+        used = window.target.cpu_cores if known and window.target is not None else None
         share = used / asked if used is not None and asked else None
         checks.append(
             check(

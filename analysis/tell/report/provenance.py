@@ -66,6 +66,8 @@ def _of_the_result(outcome: CampaignOutcome) -> Iterator[str]:
     if idle:
         they = "it was" if len(idle) == 1 else "they were"
         yield f"The limit of {shortened(idle)}: {they} valid and not full at {counted(plan.most_users, 'user')}."
+    if ended := [limit.model for limit in outcome.limits if limit.kind == "generator"]:
+        yield f"The limit of {shortened(ended)}: the load generator's was reached first."
     if unknown:
         yield f"The limit of {shortened(unknown)}: what was measured doesn't show it."
     ladder = steps[steps["kind"].isin(LADDER_KINDS)]
@@ -97,7 +99,7 @@ def _of_the_set_up(plan: Plan, manifest: Manifest | None) -> Iterator[str]:
         if count
     ]
     if background:
-        yield f"The server without background clients: {series(background)} were held throughout."
+        yield f"The server without background clients: the plan asks for {series(background)} throughout."
     if plan.locustfile is not None:
         yield "Clients with other connections than its users', which keep or close them as the locustfile says."
     elif plan.connection == "close":

@@ -74,7 +74,7 @@ def test_a_check_without_evidence_is_told_once_with_its_number_of_times(tmp_path
     for reasons in bad["reasons"]:
         assert any(getattr(each, "outcome", "") == "not available" for each in reasons)
         known = [each for each in reasons if getattr(each, "outcome", "") != "not available"]
-        assert ("more in checks.csv" in main_reasons(reasons)) is (len(known) > REASONS)
+        assert ("more in steps.csv" in main_reasons(reasons)) is (len(known) > REASONS)
         assert "three seconds" not in main_reasons(reasons)
 
 
