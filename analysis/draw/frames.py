@@ -44,13 +44,15 @@ def points(steps: pd.DataFrame, column: str, models: Collection[str]) -> pd.Data
     bound (`at_most`) is known in some.
 
     Where most runs of a step are valid or an overload, the others' figures are left out; where they are not, no figure
-    is trusted, and `verdict` is that of most runs.
+    is trusted, and `verdict` is that of most runs. A figure that half of the runs left or fewer have is left out.
     """
     ladder = Steps(steps).ladder.frame
     ladder = ladder[ladder["model"].isin(list(models)) & (ladder["verdict"] != "not-measured")]
     served = ladder["verdict"].isin(list(SERVED))
     trusted = served.groupby([ladder["model"], ladder["users"]]).transform("mean") > MOST_BLOCKS
-    rows = ladder[ladder[column].notna() & (served | ~trusted)]
+    shown = ladder[served | ~trusted]
+    known = shown[column].notna()
+    rows = shown[known & (known.groupby([shown["model"], shown["users"]]).transform("mean") > MOST_BLOCKS)]
     late = rows["times_bound"].astype(bool) if column in TIMES and "times_bound" in rows else False
     rows = pd.DataFrame(
         {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from analysis.judge.findings import Finding
@@ -13,25 +13,30 @@ from analysis.judge.verdicts import SERVED
 
 Figures = tuple[float, float]
 """Goodput in requests/s and mean response time in ms."""
+Load = tuple[str, int, str]
+"""Label, users and kind of a step: in a search the same load has another number in each block."""
 
 
 def judged_by_blocks(results: Sequence[RunResult]) -> tuple[RunResult, ...]:
-    """The runs with every step `disturbed` that failed check 11 and differs from the same step of the other blocks.
+    """The runs with every step `disturbed` that failed check 11 and differs from the same load in the other blocks.
 
     Within a run only what is wrong in itself shows. A step that is sound in itself and was taken on cores that others
     used too counts where it gave what the undisturbed blocks gave, within the tie band; `other_blocks` of them at
     least must have.
     """
-    sound: dict[tuple[str, int], list[Figures]] = defaultdict(list)
+    sound: dict[Load, dict[int, list[Figures]]] = defaultdict(lambda: defaultdict(list))
     for result in results:
         for step in result.steps:
             figures = _figures(step)
             if figures is not None and not step.judgement.disturbed:
-                sound[step.run.label, step.step.number].append(figures)
+                sound[_load(step)][step.run.block].append(figures)
     return tuple(
-        replace(result, steps=tuple(_compared(step, sound[step.run.label, step.step.number]) for step in result.steps))
-        for result in results
+        replace(result, steps=tuple(_compared(step, sound[_load(step)]) for step in result.steps)) for result in results
     )
+
+
+def _load(step: StepResult) -> Load:
+    return step.run.label, step.step.users, step.step.kind
 
 
 def _figures(step: StepResult) -> Figures | None:
@@ -41,13 +46,16 @@ def _figures(step: StepResult) -> Figures | None:
     return window.goodput, window.mean_ms
 
 
-def _compared(step: StepResult, others: Sequence[Figures]) -> StepResult:
+def _compared(step: StepResult, sound: Mapping[int, Sequence[Figures]]) -> StepResult:
+    """`sound` are the undisturbed figures of the same load by block; a search may try a load twice in one block."""
     own = _figures(step)
     if own is None or not step.judgement.disturbed:
         return step
-    if len(others) < T.other_blocks:
-        unknown = Finding("strangers.untested", blocks=len(others), wanted=T.other_blocks)
+    elsewhere = {block: figures for block, figures in sound.items() if block != step.run.block}
+    if len(elsewhere) < T.other_blocks:
+        unknown = Finding("strangers.untested", blocks=len(elsewhere), wanted=T.other_blocks)
         return replace(step, judgement=replace(step.judgement, reasons=(*step.judgement.reasons, unknown)))
+    others = [figures for each in elsewhere.values() for figures in each]
     (low, high), (low_ms, high_ms) = ((min(each), max(each)) for each in zip(*others, strict=True))
     inside = all(
         (1 - T.tie) * least <= value <= (1 + T.tie) * most
@@ -63,7 +71,7 @@ def _compared(step: StepResult, others: Sequence[Figures]) -> StepResult:
         mean_ms=own[1],
         low_ms=low_ms,
         high_ms=high_ms,
-        blocks=len(others),
+        blocks=len(elsewhere),
     )
     failed = tuple(check for check in step.judgement.checks if check.number == 11 and check.outcome == "fail")
     rest = tuple(reason for reason in step.judgement.reasons if reason not in failed)

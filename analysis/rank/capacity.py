@@ -1,7 +1,8 @@
 """The capacity of each model: the most users that it carries within the plan's SLO (METHOD, "Capacity").
 
 Each run gives a bracket from the final verdicts of its steps, be they a search's trials or the rungs of a ladder: the
-most users that passed and the fewest that failed. Blocks give the median with its order-statistic interval.
+most users that passed and the fewest that failed. Of several trials of a load the last that counts decides, as in the
+tables of steps (`Steps.ladder`). Blocks give the median with its order-statistic interval.
 """
 
 from __future__ import annotations
@@ -10,18 +11,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from analysis.judge.judging import RunResult, StepResult
+from analysis.judge.judging import RunResult
 from analysis.judge.laws.scaling import ScalabilityFit, fit_scalability
 from analysis.rank.medians import median_interval
-from analysis.rank.steps import LADDER_KINDS
-from study.plan import Plan, Slo
+from analysis.rank.steps import LADDER_KINDS, counting, final_outcome, slo_broken
+from study.plan import Plan
 from study.search import End, Outcome, Trial, bracket
-from study.trial import LEAST_ANSWERS, Broken, broken_by
-
-CARRIED = ("valid", "overload")
-"""Verdicts of a step whose figures are the server's: it passes where the SLO holds."""
-NOT_THE_SERVERS = ("worker-lost", "disturbed", "inconsistent", "not-measured")
-"""Verdicts of a step that says nothing of the server, whether the SLO holds in it or not."""
+from study.trial import Broken
 
 
 @dataclass(frozen=True)
@@ -48,9 +44,14 @@ class BlockCapacity:
     """`slo` where a load failed; else why none did: `most` (the plan's largest), `generator`, `unclear`."""
     broken: Broken | None
     """What of the SLO the load `high` broke."""
-    confirmed: bool
-    """Whether a trial twice as long passed at `low`."""
+    confirmation: Outcome | None
+    """What the last trial twice as long at `low` came to; None where there was none."""
     differing: tuple[Differing, ...]
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether that trial passed."""
+        return self.confirmation == "passed"
 
     @property
     def closed(self) -> bool:
@@ -134,16 +135,17 @@ def block_capacity(result: RunResult, plan: Plan) -> BlockCapacity | None:
         return None
     outcomes = {step.step.number: final_outcome(step, plan.slo) for step in steps}
     trials = [Trial(step.step.users, outcomes[step.step.number], step.step.kind == "confirm") for step in steps]
-    low, high = bracket(trials)
+    decisive = decisive_trials(trials, [counting(step, plan.slo) for step in steps])
+    low, high = bracket(decisive)
     failed = [step for step in steps if step.step.users == high and outcomes[step.step.number] == "failed"]
     live = {trial.step: trial for trial in result.trials}
     return BlockCapacity(
         block=result.data.run.block,
         low=low,
         high=high,
-        ended="slo" if high is not None else why_open(trials, low, plan),
-        broken=slo_broken(failed[0], plan.slo) if failed else None,
-        confirmed=any(trial.long and trial.outcome == "passed" and trial.users == low for trial in trials),
+        ended="slo" if high is not None else why_open(decisive, low, plan),
+        broken=slo_broken(failed[-1], plan.slo) if failed else None,
+        confirmation=confirmation(trials, low),
         differing=tuple(
             Differing(
                 step.step.number, step.step.users, live[step.step.number].outcome, outcome, step.judgement.verdict
@@ -154,26 +156,18 @@ def block_capacity(result: RunResult, plan: Plan) -> BlockCapacity | None:
     )
 
 
-def final_outcome(result: StepResult, slo: Slo) -> Outcome:
-    """The outcome of a measured step by its verdict and the SLO."""
-    verdict = result.judgement.verdict
-    if verdict == "generator-limited":
-        return "generator"
-    if verdict in NOT_THE_SERVERS or result.window is None:
-        return "unclear"
-    if slo_broken(result, slo) is not None:
-        return "failed"
-    enough = result.window.successes >= LEAST_ANSWERS
-    return "passed" if verdict in CARRIED and enough else "unclear"
+def decisive_trials(trials: Sequence[Trial], counts: Sequence[bool]) -> tuple[Trial, ...]:
+    """Of each load the last trial that counts, where one does, else the last; in the order in which they were run."""
+    chosen: dict[int, int] = {}
+    for at, trial in enumerate(trials):
+        if counts[at] or not counts[chosen.get(trial.users, at)]:
+            chosen[trial.users] = at
+    return tuple(trials[at] for at in sorted(chosen.values()))
 
 
-def slo_broken(result: StepResult, slo: Slo) -> Broken | None:
-    """What of the SLO a measured step breaks; None where it holds."""
-    window = result.window
-    if window is None:
-        return None
-    above, overdue = window.response.above(slo.p99_ms).total, window.ages.above(slo.p99_ms).total
-    return broken_by(window.successes, window.failed, above, overdue, slo.failures_percent)
+def confirmation(trials: Sequence[Trial], low: int | None) -> Outcome | None:
+    """What the last trial twice as long at `low` came to; None where there was none."""
+    return next((trial.outcome for trial in reversed(trials) if trial.long and trial.users == low), None)
 
 
 def capacity_values(capacities: Iterable[ModelCapacity]) -> Mapping[str, Mapping[int, float]]:

@@ -172,11 +172,13 @@ def _changes(
 
 
 def figure_of(outcome: CampaignOutcome, model: str, users: int | None, figure: str) -> list[float]:
-    """The figure of each run at a step that counts; none where only a bound of it is known."""
+    """The figure of each run at a step that counts; none where it is a bound in any, or half of them lack it."""
     if users is None:
         reached = model in outcome.ranking.reached
         return list(outcome.ranking.goodput.ranked.values[model].values()) if reached else []
     rows = outcome.rows.of_model(model).ladder.measured.usable(FIGURES[figure]).at(users)
+    if rows.median(figure) is None:
+        return []
     rows = Steps(rows.frame[rows.frame[figure].notna()])
     late = figure not in MORE_IS_BETTER and rows.frame["times_bound"].any()
     return [] if late or rows.bounded(figure).any() else [float(value) for value in rows.frame[figure] if value > 0]
@@ -212,8 +214,8 @@ def _left_out(model: str, first: CampaignOutcome, second: CampaignOutcome) -> It
     for users in _common_users(first, second):
         verdicts = []
         for outcome in (first, second):
-            rows = outcome.rows.of_model(model).ladder.measured.at(users)
-            present = tuple(dict.fromkeys(rows.frame["verdict"])) or ("not-measured",)
-            verdicts.append(present if rows.usable(SERVED).empty else ())
+            measured = outcome.rows.of_model(model).ladder.measured
+            present = tuple(dict.fromkeys(measured.at(users).frame["verdict"])) or ("not-measured",)
+            verdicts.append(present if measured.usable(SERVED).at(users).empty else ())
         if any(verdicts):
             yield Finding("compare.not-usable", model=model, users=users, first=verdicts[0], second=verdicts[1])

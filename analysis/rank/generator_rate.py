@@ -10,7 +10,7 @@ from analysis.judge.judging import judge_all
 from analysis.judge.thresholds import THRESHOLDS as T
 from analysis.judge.verdicts import SERVED
 from analysis.rank.capacity import ModelCapacity
-from analysis.rank.steps import Steps, steps_of
+from analysis.rank.steps import LADDER_KINDS, Steps, steps_of
 from analysis.read.results import Campaign, load
 
 
@@ -41,9 +41,10 @@ def capacity(directory: Path | str) -> Capacity | None:
         for step in results
         if any(check.number == 4 and check.outcome == "fail" for check in step.judgement.checks)
     }
-    rows = steps_of(results).ladder.frame.sort_values("users").to_dict("records")
+    tried = steps_of(results, campaign.plan.slo).frame
+    last = tried[tried["kind"].isin(LADDER_KINDS)].drop_duplicates("users", keep="last").sort_values("users")
     held: Capacity | None = None
-    for row in rows:  # of each load the last trial: one that a bad second spoilt was repeated
+    for row in last.to_dict("records"):  # of each load the last trial: one that a bad second spoilt was repeated
         if row["verdict"] == "not-measured":
             continue
         expected = row["users"] / (campaign.plan.mean_think_s + _number(row["mean_ms"]) / 1000)

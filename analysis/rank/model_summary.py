@@ -43,6 +43,8 @@ TIMES = ("mean_ms", "p50_ms", "p99_ms")
 def summary_frame(steps: Steps, ranking: Ranking, plan: Plan, capacities: Iterable[ModelCapacity] = ()) -> pd.DataFrame:
     """One row for each model of the plan: medians over blocks, at the ranking's common step.
 
+    A figure that half of the blocks there or fewer have is empty, as a p99 of too few answers.
+
     A model that is an overload there has its figures and `common_verdict` says so; of steps with another verdict there
     are none. `at_least` and `at_most` are frozensets of the names of the columns that hold a bound.
     """
@@ -57,7 +59,10 @@ def summary_frame(steps: Steps, ranking: Ranking, plan: Plan, capacities: Iterab
 
 
 def _capacity(row: dict[str, Any], capacity: ModelCapacity) -> dict[str, Any]:
-    """The columns of a model's capacity; after a search it is what the model sustains as well."""
+    """The columns of a model's capacity; after a search it is what the model sustains, and no step of it need be that.
+
+    It is a median over blocks of loads that each of them chose for itself.
+    """
     columns = {
         "capacity_users": capacity.users,
         "capacity_low": capacity.low,
@@ -106,8 +111,8 @@ def _row(model: str, ladder: Steps, ranking: Ranking, plan: Plan) -> dict[str, A
     for column in ("rps", *TIMES):
         row[column] = here.median(column)
     for column in ("rps", "mean_ms"):
-        if known := [float(value) for value in here.frame[column].dropna()]:
-            median = median_interval(known)
+        if row[column] is not None:
+            median = median_interval([float(value) for value in here.frame[column].dropna()])
             row |= {f"{column}_low": median.low, f"{column}_high": median.high}
     late = bool(here.frame["times_bound"].any())
     return row | {
@@ -115,7 +120,9 @@ def _row(model: str, ladder: Steps, ranking: Ranking, plan: Plan) -> dict[str, A
         "common_verdict": str(here.frame["verdict"].mode().iloc[0]),
         "requests": round(float(here.frame["requests"].median())),
         "failures": round(float(here.frame["failures"].median())),
-        "at_least": frozenset(bounds | {name for name in ("p50_ms", "p99_ms") if here.bounded(name).any()}),
+        "at_least": frozenset(
+            bounds | {name for name in ("p50_ms", "p99_ms") if row[name] is not None and here.bounded(name).any()}
+        ),
         "at_most": frozenset(name for name in TIMES if late and row[name] is not None),
     }
 

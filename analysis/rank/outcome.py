@@ -53,7 +53,7 @@ def outcome_of(campaign: Campaign) -> CampaignOutcome:
     """Judge every run of a campaign and compare its models."""
     plan = campaign.plan
     results = judged_by_blocks(tuple(judge_all(campaign)))
-    steps = steps_of((step for result in results for step in result.steps), campaign.labels)
+    steps = steps_of((step for result in results for step in result.steps), plan.slo, campaign.labels)
     capacities = capacities_of(results, campaign.labels, plan)
     ranking = rank_models(steps, plan, capacities)
     return CampaignOutcome(

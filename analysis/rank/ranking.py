@@ -3,11 +3,12 @@
 Below the knee every sound server has X = N / Z, so requests per second are compared at each model's peak goodput.
 Past the knee X is more than 5 % under N / (R1 + Z), which makes a step `overload`: a finding about the server, so its
 goodput counts for the peak as that of valid steps does. A model whose ladder ends, or stops being valid, before the
-server was full has a peak that is only a lower bound: it is never placed below another. Response times are compared at
-the largest step that is valid for all models that have a valid step: a mean over an overloaded step counts only the
-survivors. A model without a figure stays a rival, of which nothing is claimed. After a search the
-capacities are compared too, those of closed brackets alone. All comparisons of all figures are one
-family (`analysis/rank/family.py`).
+server was full has a peak that is only a lower bound: it is never placed below another. After a search the peak is one
+of the loads that more than half of a model's blocks tried, mostly of those that all searches share. Response times are
+compared at the largest step that is valid for all models that have a valid step: a mean over an overloaded step counts
+only the survivors. A model without a figure stays a rival, of which nothing is claimed. After a search the capacities
+are compared too, those of closed brackets alone. All comparisons of all figures are one family
+(`analysis/rank/family.py`).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from analysis.judge.thresholds import THRESHOLDS as T
 from analysis.judge.verdicts import SERVED, VALID
 from analysis.rank.capacity import ModelCapacity, capacity_values
 from analysis.rank.family import Claim, Family, Order, Pair, Ranked, compare_family, order, turned
-from analysis.rank.steps import Steps
+from analysis.rank.steps import ModelCheck, Steps
 from study.plan import AA_SUFFIX, Plan
 
 LONGEST_RATIOS = 10  # pairs up to which all are shown
@@ -84,7 +85,8 @@ class Ranking:
     """The largest ladder step that is valid for all models that have a valid step."""
     peak_users: Mapping[str, int]
     reached: frozenset[str]
-    """Models that reached their limit: the server was full at the step of its peak or at a larger one."""
+    """Models that reached their limit: the server was full at the step of its peak or at a larger one, and no load that
+    few blocks tried gave more."""
     goodput: FigureRanking
     response: FigureRanking
     capacity: FigureRanking
@@ -102,9 +104,7 @@ def rank_models(steps: Steps, plan: Plan, capacities: Iterable[ModelCapacity] = 
     control = next((label for label in present if is_control(label, plan)), None)
     peaks = {label: users for label, users in _peaks(served).items() if label != control}
     common = _common(valid, measured)
-    reached = frozenset(
-        label for label, users in peaks.items() if any(u >= users for u in ladder.of_model(label).full_users())
-    )
+    reached = frozenset(label for label, at in peaks.items() if _reached(ladder.of_model(label), at))
     late = {model for model in measured if valid.of_model(model).at(common).frame["times_bound"].any()}
     asked: dict[str, int | None] = {model: peaks.get(model) for model in measured}
     figures = (
@@ -134,13 +134,28 @@ def is_control(label: str, plan: Plan) -> bool:
 def _peaks(served: Steps) -> dict[str, int]:
     """For each label the users of the step with the largest median goodput: one step for all blocks.
 
-    A step chosen for each block would add the luck of the block to the peak.
+    A step chosen for each block would add the luck of the block to the peak, as would a load that a search tried in few
+    blocks: `served` are the rows of steps that more than half of a model's blocks have.
     """
     peaks: dict[str, int] = {}
     for label, rows in served.frame.groupby("model"):
         medians = rows.groupby("users")["rps"].median()
         peaks[str(label)] = int(str(medians.idxmax()))
     return peaks
+
+
+def _reached(ladder: Steps, peak: int) -> bool:
+    """Whether the goodput at `peak` is the most that the server gives.
+
+    By the steps that most blocks have. A load that fewer tried can only contradict: by more goodput than at the peak,
+    beyond the tie band.
+    """
+    served = ladder.usable(SERVED)
+    most = (1 + T.tie) * (served.at(peak).median("rps") or 0.0)
+    tried = ladder.with_verdict(SERVED).by_users()
+    few = [rows.median("rps") or 0.0 for users, rows in tried if users not in served.users]
+    full = set(ladder.full_users()) & set(served.users)
+    return any(users >= peak for users in full) and all(rate <= most for rate in few)
 
 
 def _common(valid: Steps, models: Sequence[str]) -> int | None:
@@ -258,19 +273,22 @@ def control_check(code: str, pair: Pair, tie: float = T.tie) -> Check:
     )
 
 
-def repeat_checks(steps: Steps, ranking: Ranking) -> list[tuple[str, int | None, Check]]:
-    """Check 10 over the blocks: label, step and check of each step that was measured as valid, then the A/A control's.
+def repeat_checks(steps: Steps, ranking: Ranking) -> list[ModelCheck]:
+    """Check 10 over the blocks: of each load that was measured as valid, then the A/A control's.
 
-    The step is None for the control, which is compared at its peak and at the common step.
+    The control has no load of its own: it is compared at its peak and at the common step.
     """
     valid = steps.ladder.with_verdict(VALID).frame
-    checks: list[tuple[str, int | None, Check]] = [
-        (str(model), int(str(step)), across_blocks([float(value) for value in rows["rps"]]))
-        for (model, step), rows in valid.groupby(["model", "step"], sort=False)
-    ]
+    checks = []
+    for (model, users), rows in valid.groupby(["model", "users"], sort=False):
+        numbers = {int(number) for number in rows["step"]}
+        step = numbers.pop() if len(numbers) == 1 else None
+        again = across_blocks([float(value) for value in rows["rps"]])
+        checks.append(ModelCheck(str(model), step, int(str(users)), again))
     figures = (("rps", ranking.goodput), ("mean", ranking.response), ("capacity", ranking.capacity))
     for name, figure in figures:
         if figure.control is not None:
             tie = max(T.tie, figure.ranked.resolution)
-            checks.append((figure.control.first, None, control_check(f"repeat.control-{name}", figure.control, tie)))
+            compared = control_check(f"repeat.control-{name}", figure.control, tie)
+            checks.append(ModelCheck(figure.control.first, None, None, compared))
     return checks

@@ -2,8 +2,8 @@
 
 Columns are those of steps.csv in docs/results.md, with their own types until the file is written: `saturated` and
 `times_bound` are bool, `at_least` is a frozenset of the names of the columns that hold a lower bound, `failure_kinds` a
-mapping of kind to count, `reasons` a tuple of checks and findings. One column is in no file: `target`, the Target of
-the window, None where it was not watched.
+mapping of kind to count, `reasons` a tuple of checks and findings. Two columns are in no file: `target`, the Target of
+the window, None where it was not watched, and `counts`, whether what the step shows is the server's own.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ from analysis.judge.thresholds import THRESHOLDS as T
 from analysis.judge.verdicts import SERVED, VALID
 from analysis.judge.window import Window
 from analysis.read.samples import KERNEL, Target
+from study.plan import Slo
+from study.search import Outcome
+from study.trial import LEAST_ANSWERS, Broken, broken_by
 
 QUANTILES = {"p50_ms": 0.5, "p90_ms": 0.9, "p95_ms": 0.95, "p99_ms": 0.99, "p999_ms": 0.999}
 WHOLE = ("block", "step", "users", "requests", "failures", "in_flight_end", "bytes", "users_running_min")
@@ -37,8 +40,12 @@ COLUMNS = (
     "users_running_min", "in_flight_end", "bytes", "failure_kinds", "think_drawn_s", "think_passed_s",
     "loop_lag_p99_ms", "connect_ms", *TARGET_COLUMNS, *BACKGROUND_COLUMNS,
 )  # fmt: skip
-LADDER_KINDS = ("ladder", "trial", "confirm")
-"""The kinds of the steps whose load is one of the plan's or of a search, each new to its run."""
+TRIAL_KINDS = ("trial", "confirm")
+"""The kinds of a search's steps, whose loads each run chooses for itself."""
+LADDER_KINDS = ("ladder", *TRIAL_KINDS)
+"""The kinds of the steps whose load is one of the plan's or of a search."""
+NOT_THE_SERVERS = ("worker-lost", "disturbed", "inconsistent", "not-measured")
+"""Verdicts of a step that says nothing of the server, whether the SLO holds in it or not."""
 MOST_BLOCKS = 0.5
 """What holds in more than this share of a model's blocks holds for the step."""
 
@@ -51,9 +58,14 @@ class Steps:
 
     @property
     def ladder(self) -> Steps:
-        """The rows of the ladder, without idle and return step; of a search one row a load, that of its last trial."""
+        """The rows of the ladder, without idle and return step; of a search one row a load.
+
+        Of several trials of a load in one run that is the last that counts, where one does, else the last; the bracket
+        of the run's capacity goes by the same trial (`analysis/rank/capacity.py`).
+        """
         rows = self.frame[self.frame["kind"].isin(LADDER_KINDS)]
-        return Steps(rows.drop_duplicates(["block", "model", "users"], keep="last"))
+        first_to_last = rows.sort_values("counts", kind="stable") if len(rows) else rows
+        return Steps(first_to_last.drop_duplicates(["block", "model", "users"], keep="last").sort_index())
 
     @property
     def measured(self) -> Steps:
@@ -87,12 +99,18 @@ class Steps:
         return [(int(str(users)), Steps(rows)) for users, rows in self.frame.groupby("users")]
 
     def usable(self, verdicts: Sequence[str] = VALID) -> Steps:
-        """Rows with one of these verdicts, of the steps that have one of them in more than half of a model's blocks."""
+        """Rows with one of these verdicts, of the steps that have one of them in more than half of a model's blocks.
+
+        Of a ladder those are the blocks that have a row of the step. The blocks of a search choose their loads by what
+        they measure: a load that few of them tried is no step of the model, so all of the model's blocks are meant.
+        """
         if self.empty:
             return self
-        good = self.frame["verdict"].isin(list(verdicts))
-        share = good.groupby([self.frame["model"], self.frame["users"]]).transform("mean")
-        return Steps(self.frame[good & (share > MOST_BLOCKS)])
+        frame, load = self.frame, [self.frame["model"], self.frame["users"]]
+        good = frame["verdict"].isin(list(verdicts))
+        blocks = good.groupby(load).transform("size")
+        blocks = blocks.where(~frame["kind"].isin(TRIAL_KINDS), frame.groupby("model")["block"].transform("nunique"))
+        return Steps(frame[good & (good.groupby(load).transform("sum") / blocks > MOST_BLOCKS)])
 
     def most_have(self, verdict: str) -> bool:
         """Whether more than half of the rows have this verdict."""
@@ -128,9 +146,9 @@ class Steps:
         return self.frame["at_least"].map(lambda names: column in names).astype(bool)
 
     def median(self, column: str) -> float | None:
-        """The median over the rows that have the figure; None where none has it."""
-        value: Any = self.frame[column].astype(float).median()
-        return None if pd.isna(value) else float(value)
+        """The median over the rows that have the figure; None where half of them or fewer have it."""
+        known = self.frame[column].dropna().astype(float)
+        return float(known.median()) if len(known) > MOST_BLOCKS * len(self.frame) else None
 
     def known(self, column: str) -> bool:
         """Whether any row has this figure."""
@@ -149,10 +167,37 @@ class Steps:
         return counts
 
 
-def steps_of(results: Iterable[StepResult], labels: Sequence[str] = ()) -> Steps:
+def slo_broken(result: StepResult, slo: Slo) -> Broken | None:
+    """What of the SLO a measured step breaks; None where it holds."""
+    window = result.window
+    if window is None:
+        return None
+    above, overdue = window.response.above(slo.p99_ms).total, window.ages.above(slo.p99_ms).total
+    return broken_by(window.successes, window.failed, above, overdue, slo.failures_percent)
+
+
+def final_outcome(result: StepResult, slo: Slo) -> Outcome:
+    """The outcome of a measured step by its verdict and the SLO."""
+    verdict = result.judgement.verdict
+    if verdict == "generator-limited":
+        return "generator"
+    if verdict in NOT_THE_SERVERS or result.window is None:
+        return "unclear"
+    if slo_broken(result, slo) is not None:
+        return "failed"
+    return "passed" if verdict in SERVED and result.window.successes >= LEAST_ANSWERS else "unclear"
+
+
+def counting(result: StepResult, slo: Slo) -> bool:
+    """Whether what a step shows is the server's own: it is valid or an overload, or the server broke the SLO."""
+    return result.judgement.verdict in SERVED or final_outcome(result, slo) == "failed"
+
+
+def steps_of(results: Iterable[StepResult], slo: Slo, labels: Sequence[str] = ()) -> Steps:
     """The rows of these results, sorted by block, by the label's place among `labels`, and by step."""
-    columns = [*COLUMNS, "target"]
-    frame = pd.DataFrame.from_records([_row(result) for result in results], columns=columns)
+    columns = [*COLUMNS, "target", "counts"]
+    rows = [{**_row(result), "counts": counting(result, slo)} for result in results]
+    frame = pd.DataFrame.from_records(rows, columns=columns)
     numbers = [
         name
         for name in COLUMNS
@@ -160,7 +205,9 @@ def steps_of(results: Iterable[StepResult], labels: Sequence[str] = ()) -> Steps
         or name in ("rps", "in_flight", "seconds", *TARGET_COLUMNS, *BACKGROUND_COLUMNS)
     ]
     frame = frame.astype(dict.fromkeys([*numbers, "generator_cpu_max"], "float64"))
-    frame = frame.astype({**dict.fromkeys(WHOLE, "Int64"), "saturated": bool, "times_bound": bool})
+    frame = frame.astype(
+        {**dict.fromkeys(WHOLE, "Int64"), **dict.fromkeys(("saturated", "times_bound", "counts"), bool)}
+    )
     if labels:
         place = {label: at for at, label in enumerate(labels)}
         frame = frame.sort_values(
@@ -169,24 +216,38 @@ def steps_of(results: Iterable[StepResult], labels: Sequence[str] = ()) -> Steps
     return Steps(frame.reset_index(drop=True))
 
 
-CHECK_COLUMNS = ("block", "model", "step", "check", "code", "value", "threshold", "outcome", "finding")
+CHECK_COLUMNS = ("block", "model", "step", "users", "check", "code", "value", "threshold", "outcome", "finding")
 
 
-def checks_frame(results: Iterable[RunResult], repeats: Iterable[tuple[str, int | None, Check]] = ()) -> pd.DataFrame:
+@dataclass(frozen=True)
+class ModelCheck:
+    """A check of a model over its blocks; `users` is None for one of the whole ladder."""
+
+    label: str
+    step: int | None
+    """None too where the load has another number in some block."""
+    users: int | None
+    check: Check
+
+
+def checks_frame(results: Iterable[RunResult], repeats: Iterable[ModelCheck] = ()) -> pd.DataFrame:
     """A row for each check: those of the steps, those of each run, and `repeats`, those of a model over its blocks.
 
-    `repeats` are label, step (None for one of the whole ladder) and check. `finding` holds the check's Finding.
+    `finding` holds the check's Finding.
     """
     rows: list[tuple[Any, ...]] = []
     for result in results:
         run = result.data.run
         for step in result.steps:
-            rows += [(run.block, run.label, step.step.number, *_check_row(check)) for check in step.judgement.checks]
-        again = next((step.step.number for step in result.steps if step.step.kind == "return"), None)
-        rows += [(run.block, run.label, again, *_check_row(check)) for check in result.repeats]
-    rows += [(None, label, step, *_check_row(check)) for label, step, check in repeats]
+            place = (run.block, run.label, step.step.number, step.step.users)
+            rows += [(*place, *_check_row(check)) for check in step.judgement.checks]
+        back = next(((each.step.number, each.step.users) for each in result.steps if each.step.kind == "return"), None)
+        rows += [(run.block, run.label, *(back or (None, None)), *_check_row(check)) for check in result.repeats]
+    rows += [(None, each.label, each.step, each.users, *_check_row(each.check)) for each in repeats]
     frame = pd.DataFrame.from_records(rows, columns=list(CHECK_COLUMNS))
-    return frame.astype({**dict.fromkeys(("block", "step", "check"), "Int64"), "value": float, "threshold": float})
+    return frame.astype(
+        {**dict.fromkeys(("block", "step", "users", "check"), "Int64"), "value": float, "threshold": float}
+    )
 
 
 def _check_row(check: Check) -> tuple[Any, ...]:

@@ -67,7 +67,7 @@ def one_capacity(capacity: ModelCapacity, limit: Limit | None, cores: int | None
     """
     model, users, high = capacity.model, capacity.users, capacity.high
     more = f": {counted(cores, 'load core')} would be needed to see more" if cores is not None else ""
-    why = f" ({_ended(capacity, limit)}{more})"
+    why = f" ({_ended(capacity, limit)}{more}{_unconfirmed(capacity)})"
     if users is None:
         return (
             f"{model} carries fewer than {counted(high, 'user')}{why}"
@@ -171,6 +171,19 @@ def _ended(capacity: ModelCapacity, limit: Limit | None) -> str:
     blocks = sum(block.ended == capacity.ended for block in capacity.blocks)
     where = f" in {blocks} of {len(capacity.blocks)} blocks" if blocks < len(capacity.blocks) else ""
     return BEYOND[capacity.ended] + where
+
+
+def _unconfirmed(capacity: ModelCapacity) -> str:
+    """In how many blocks a trial twice as long was due at the load carried, and none of them passed."""
+    due = [
+        block
+        for block in capacity.blocks
+        if block.low is not None and (block.closed or block.confirmation is not None) and not block.confirmed
+    ]
+    if not capacity.searched or not due:
+        return ""
+    where = f" in {len(due)} of {len(capacity.blocks)} blocks" if len(capacity.blocks) > 1 else ""
+    return f"; no longer trial confirms it{where}"
 
 
 def _blocks(capacities: Sequence[ModelCapacity]) -> str:

@@ -12,7 +12,7 @@ from analysis.rank import model_summary, steps
 from analysis.tell.sentences import NAMES, joined, sentence
 from study.safe_text import csv_cell
 
-CHECK_COLUMNS = ("block", "model", "step", "check", "name", "value", "threshold", "outcome", "detail", "code")
+CHECK_COLUMNS = ("block", "model", "step", "check", "name", "value", "threshold", "outcome", "detail", "code", "users")
 
 
 def steps_table(rows: steps.Steps) -> pd.DataFrame:

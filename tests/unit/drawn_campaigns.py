@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.judge.findings import Finding
-from analysis.rank.capacity import BlockCapacity, ModelCapacity, over_blocks, why_open
+from analysis.judge.verdicts import SERVED
+from analysis.rank.capacity import BlockCapacity, ModelCapacity, confirmation, decisive_trials, over_blocks, why_open
 from analysis.rank.limits import limits_of
 from analysis.rank.model_summary import summary_frame
 from analysis.rank.outcome import CampaignOutcome
@@ -150,11 +151,11 @@ def drawn(
                 late = bounded and row["verdict"] == "valid"
                 step = ("confirm" if long else "trial") if chosen.search is not None else "ladder"
                 place = {"block": block, "model": label, "step": number, "kind": step, "users": count}
-                rows.append({**EMPTY, **row, **place, "times_bound": late})
+                rows.append({**EMPTY, **row, **place, "times_bound": late, "counts": row["verdict"] in SERVED})
                 trials.append(Trial(count, _trial_outcome(row, chosen), long))
             if any(row["model"] == label and row["block"] == block and "rps" in row for row in rows):
                 runs.setdefault(label, []).append(_block_capacity(block, trials, chosen))
-    steps = Steps(_typed(pd.DataFrame(rows, columns=[*COLUMNS, "target", "full"])))
+    steps = Steps(_typed(pd.DataFrame(rows, columns=[*COLUMNS, "target", "counts", "full"])))
     capacities = tuple(over_blocks(label, each, chosen) for label, each in runs.items())
     return Drawn(_outcome(chosen, steps, capacities), truth, carried)
 
@@ -213,10 +214,10 @@ def _trial_outcome(row: Mapping[str, Any], asked: Plan) -> Outcome:
 
 
 def _block_capacity(block: int, trials: Sequence[Trial], asked: Plan) -> BlockCapacity:
-    low, high = bracket(trials)
-    confirmed = any(trial.long and trial.outcome == "passed" and trial.users == low for trial in trials)
-    ended = "slo" if high is not None else why_open(trials, low, asked)
-    return BlockCapacity(block, low, high, ended, "p99" if high is not None else None, confirmed, ())
+    decisive = decisive_trials(trials, [trial.outcome in ("passed", "failed") for trial in trials])
+    low, high = bracket(decisive)
+    ended = "slo" if high is not None else why_open(decisive, low, asked)
+    return BlockCapacity(block, low, high, ended, "p99" if high is not None else None, confirmation(trials, low), ())
 
 
 EMPTY: Mapping[str, Any] = {
@@ -261,9 +262,9 @@ def _row(draw: np.random.Generator, server: _Server, users: int, mistaken: float
 
 def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     text = ("model", "kind", "verdict", "reasons", "at_least", "failure_kinds", "target", "full")
-    numbers = [str(name) for name in frame if name not in (*text, *WHOLE, "saturated", "times_bound")]
+    numbers = [str(name) for name in frame if name not in (*text, *WHOLE, "saturated", "times_bound", "counts")]
     types: dict[str, Any] = dict.fromkeys(numbers, "float64")
-    types |= {**dict.fromkeys(WHOLE, "Int64"), "saturated": bool, "times_bound": bool}
+    types |= {**dict.fromkeys(WHOLE, "Int64"), **dict.fromkeys(("saturated", "times_bound", "counts"), bool)}
     return frame.astype(types)
 
 

@@ -19,7 +19,7 @@ MODELS = ("a", "b", "c", "d")
 
 def capacity(label: str, brackets: dict[int, Bracket]) -> ModelCapacity:
     blocks = tuple(
-        BlockCapacity(block, found.low, found.high, found.ended, None, found.confirmed, ())
+        BlockCapacity(block, found.low, found.high, found.ended, None, "passed" if found.confirmed else None, ())
         for block, found in brackets.items()
     )
     return ModelCapacity(label, None, None, None, None, "slo", None, blocks, searched=True)

@@ -59,6 +59,7 @@ def frame(labels: Sequence[str] = LABELS, users: Sequence[int] = (100, 200, 400)
             "verdict": "overload" if count == users[-1] and model == labels[-1] else "valid",
             "saturated": False,
             "times_bound": False,
+            "counts": True,
             "at_least": frozenset({"p99_ms"} if count == users[-1] and model == labels[-1] else ()),
         }
         for block in range(1, blocks + 1)

@@ -216,7 +216,9 @@ def test_columns_of_the_files(tmp_path: Path) -> None:
     assert files.summary_csv.read_text().startswith(
         "model,requests,failures,rps,mean_ms,p50_ms,p99_ms,peak_rps,peak_users,sustained_users,rank_rps,rank_mean_ms,verdict,"
     )
-    assert files.checks.read_text().startswith("block,model,step,check,name,value,threshold,outcome,detail,code\n")
+    assert files.checks.read_text().startswith(
+        "block,model,step,check,name,value,threshold,outcome,detail,code,users\n"
+    )
     steps = pd.read_csv(files.steps)
     assert steps["users"].dtype == int
     sound = steps.query("model == 'single' and users == 50 and kind == 'ladder'").iloc[0]

@@ -1,0 +1,177 @@
+"""What stands of a search, whose runs choose their loads: the same load has another number in each block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.draw.frames import points
+from analysis.rank.capacity import BlockCapacity, decisive_trials
+from analysis.rank.outcome import CampaignOutcome, outcome_of
+from analysis.read.results import load
+from analysis.tell.capacity_sentence import capacity_sentences
+from study.plan import Run, SearchTable, Slo, Step
+from study.search import Trial
+from tests.unit.synthetic import Load, plan, write_campaign, write_run
+
+Loads = Mapping[int, Sequence[int]]
+"""For each block the users of its trials, in their order; a negative number is a confirmation."""
+
+
+def searched(directory: Path, loads: Loads, load_of: Callable[[Run, Step], Load]) -> CampaignOutcome:
+    search = SearchTable(**{"from": 50, "most": 1000})
+    asked = plan(models=["single"], users=(), aa=False, slo=Slo(p99_ms=50), blocks=len(loads), search=search)
+    runs = asked.runs()
+    files = write_campaign(directory, asked, skip=[run.directory for run in runs])
+    draw = np.random.default_rng(1)
+    for run in runs:
+        steps = [
+            Step(at, "trial" if users > 0 else "confirm", abs(users)) for at, users in enumerate(loads[run.block], 1)
+        ]
+        write_run(files.run(run.directory), asked, run, load_of, draw, steps=steps)
+    return outcome_of(load(directory))
+
+
+def full(users: int, rate: float) -> Load:
+    """An overload at this rate, in requests/s."""
+    return Load(rate=rate, response=users / rate - 3, server_cpu=1.0, seconds=60)
+
+
+def sound(_run: Run, _step: Step) -> Load:
+    return Load(seconds=60)
+
+
+@pytest.mark.parametrize(("response", "verdict"), [(0.004, "valid"), (0.007, "disturbed")])
+def test_a_disturbed_step_is_compared_with_the_same_load(tmp_path: Path, response: float, verdict: str) -> None:
+    """In block 3 the load of 400 users is the second, where the other blocks have 200."""
+
+    def load_of(run: Run, step: Step) -> Load:
+        taken = run.block == 3 and step.users == 400
+        return Load(strangers=0.1, response=response) if taken else Load()
+
+    made = searched(tmp_path, {1: (100, 200, 400), 2: (100, 200, 400), 3: (100, 400)}, load_of)
+    (row,) = made.steps.query("block == 3 and users == 400").to_dict("records")
+    assert row["verdict"] == verdict
+    given = [reason for reason in row["reasons"] if reason.code == "strangers.outside"]
+    assert [each["blocks"] for each in given] == ([2] if verdict == "disturbed" else [])
+    assert all(125 < each["low"] <= each["high"] < 140 for each in given)  # 400 users ask for 133 requests/s
+
+
+def test_a_load_tried_twice_in_one_block_is_one_block(tmp_path: Path) -> None:
+    def load_of(run: Run, step: Step) -> Load:
+        return Load(strangers=0.1, response=0.007) if run.block == 2 and step.users == 400 else Load()
+
+    made = searched(tmp_path, {1: (100, 400, 400), 2: (100, 400)}, load_of)
+    assert made.steps.query("block == 2 and users == 400")["verdict"].tolist() == ["valid"]
+
+
+@pytest.mark.parametrize(("response", "outcome"), [(0.004, "pass"), (0.5, "fail")])
+def test_goodput_is_compared_over_the_blocks_of_one_load(tmp_path: Path, response: float, outcome: str) -> None:
+    def load_of(run: Run, _step: Step) -> Load:
+        return Load(seconds=60, response=response if run.block == 2 else 0.004)
+
+    made = searched(tmp_path, {1: (100, 200, 400), 2: (100, 400)}, load_of)
+    rows = made.checks[made.checks["code"] == "repeat.blocks"].set_index("users")
+    assert rows["outcome"].to_dict() == {100: outcome, 200: "not available", 400: outcome}
+    assert rows["finding"].map(lambda finding: finding["blocks"]).to_dict() == {100: 2, 200: 1, 400: 2}
+    assert rows["step"].fillna(0).to_dict() == {100: 1, 200: 2, 400: 0}  # the third of one block, the second of another
+
+
+def confirmed(directory: Path, confirmation: Load) -> tuple[CampaignOutcome, BlockCapacity, pd.DataFrame]:
+    """A search of loads 100, 200 and 400, which fails; 200 passes and is tried again. Also the row of 200 users."""
+
+    def load_of(_run: Run, step: Step) -> Load:
+        if step.kind == "confirm":
+            return confirmation
+        return full(400, 100) if step.users == 400 else Load(seconds=60)
+
+    made = searched(directory, {1: (100, 200, 400, -200)}, load_of)
+    ((capacity,),) = (each.blocks for each in made.capacities)
+    return made, capacity, made.rows.ladder.at(200).frame
+
+
+DISTURBED = Load(seconds=60, strangers=0.3, server_cpu=0.95)
+
+
+def test_a_trial_that_does_not_count_leaves_the_one_that_does(tmp_path: Path) -> None:
+    made, capacity, row = confirmed(tmp_path, DISTURBED)
+    assert made.steps.query("kind == 'confirm'")["verdict"].tolist() == ["disturbed"]
+    assert row[["kind", "verdict"]].values.tolist() == [["trial", "valid"]]
+    assert (capacity.low, capacity.high, capacity.confirmation, capacity.confirmed) == (200, 400, "unclear", False)
+    assert "no longer trial confirms it" in capacity_sentences(made)[0]
+
+
+def test_a_confirmation_that_passes_is_the_load_s(tmp_path: Path) -> None:
+    made, capacity, row = confirmed(tmp_path, Load(seconds=120))
+    assert row[["kind", "verdict"]].values.tolist() == [["confirm", "valid"]]
+    assert (capacity.low, capacity.high, capacity.confirmed) == (200, 400, True)
+    assert "confirms" not in capacity_sentences(made)[0]
+
+
+@pytest.mark.parametrize("failed", [full(200, 50), Load(seconds=60, failures={"reset": 400}, rate=66.0)])
+def test_a_confirmation_that_fails_takes_the_load_out_of_what_is_carried(tmp_path: Path, failed: Load) -> None:
+    _, capacity, row = confirmed(tmp_path, failed)
+    assert row["kind"].tolist() == ["confirm"]
+    assert (capacity.low, capacity.high, capacity.confirmation) == (100, 200, None)
+
+
+def test_the_last_trial_that_counts_decides() -> None:
+    passed, failed, unclear = (Trial(200, outcome) for outcome in ("passed", "failed", "unclear"))
+    beyond = Trial(400, "unclear")
+    assert decisive_trials([passed, beyond, failed], [True, False, True]) == (beyond, failed)
+    assert decisive_trials([passed, beyond, unclear], [True, False, False]) == (passed, beyond)
+    assert decisive_trials([unclear, passed, beyond], [False, True, False]) == (passed, beyond)
+    again = Trial(400, "generator")
+    assert decisive_trials([beyond, again], [False, False]) == (again,)
+
+
+@pytest.mark.parametrize(
+    ("more", "rate", "peak", "reached"),
+    [((1,), 61.0, 200, True), ((1,), 70.0, 200, False), ((1, 2), 61.0, 250, True)],
+)
+def test_the_peak_is_at_a_load_of_most_blocks(
+    tmp_path: Path, more: Sequence[int], rate: float, peak: int, reached: bool
+) -> None:
+    """At 200 users all three blocks give 60/s; the blocks `more` have 250 users as well, at `rate`."""
+
+    def load_of(_run: Run, step: Step) -> Load:
+        return Load(seconds=60) if step.users < 200 else full(step.users, rate if step.users == 250 else 60.0)
+
+    loads = {block: (50, 100, 200, 250) if block in more else (50, 100, 200) for block in (1, 2, 3)}
+    made = searched(tmp_path, loads, load_of)
+    assert made.ranking.peak_users == {"single": peak}
+    assert ("single" in made.ranking.reached) == reached
+    assert set(made.ranking.goodput.ranked.values["single"]) == ({1, 2, 3} if peak == 200 else set(more))
+    (row,) = made.summary.to_dict("records")
+    assert row["peak_rps"] == pytest.approx(60 if peak == 200 else rate, rel=0.03)
+    assert ("peak_rps" in row["at_least"]) == (not reached)
+
+
+@pytest.mark.parametrize(("known", "shown"), [((1,), False), ((1, 2), True)])
+def test_a_percentile_that_few_blocks_have_is_empty(tmp_path: Path, known: Sequence[int], shown: bool) -> None:
+    """In 30 s 50 users have 500 answers, too few for a 99th percentile."""
+
+    def load_of(run: Run, _step: Step) -> Load:
+        return Load(seconds=120 if run.block in known else 30)
+
+    made = searched(tmp_path, dict.fromkeys((1, 2, 3), (50,)), load_of)
+    assert made.steps.query("kind == 'trial'")["p99_ms"].notna().sum() == len(known)
+    (row,) = made.summary.to_dict("records")
+    assert (row["blocks"], row["common_users"]) == (3, 50)
+    assert pd.notna(row["p99_ms"]) == shown
+    assert pd.notna(row["mean_ms"])
+    assert (len(points(made.steps, "p99_ms", ["single"])) > 0) == shown
+
+
+def test_what_is_sustained_after_a_search_is_its_capacity_and_need_not_be_a_step(tmp_path: Path) -> None:
+    def load_of(_run: Run, step: Step) -> Load:
+        return full(400, 100) if step.users == 400 else Load(seconds=60)
+
+    made = searched(tmp_path, {1: (100, 200, 400), 2: (100, 400)}, load_of)
+    (row,) = made.summary.to_dict("records")
+    assert row["sustained_users"] == row["capacity_users"] == 150
+    assert 150 not in made.rows.users
