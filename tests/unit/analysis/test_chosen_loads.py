@@ -66,7 +66,9 @@ def test_a_load_tried_twice_in_one_block_is_one_block(tmp_path: Path) -> None:
         return Load(strangers=0.1, response=0.007) if run.block == 2 and step.users == 400 else Load()
 
     made = searched(tmp_path, {1: (100, 400, 400), 2: (100, 400)}, load_of)
-    assert made.steps.query("block == 2 and users == 400")["verdict"].tolist() == ["valid"]
+    (row,) = made.steps.query("block == 2 and users == 400").to_dict("records")
+    assert row["verdict"] == "valid"
+    assert [reason["blocks"] for reason in row["reasons"] if reason.code == "strangers.untested"] == [1]
 
 
 @pytest.mark.parametrize(("response", "outcome"), [(0.004, "pass"), (0.5, "fail")])
