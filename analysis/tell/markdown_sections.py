@@ -181,7 +181,7 @@ def failed_checks(steps: pd.DataFrame, checks: pd.DataFrame, labels: Sequence[st
     repeats = checks[(checks["check"] == 10) & (checks["outcome"] == "fail")]
     lines += [
         f"- {row['model']}, check 10, {NAMES[row['code']]}"
-        + (f", {counted(int(row['users']), 'user')}" if pd.notna(row["users"]) else "")
+        + (f", step {row['step']}" if pd.notna(row["step"]) else "")
         + f": {sentence(row['finding'])} ({row['value']:.1%} against {row['threshold']:.1%})"
         for row in repeats.to_dict("records")
     ]
