@@ -1,8 +1,9 @@
-"""The figure of capacities: each model's users on a log axis, with its interval; an arrow where it is a lower bound."""
+"""The figure of capacities: each model's users on a log axis, with its interval; an arrow where it is a bound."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 import seaborn as sns
@@ -10,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.draw.style import INK, Style, canvas, log_axis, sign, styles
+from analysis.draw.style import INK, Style, canvas, log_axis, row_note, sign, styles
 from analysis.judge.judging import RunResult
 from analysis.judge.quantiles import quantile
 from analysis.judge.window import Window
@@ -28,9 +29,18 @@ FIGURES = {SLO_FIGURE: 0.99, "p95": 0.95, "p90": 0.9, "p50": 0.5}
 
 
 def capacity_frame(summary: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the models' summary that have a capacity: users, ends of the interval, and why it ended."""
+    """A row for each model: users, ends of the interval, and why it ended; no row where nothing is known of any.
+
+    Of a model that carried no load `capacity_users` is empty, of one that was not measured `capacity_ended` too.
+    """
     frame = summary[["model", "capacity_users", "capacity_low", "capacity_high", "capacity_ended"]]
-    return frame[frame["capacity_users"].notna()].reset_index(drop=True)
+    known = frame[["capacity_users", "capacity_high"]].notna().to_numpy().any()
+    return (frame if known else frame.iloc[:0]).reset_index(drop=True)
+
+
+def unknown_text(row: Mapping[Hashable, Any]) -> str:
+    """What a row of `capacity_frame` has instead of users where it is not even known what the model doesn't carry."""
+    return "not measured" if pd.isna(row["capacity_ended"]) else "not known"
 
 
 def capacities(frame: pd.DataFrame, labels: Sequence[str]) -> Figure:
@@ -39,13 +49,21 @@ def capacities(frame: pd.DataFrame, labels: Sequence[str]) -> Figure:
     looks = styles(labels)
     sns.stripplot(
         data=frame.astype({"capacity_users": float}), x="capacity_users", y="model", hue="model", ax=axes, jitter=False,
-        size=8, palette={label: look.colour for label, look in looks.items()}, legend=False,
+        size=8, palette={label: look.colour for label, look in looks.items()}, legend=False, order=list(frame["model"]),
     )  # fmt: skip
     ends = pd.concat([frame["capacity_users"], frame["capacity_high"]]).dropna().astype(float)
     left = ends.min() / 1.3
     for at, row in enumerate(frame.to_dict("records")):
-        colour, users = looks[row["model"]].colour, float(row["capacity_users"])
-        if pd.isna(row["capacity_high"]):
+        colour, high = looks[row["model"]].colour, row["capacity_high"]
+        if pd.isna(row["capacity_users"]) and pd.isna(high):
+            row_note(axes, at, unknown_text(row))
+            continue
+        if pd.isna(row["capacity_users"]):
+            arrow = {"arrowstyle": "->", "color": colour, "lw": 1.8}
+            axes.annotate("", xy=(left, at), xytext=(float(high), at), arrowprops=arrow)
+            users, text = float(high), f"< {high:,.0f}"
+        elif pd.isna(high):
+            users = float(row["capacity_users"])
             axes.annotate(
                 "",
                 xy=(users * 1.5, at),
@@ -54,8 +72,9 @@ def capacities(frame: pd.DataFrame, labels: Sequence[str]) -> Figure:
             )
             text = f"≥ {users:,.0f}"
         else:
+            users = float(row["capacity_users"])
             low = left if pd.isna(row["capacity_low"]) else float(row["capacity_low"])  # none: below what was tried
-            axes.hlines(at, low, float(row["capacity_high"]), color=colour, lw=2.2)
+            axes.hlines(at, low, float(high), color=colour, lw=2.2)
             text = f"{users:,.0f}"
         axes.annotate(text, (users, at), xytext=(0, 8), textcoords="offset points", ha="center", color=INK, fontsize=9)
     if len(frame):

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -19,6 +18,7 @@ from matplotlib.patches import Patch
 
 from analysis.draw.capacity_figure import capacities, capacity_frame, mark_trials
 from analysis.draw.frames import MOST_KINDS, OTHER_KINDS, failures_at_worst, knees, points
+from analysis.draw.ratio_figure import ratio_forest
 from analysis.draw.style import (
     GRID,
     INK,
@@ -32,12 +32,12 @@ from analysis.draw.style import (
     legend,
     line_of,
     log_axis,
+    note,
     plain_ticks,
     sign,
     styles,
     users_axis,
 )
-from analysis.judge.thresholds import THRESHOLDS as T
 from analysis.rank.steps import Steps
 
 PERCENTILES = {"p50_ms": "p50 (median)", "p95_ms": "p95", "p99_ms": "p99"}
@@ -46,8 +46,6 @@ TIMES: Mapping[str, Dash] = {"p50_ms": (0, ()), "p99_ms": (0, (2, 1.5))}
 BOUNDS = {"at_least": (r"$\uparrow$", 1.15), "at_most": (r"$\downarrow$", 1 / 1.15)}
 """Bounds: the sign, and where it is drawn, as a factor of the value."""
 KNEE = "knee N* = (R1 + Z) Xmax"
-ROW_IN = 0.27  # height of a row, in a figure with a row for each pair of models
-LONG_PAIR = 32  # letters: beyond it the two names stand one below the other
 SHADES = tuple(sns.color_palette("cividis", MOST_KINDS).as_hex())
 HATCHES = ("", "//", "..", "\\\\", "xx", "--", "oo", "||")
 
@@ -89,7 +87,7 @@ def response_against_users(
         users_axis(axes, Steps(steps).ladder.users, label=axes is panels[-1])
         axes.set_ylabel(f"{name} in ms")
         if every[-1].empty:
-            _note(axes, "no step has enough samples for it")
+            note(axes, "no step has enough samples for it")
     together = pd.concat(every)
     tried = pd.Series(dtype=float) if trials is None else trials["ms"]
     ends = pd.concat([together["low"], together["high"], tried])
@@ -156,47 +154,9 @@ def cost_of_a_request(steps: pd.DataFrame, labels: Sequence[str] | None = None) 
         if len(every[-1]):
             log_axis(axes, "y", every[-1]["low"].min(), every[-1]["high"].max())
         else:
-            _note(axes, "it was not recorded")
+            note(axes, "it was not recorded")
     _entries(figure, None, pd.concat(every), looks)
     return figure
-
-
-def ratio_forest(ratios: pd.DataFrame) -> Figure:
-    """Ratios of pairs of models with their intervals, and the band in which they tie (`frames.ratios_frame`)."""
-    if ratios["pair"].str.len().max() > LONG_PAIR:
-        ratios = ratios.assign(pair=ratios["pair"].str.replace(" / ", "\n/ "))
-    row_in = ROW_IN * (1 + ratios["pair"].str.contains("\n").any() / 2)
-    groups = [(str(name), rows) for name, rows in ratios.groupby("figure", sort=False)] or [("two models", ratios)]
-    figure, panels = canvas(*(0.8 + row_in * max(1, len(rows)) for _, rows in groups), share_x=False)
-    for axes, (name, rows) in zip(panels, groups, strict=True):
-        _forest(axes, rows)
-        axes.set_xlabel(f"ratio of {name}", loc="right")
-    legend(
-        figure,
-        [
-            Patch(color=GRID, label=f"within {T.tie:.0%}: a tie"),
-            sign("a tie, or a difference that holds", "o"),
-            sign("nothing is claimed", "o", hollow=True),
-        ],
-    )
-    return figure
-
-
-def _forest(axes: Axes, rows: pd.DataFrame) -> None:
-    axes.axvspan(1 - T.tie, 1 + T.tie, color=GRID, zorder=0)
-    axes.axvline(1, color=QUIET, lw=1, zorder=1)
-    for at, row in enumerate(rows.to_dict("records")):
-        axes.plot([row["low"], row["high"]], [at, at], color=INK, lw=1.4, zorder=2, label=f"_{row['pair']}")
-        face = INK if row["call"] in ("more", "less", "tie") else PAPER
-        axes.scatter([row["value"]], [at], s=36, zorder=3, edgecolor=INK, facecolor=face, lw=1.3)
-    axes.set_yticks(range(len(rows)), list(rows["pair"]))
-    axes.set_ylim(max(1, len(rows)) - 0.4, -0.6)
-    axes.grid(False, axis="y")
-    if rows.empty:
-        _note(axes, "there is no pair of models to compare")
-    else:
-        ends = rows[["value", "low", "high"]].to_numpy(dtype=float)
-        log_axis(axes, "x", min(1.0, np.nanmin(ends)), max(1.0, np.nanmax(ends)))
 
 
 def failures_by_kind(steps: pd.DataFrame, labels: Sequence[str] | None = None) -> Figure:
@@ -205,7 +165,7 @@ def failures_by_kind(steps: pd.DataFrame, labels: Sequence[str] | None = None) -
     rows = list(dict.fromkeys(zip(worst["model"], worst["users"], strict=True)))
     figure, (axes,) = canvas(0.9 + 0.4 * max(2, len(rows)))
     if worst.empty:
-        _note(axes, "no request failed")
+        note(axes, "no request failed")
         axes.set(xticks=[], yticks=[])
         return figure
     kinds = sorted(worst["kind"].unique(), key=lambda kind: (kind == OTHER_KINDS, kind))
@@ -251,7 +211,7 @@ def one_model(
     if len(medians):
         log_axis(below, "y", medians["low"].min(), medians["high"].max())
     else:
-        _note(below, "no step has enough samples")
+        note(below, "no step has enough samples")
     entries = [Line2D([], [], color=GRID, lw=1.4, label="the other models")] if len(others) else []
     _entries(
         figure, above, mine, look, [*entries, *signs, Line2D([], [], color=QUIET, ls=TIMES["p99_ms"], label="p99")]
@@ -333,7 +293,7 @@ def _entries(
 ) -> None:
     """The legend: the models with points, and the signs that occur; a note in the axes where no model has one."""
     if medians.empty and axes is not None:
-        _note(axes, "no step was measured")
+        note(axes, "no step was measured")
     present = [line_of(model, look) for model, look in looks.items() if (medians["model"] == model).any()]
     signs = [sign("a check failed: not valid", "o", hollow=True)] if not medians["valid"].astype(bool).all() else []
     signs += [
@@ -342,7 +302,3 @@ def _entries(
         if bound in medians and medians[bound].astype(bool).any()
     ]
     legend(figure, [*present, *signs, *extra])
-
-
-def _note(axes: Axes, text: str) -> None:
-    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=QUIET)

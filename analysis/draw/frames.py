@@ -11,6 +11,7 @@ import pandas as pd
 
 from analysis.judge.judging import RunResult
 from analysis.judge.verdicts import SERVED, VALID
+from analysis.rank.family import known_ratio
 from analysis.rank.medians import interval_rank
 from analysis.rank.ranking import Ranking, shown_ratios
 from analysis.rank.steps import LADDER_KINDS, MOST_BLOCKS, Steps
@@ -174,14 +175,18 @@ def _tail(label: str, times: Histogram) -> pd.DataFrame:
 
 
 def ratios_frame(ranking: Ranking) -> pd.DataFrame:
-    """The pairs in the report: `figure`, `pair`, `value`, `low`, `high` (empty of one run), `call` and `blocks`."""
+    """The pairs in the report: `figure`, `pair`, `value`, `low`, `high`, `bound`, `call` and `blocks`.
+
+    The interval is empty of one run and of a bound, the value where both sides are bounds.
+    """
     rows = [
         {
             "figure": name,
             "pair": f"{pair.first} / {pair.second}",
-            "value": pair.ratio,
-            "low": pair.low,
-            "high": pair.high,
+            "value": known.ratio,
+            "low": known.low,
+            "high": known.high,
+            "bound": known.bound,
             "call": pair.claim,
             "blocks": pair.blocks,
         }
@@ -191,8 +196,9 @@ def ratios_frame(ranking: Ranking) -> pd.DataFrame:
             ("mean response time", ranking.response),
         )
         for pair in shown_ratios(figure)
+        for known in (known_ratio(pair, figure.ranked),)
     ]
-    return pd.DataFrame(rows, columns=["figure", "pair", "value", "low", "high", "call", "blocks"]).astype(
+    return pd.DataFrame(rows, columns=["figure", "pair", "value", "low", "high", "bound", "call", "blocks"]).astype(
         {"value": float, "low": float, "high": float}
     )
 

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.draw.style import PANEL_IN, QUIET, canvas, legend, line_of, log_axis, plain_ticks, save, styles
+from analysis.draw.style import PANEL_IN, canvas, legend, line_of, log_axis, note, plain_ticks, save, styles
 from analysis.read.locust_csv import LocustRun
 
 PERCENTILES = {"p50_ms": "p50 (median)", "p95_ms": "p95", "p99_ms": "p99"}
@@ -32,7 +32,7 @@ def rps_over_time(rows: pd.DataFrame) -> Figure:
         _lines(axes, rows, column)
         axes.set(ylabel=name, xlabel="seconds since the first row" if axes is panels[-1] else "")
         if rows[column].isna().all():
-            _note(axes, ABSENT)
+            note(axes, ABSENT)
         axes.set_ylim(bottom=0)
         plain_ticks(axes.yaxis)
     _entries(figure, rows)
@@ -50,7 +50,7 @@ def response_over_time(rows: pd.DataFrame) -> Figure:
             ylabel=f"{PERCENTILES[column]} in ms", xlabel="seconds since the first row" if axes is panels[-1] else ""
         )
         if above[column].isna().all():
-            _note(axes, "0 ms throughout" if rows[column].notna().any() else ABSENT)
+            note(axes, "0 ms throughout" if rows[column].notna().any() else ABSENT)
     if above.notna().to_numpy().any():
         for axes in panels:
             log_axis(axes, "y", above.min().min(), above.max().max())
@@ -67,7 +67,7 @@ def rps_against_users(rows: pd.DataFrame) -> Figure:
         axes.scatter(mine["users"], mine["rps"], marker=look.marker, s=36, facecolor="none", edgecolor=look.colour,
                      linewidth=1.3, label=name)  # fmt: skip
     if steady.empty:
-        _note(axes, f"no number of users was held for {STEADY_S:g} s")
+        note(axes, f"no number of users was held for {STEADY_S:g} s")
     axes.set(xlabel="users", ylabel="requests per second")
     axes.set_ylim(bottom=0)
     axes.set_xlim(left=0)
@@ -114,7 +114,3 @@ def _entries(figure: Figure, rows: pd.DataFrame) -> None:
     for entry in entries:
         entry.set_marker("" if len(figure.axes) > 1 else entry.get_marker())
     legend(figure, entries)
-
-
-def _note(axes: Axes, text: str) -> None:
-    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=QUIET)

@@ -129,6 +129,17 @@ def sign(label: str, marker: str, hollow: bool = False) -> Line2D:
     return Line2D([], [], color=QUIET, marker=marker, markerfacecolor=PAPER if hollow else QUIET, ls="", label=label)
 
 
+def note(axes: Axes, text: str) -> None:
+    """A remark in the middle of the axes, where nothing is drawn."""
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=QUIET)
+
+
+def row_note(axes: Axes, row: int, text: str) -> None:
+    """What a row of a figure has instead of a point: a remark in its middle, over the grid."""
+    where, box = axes.get_yaxis_transform(), {"facecolor": PAPER, "edgecolor": "none", "pad": 1.5}
+    axes.text(0.5, row, text, transform=where, ha="center", va="center", color=QUIET, bbox=box)
+
+
 def legend(figure: Figure, entries: Sequence[Artist]) -> None:
     """All entries below the axes, in as many columns as fit; the figure grows for them, and nothing covers a point."""
     if not entries:

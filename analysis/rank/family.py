@@ -70,6 +70,17 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class KnownRatio:
+    """What is known of a pair's ratio: a bound has no interval, and of two bounds there is no ratio."""
+
+    bound: Literal["", "at least", "at most", "unknown"]
+    """Empty where the ratio is a value; `unknown` where both sides are bounds, so that any ratio may be true."""
+    ratio: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
 class Order:
     """Models of one figure, best first: `signs[i]` stands between `models[i]` and `models[i + 1]`.
 
@@ -128,13 +139,13 @@ def compare_family(figures: Sequence[Ranked]) -> Family:
         control = figure.control[0] if figure.control is not None else None
         ranked = [label for label, values in figure.values.items() if label != control and values]
         raw += [pair for first, second in combinations(ranked, 2) if (pair := _pair(figure, first, second)) is not None]
-        if figure.control is not None and (aa := _pair(_of_control(figure), *figure.control)) is not None:
+        if figure.control is not None and (aa := _pair(of_control(figure), *figure.control)) is not None:
             controls[figure.name] = aa
     adjusted = _holm([*raw, *controls.values()])
     tests = sum(pair.p is not None for pair in adjusted)
     by_figure = {figure.name: figure for figure in figures}
     judged_controls = {
-        name: _claimed(pair, _of_control(by_figure[name]), None)
+        name: _claimed(pair, of_control(by_figure[name]), None)
         for name, pair in zip(controls, adjusted[len(raw) :], strict=True)
     }
     pairs = tuple(
@@ -228,6 +239,17 @@ def turned(pair: Pair) -> Pair:
     )
 
 
+def known_ratio(pair: Pair, figure: Ranked) -> KnownRatio:
+    """The ratio of a pair of this figure, given which of the two sides are bounds."""
+    least = pair.first in figure.bounds or pair.second in figure.at_most
+    most = pair.second in figure.bounds or pair.first in figure.at_most
+    if least and most:
+        return KnownRatio("unknown", None, None, None)
+    if least or most:
+        return KnownRatio("at least" if least else "at most", pair.ratio, None, None)
+    return KnownRatio("", pair.ratio, pair.low, pair.high)
+
+
 def _pair(figure: Ranked, first: str, second: str) -> Pair | None:
     """The pair before any correction; None without a block that both have."""
     mine, theirs = figure.values.get(first, {}), figure.values.get(second, {})
@@ -274,7 +296,7 @@ def _may_exceed(figure: Ranked, larger: str, smaller: str) -> bool:
     return larger not in figure.at_most and smaller not in figure.bounds
 
 
-def _of_control(figure: Ranked) -> Ranked:
+def of_control(figure: Ranked) -> Ranked:
     """Both sides of a control are the same model at the same load: a bound of both is a value to compare here."""
     values = dict(figure.values)
     if figure.control is not None and figure.repeated is not None:

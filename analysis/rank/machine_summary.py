@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.judge.findings import Check
 from analysis.rank.capacity import ModelCapacity
-from analysis.rank.family import Pair
+from analysis.rank.family import Pair, Ranked, known_ratio, of_control
 from analysis.rank.generator_rate import cores_beyond
 from analysis.rank.limits import Limit
 from analysis.rank.model_summary import BOUNDED, TIMES
@@ -21,14 +21,18 @@ def summary_value(outcome: CampaignOutcome) -> SummaryFile:
     """The whole value."""
     plan, ranking = outcome.campaign.plan, outcome.ranking
     figures = (ranking.capacity, ranking.goodput, ranking.response)
-    pairs = [pair for figure in figures for pair in (*figure.pairs, *filter(None, (figure.control,)))]
+    comparisons = []
+    for figure in figures:
+        comparisons += [_comparison(pair, figure.ranked) for pair in figure.pairs]
+        if figure.control is not None:
+            comparisons.append(_comparison(figure.control, of_control(figure.ranked)))
     return SummaryFile(
         plan=plan.name,
         p99_ms=plan.slo.p99_ms,
         failures_percent=plan.slo.failures_percent,
         models={str(row["model"]): _cells(row) for row in outcome.summary.to_dict("records")},
         capacities=tuple(_capacity(each, outcome) for each in outcome.capacities),
-        comparisons=tuple(map(_comparison, pairs)),
+        comparisons=tuple(comparisons),
         tests=ranking.tests,
         limits=tuple(map(_limit, outcome.limits)),
     )
@@ -65,14 +69,16 @@ def _capacity(capacity: ModelCapacity, outcome: CampaignOutcome) -> CapacityEntr
     )
 
 
-def _comparison(pair: Pair) -> ComparisonEntry:
+def _comparison(pair: Pair, figure: Ranked) -> ComparisonEntry:
+    known = known_ratio(pair, figure)
     return ComparisonEntry(
         figure=pair.figure,
         first=pair.first,
         second=pair.second,
-        ratio=pair.ratio,
-        low=pair.low,
-        high=pair.high,
+        ratio=known.ratio,
+        low=known.low,
+        high=known.high,
+        bound=known.bound,
         p_holm=pair.p_holm,
         blocks=pair.blocks,
         claim=pair.claim,

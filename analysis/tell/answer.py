@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from analysis.judge.verdicts import SERVED
+from analysis.rank.capacity import ModelCapacity
 from analysis.rank.outcome import CampaignOutcome
 from analysis.rank.ranking import FigureRanking, Ranking
 from analysis.rank.steps import Steps
-from analysis.tell.capacity_sentence import capacity_sentences, differing, recoveries, strangers_beside
+from analysis.tell.capacity_sentence import capacity_sentences, differing, recoveries, strangers_beside, users_text
 from analysis.tell.limit_sentence import scaling_sentences
 from analysis.tell.orders import beyond_text, blocks_text, side_by_side, signs_text, tested, why_no_order
 from analysis.tell.words import bounded, counted, number, series
@@ -45,9 +46,8 @@ def capacity_order(outcome: CampaignOutcome) -> tuple[str, ...]:
     figure, known = outcome.ranking.capacity, {each.model: each for each in outcome.capacities}
     if len(figure.medians) < 2:
         return ()
-    texts = {model: counted(known[model].users or 0, "user") for model in figure.medians}
-    missing = [model for model in outcome.ranking.measured if model not in figure.medians]
-    rest = f" Not compared, since not every block of {series(missing)} has both ends." if missing else ""
+    texts = {model: users_text(known[model]) for model in figure.medians}
+    rest = _less_compared(outcome)
     if not figure.ordered:
         observed = side_by_side(list(texts), lambda model: f"{model} {texts[model]}")
         return (
@@ -58,6 +58,30 @@ def capacity_order(outcome: CampaignOutcome) -> tuple[str, ...]:
     least = f"differences below {figure.ranked.resolution:.0%} are not claimed"
     order = f"By capacity: {signs}{beyond_text(figure)}; over {blocks_text(tested(figure))}, {least}{tie}."
     return (f"{order}{rest}",)
+
+
+def _less_compared(outcome: CampaignOutcome) -> str:
+    """Which models' capacities are not compared, and which over fewer blocks than they have, each with why."""
+    figure, known = outcome.ranking.capacity, {each.model: each for each in outcome.capacities}
+    missing = [model for model in outcome.ranking.measured if model not in figure.medians]
+    bound = [model for model in missing if model in known and _bound_by_size(known[model])]
+    unclear = [model for model in missing if model not in bound]
+    parts = [f"Not compared: {series(bound)}, since in some block no load failed or none passed."] if bound else []
+    if unclear:
+        parts.append(
+            f"Not compared: {series(unclear)}, since no block has both a load that passed and one that failed."
+        )
+    for model in figure.medians:
+        compared, blocks = len(figure.ranked.values[model]), len(known[model].blocks)
+        if compared < blocks:
+            others = "in the others no load beyond the capacity gave a clear result"
+            parts.append(f"Of {model} {compared} of {blocks} blocks are compared: {others}.")
+    return "".join(f" {part}" for part in parts)
+
+
+def _bound_by_size(capacity: ModelCapacity) -> bool:
+    """Whether some block is a bound for another reason than an unclear trial (`rank.capacity.capacity_values`)."""
+    return any(not block.closed and block.ended != "unclear" for block in capacity.blocks)
 
 
 def peak_text(ranking: Ranking, model: str) -> str:
@@ -92,7 +116,7 @@ def _goodput(outcome: CampaignOutcome) -> Iterator[str]:
         yield f"At its peak, {known[0]} answered {peak_text(ranking, known[0])}."
     else:
         peaks = {model: peak_text(ranking, model) for model in known}
-        yield from _compared(ranking, goodput, "At their peak", ("most requests a second", "fewest"), "answered", peaks)
+        yield from _compared(ranking, goodput, "At their peak", ("most requests a second, {}", "fewest, {}"), peaks)
 
 
 def _no_limit(outcome: CampaignOutcome, known: list[str]) -> Iterator[str]:
@@ -116,22 +140,25 @@ def _no_limit(outcome: CampaignOutcome, known: list[str]) -> Iterator[str]:
 
 
 def _compared(
-    ranking: Ranking, figure: FigureRanking, where: str, ends: tuple[str, str], verb: str, texts: dict[str, str]
+    ranking: Ranking, figure: FigureRanking, where: str, ends: tuple[str, str], texts: dict[str, str]
 ) -> Iterator[str]:
-    """Superlatives where every rival is tested, then the order by tests, or the figures side by side."""
+    """Superlatives where every rival is tested, then the order by tests, or the figures side by side.
+
+    `ends` say what the best and the worst do, with a place for the figure.
+    """
     order = figure.order
     if order.best is not None:
-        least = f", and {order.worst} {ends[1]}, {texts[order.worst]}" if order.worst is not None else ""
+        least = f", and {order.worst} {ends[1].format(texts[order.worst])}" if order.worst is not None else ""
         pairs = [pair for pair in figure.pairs if {pair.first, pair.second} & {order.best, order.worst}]
         yield (
-            f"{where}, {order.best} {verb} {ends[0]}, {texts[order.best]}{least}: tested against every other model, a"
-            f" ranking over {blocks_text(pairs)}."
+            f"{where}, {order.best} answered {ends[0].format(texts[order.best])}{least}: tested against every other"
+            f" model, a ranking over {blocks_text(pairs)}."
         )
     elif order.worst is not None:
         pairs = [pair for pair in figure.pairs if order.worst in (pair.first, pair.second)]
         yield (
-            f"{where}, {order.worst} {verb} {ends[1]}, {texts[order.worst]}: tested against every other model, a"
-            f" ranking over {blocks_text(pairs)}."
+            f"{where}, {order.worst} answered {ends[1].format(texts[order.worst])}: tested against every other"
+            f" model, a ranking over {blocks_text(pairs)}."
         )
     unplaced = [f"{model} {texts[model]}" for model in order.unplaced]
     rest = f" Not placed, since no step showed their limit: {', '.join(unplaced)}." if unplaced else ""
@@ -164,8 +191,8 @@ def _response(outcome: CampaignOutcome) -> Iterator[str]:
         yield f"{at[0].upper()}{at[1:]}, {known[0]} answered in {texts[known[0]]} on average; nothing is compared."
     else:
         at = common_text(ranking)
-        ends = ("fastest, on average in", "slowest, on average in")
-        yield from _compared(ranking, response, f"{at[0].upper()}{at[1:]}", ends, "answered", texts)
+        ends = ("fastest, in {} on average", "slowest, in {} on average")
+        yield from _compared(ranking, response, f"{at[0].upper()}{at[1:]}", ends, texts)
 
 
 def _collapsed(outcome: CampaignOutcome) -> Iterator[str]:

@@ -11,7 +11,7 @@ from analysis.rank.generator_rate import cores_beyond
 from analysis.rank.limits import Limit
 from analysis.rank.outcome import CampaignOutcome
 from analysis.rank.steps import LADDER_KINDS
-from analysis.tell.words import counted, series
+from analysis.tell.words import bounded, counted, series
 from study.plan import RECOVERY_S, Plan, Slo
 
 BROKEN = {"p99": "p99", "failures": "failures"}
@@ -22,9 +22,14 @@ OUTCOMES = {
 """Words for a trial's outcome."""
 BEYOND: Mapping[str, str] = {
     "most": "the plan's largest load", "generator": "beyond it the load generator was the limit",
-    "unclear": "beyond it no trial was clear", "slo": "the SLO",
+    "unclear": "beyond it no load gave a clear result", "slo": "the SLO",
 }  # fmt: skip
 """Why no larger load is known to fail."""
+NONE_PASSED: Mapping[str, str] = {
+    "most": "no load failed", "generator": "the load generator was the limit",
+    "unclear": "no load gave a clear result", "slo": "the SLO",
+}  # fmt: skip
+"""The same where no load is known to pass, so that there is nothing to be beyond."""
 NOT_BACK = f"the server was not back at an idle server's response time in {RECOVERY_S:g} s"
 RECOVERIES: Mapping[tuple[bool, bool], str] = {
     (True, True): "a fresh one was started", (True, False): "a fresh one was started, and was slow as well",
@@ -82,6 +87,16 @@ def one_capacity(capacity: ModelCapacity, limit: Limit | None, cores: int | None
     if capacity.searched:
         return f"{model} carries {counted(users, 'user')} [{capacity.low:,}, {high:,}]{why}"
     return f"{model} carries between {capacity.low:,} and {counted(high, 'user')}{why}"
+
+
+def users_text(capacity: ModelCapacity) -> str:
+    """As `2,934 users` or `at least 2,934 users`."""
+    return f"{bounded(capacity.at_least, False)}{counted(capacity.users or 0, 'user')}"
+
+
+def ended_text(ended: str, passed: bool) -> str:
+    """What ended a search, by whether any load passed; what of the SLO was broken stands as it is."""
+    return (BEYOND if passed else NONE_PASSED).get(ended, ended)
 
 
 def no_low_end(capacity: ModelCapacity) -> str:
@@ -170,7 +185,7 @@ def _ended(capacity: ModelCapacity, limit: Limit | None) -> str:
         return "; ".join(filter(None, parts))
     blocks = sum(block.ended == capacity.ended for block in capacity.blocks)
     where = f" in {blocks} of {len(capacity.blocks)} blocks" if blocks < len(capacity.blocks) else ""
-    return BEYOND[capacity.ended] + where
+    return f"{ended_text(capacity.ended, capacity.users is not None)}{where}"
 
 
 def _unconfirmed(capacity: ModelCapacity) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -10,13 +11,13 @@ from analysis.judge.checks.checks_window import counts
 from analysis.judge.findings import Finding
 from analysis.judge.judging import RunResult
 from analysis.judge.thresholds import THRESHOLDS as T
-from analysis.rank.family import Claim, Pair, Ranked
+from analysis.rank.family import Claim, Pair, Ranked, known_ratio, of_control
 from analysis.rank.medians import interval_coverage
 from analysis.rank.ranking import FigureRanking, Ranking, shown_ratios
 from analysis.rank.steps import Steps
-from analysis.tell.phrases import BACKGROUND_CLIENTS, ratio_sentence
+from analysis.tell.phrases import BACKGROUND_CLIENTS
 from analysis.tell.sentences import NAMES, main_reasons, sentence
-from analysis.tell.words import counted, series
+from analysis.tell.words import counted, percent_digits, ratio_digits, series
 from study.plan import Plan
 from study.safe_text import inert
 
@@ -89,13 +90,13 @@ def coverage_text(runs: int) -> str:
 
 def ratio_text(pair: Pair, figure: Ranked) -> str:
     """As `thread = 1.12 x single [1.08, 1.16]`; with `>=` or `<=` and no interval where a side is a bound."""
-    least = pair.first in figure.bounds or pair.second in figure.at_most
-    most = pair.second in figure.bounds or pair.first in figure.at_most
-    if least and most:
+    known = known_ratio(pair, figure)
+    if known.ratio is None:
         return f"{pair.first} against {pair.second}: only bounds are known"
-    if least or most:
-        return f"{pair.first} {'>=' if least else '<='} {pair.ratio:.2f} x {pair.second}"
-    return ratio_sentence(pair.first, pair.second, pair.ratio, pair.low, pair.high)
+    sign = {"at least": ">=", "at most": "<="}.get(known.bound, "=")
+    ends = [] if known.low is None or known.high is None else [ratio_digits(known.low), ratio_digits(known.high)]
+    interval = f" [{', '.join(ends)}]" if ends else ""
+    return f"{pair.first} {sign} {ratio_digits(known.ratio)} x {pair.second}{interval}"
 
 
 def _called(pair: Pair, figure: Ranked) -> str:
@@ -108,32 +109,33 @@ def _called(pair: Pair, figure: Ranked) -> str:
 
 def control_lines(ranking: Ranking, plan: Plan) -> list[str]:
     """The A/A control: the same model under two names, so that its ratio shows what the study can't distinguish."""
+    searched = ("capacity", "in some block the capacity of one of them is only a bound or not known", ranking.capacity)
     parts = (
-        ("peak goodput", "have no step that is valid or an overload", ranking.goodput),
-        ("mean response time", "have no step that is valid", ranking.response),
-        *((("capacity", "have no closed bracket", ranking.capacity),) if plan.search is not None else ()),
+        ("peak goodput", "no block has a step of both at one load that is valid or an overload", ranking.goodput),
+        ("mean response time", "no block has a step of both at one load that is valid", ranking.response),
+        *((searched,) if plan.search is not None else ()),
     )
     lines: list[str] = []
-    for name, without, figure in parts:
+    for name, why, figure in parts:
         if figure.control is not None:
-            lines.append(f"- {name}: {_called(figure.control, _values(figure.ranked))}{_capped(figure)}")
+            lines.append(f"- {name}: {_called(figure.control, of_control(figure.ranked))}{_capped(figure)}")
         elif plan.aa:
-            lines.append(f"- {name}: the two runs of the model {without} in one block of both")
+            lines.append(f"- {name}: the two runs of the model are not compared: {why}")
     return lines
 
 
-def _values(figure: Ranked) -> Ranked:
-    """The figure as its control is compared: both sides are one model at one load, so that a bound is a value."""
-    return Ranked(figure.name, figure.values, figure.more_is_better)
-
-
 def _capped(figure: FigureRanking) -> str:
-    """What the control withdraws."""
+    """What the control withdraws: differences that its own two runs have, which is no test that passed."""
     if figure.control is None or figure.cap <= 1:
         return ""
-    least = max(figure.cap - 1, figure.ranked.resolution)
-    claimed = f"; no difference of two models below {least:.1%} is claimed"
-    return f"{claimed}, and no tie" if figure.control.claim in ("more", "less") else claimed
+    least, failed = figure.cap - 1, figure.control.claim in ("more", "less")
+    size = f"exceed {percent_digits(max(least, figure.ranked.resolution))}"
+    if least < figure.ranked.resolution:
+        why = "the resolution of the search"
+    else:
+        why = "the end of this interval" if failed else "what these two runs differ by"
+    limit = f"; a difference of two models must {size}, {why}, besides its own test"
+    return f"{limit}, and no tie is claimed" if failed else limit
 
 
 def verdict_lines(steps: Steps, labels: Sequence[str]) -> list[str]:
@@ -168,6 +170,21 @@ def _verdicts(rows: pd.DataFrame) -> str:
     return " / ".join(f"{verdict} in {count} of {len(rows)}" for verdict, count in tally.items()) + saturated
 
 
+def load_at(check: Mapping[Any, Any], steps: pd.DataFrame) -> str:
+    """The load at which a row of checks was made, as `400 users` or `50 users (return)`; empty of a whole ladder."""
+    if pd.isna(check["users"]):
+        return ""
+    kinds: list[str] = []
+    if pd.notna(check["block"]) and pd.notna(check["step"]):
+        same = (
+            (steps["block"] == check["block"]) & (steps["model"] == check["model"]) & (steps["step"] == check["step"])
+        )
+        kinds = list(steps.loc[same, "kind"])
+    if "idle" in kinds:
+        return "the idle step"
+    return counted(int(check["users"]), "user") + (" (return)" if "return" in kinds else "")
+
+
 def failed_checks(steps: pd.DataFrame, checks: pd.DataFrame, labels: Sequence[str]) -> list[str]:
     """Why a step isn't valid, once for each label, step and verdict; then the checks of repeatability that failed."""
     bad = steps[~steps["verdict"].isin(["valid", "not-measured"])]
@@ -181,7 +198,7 @@ def failed_checks(steps: pd.DataFrame, checks: pd.DataFrame, labels: Sequence[st
     repeats = checks[(checks["check"] == 10) & (checks["outcome"] == "fail")]
     lines += [
         f"- {row['model']}, check 10, {NAMES[row['code']]}"
-        + (f", step {row['step']}" if pd.notna(row["step"]) else "")
+        + (f" at {at}" if (at := load_at(row, steps)) else "")
         + f": {sentence(row['finding'])} ({row['value']:.1%} against {row['threshold']:.1%})"
         for row in repeats.to_dict("records")
     ]

@@ -18,13 +18,17 @@ def signs_text(order: Order, named: Callable[[str], str] = str) -> str:
 
 def beyond_text(figure: FigureRanking) -> str:
     """The tested differences that the signs don't show, as `; also a > c`; empty without any."""
-    better = ">" if figure.ranked.more_is_better else "<"
-    wins = "more" if figure.ranked.more_is_better else "less"
-    pairs = [
-        f"{pair.first} {better} {pair.second}" if pair.claim == wins else f"{pair.second} {better} {pair.first}"
-        for pair in figure.order.beyond
-    ]
+    pairs = [_claim_text(pair, figure) for pair in figure.order.beyond]
     return f"; also {series(pairs)}" if pairs else ""
+
+
+def _claim_text(pair: Pair, figure: FigureRanking) -> str:
+    """As `a > b`, the better one first, or `a = b`."""
+    if pair.claim == "tie":
+        return f"{pair.first} = {pair.second}"
+    better, wins = (">", "more") if figure.ranked.more_is_better else ("<", "less")
+    first, second = (pair.first, pair.second) if pair.claim == wins else (pair.second, pair.first)
+    return f"{first} {better} {second}"
 
 
 def blocks_text(pairs: Collection[Pair]) -> str:
@@ -41,10 +45,12 @@ def tested(figure: FigureRanking) -> list[Pair]:
 
 
 def why_no_order(ranking: Ranking, figure: FigureRanking) -> str:
-    """Why nothing is claimed of any two models in this figure."""
+    """Why no order is claimed in this figure: nothing of any two models, or only of models whose place isn't known."""
     if ranking.blocks < T.least_blocks:
         blocks = {0: "no block was", 1: "one block was"}.get(ranking.blocks, f"{ranking.blocks} blocks were")
         return f"{blocks} measured, and a ranking needs {T.least_blocks}"
+    if figure.claims:
+        return f"tests hold only for {series([_claim_text(pair, figure) for pair in figure.claims])}"
     if pairs := tested(figure):
         return f"no test tells two of them apart over {blocks_text(pairs)}"
     if figure.pairs and all(pair.claim == "not comparable" for pair in figure.pairs):

@@ -5,11 +5,12 @@ No sentence stands without its figures, and none ranks where the blocks are too 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
 
+from analysis.judge.thresholds import THRESHOLDS as T
 from analysis.rank.outcome import CampaignOutcome
 from analysis.rank.ranking import FigureRanking, Ranking
 from analysis.tell.answer import capacity_order, common_text, mean_text, model_words, peak_text
@@ -36,7 +37,7 @@ from analysis.tell.markdown_sections import (
     verdict_lines,
 )
 from analysis.tell.orders import beyond_text, blocks_text, side_by_side, signs_text, tested, why_no_order
-from analysis.tell.words import ASCII_BOUNDS, bounded, counted
+from analysis.tell.words import ASCII_BOUNDS, bounded, counted, series
 
 
 def summary_text(outcome: CampaignOutcome) -> str:
@@ -77,13 +78,15 @@ def summary_text(outcome: CampaignOutcome) -> str:
 
 def claim(ranking: Ranking) -> str:
     """Whether anything is claimed of the models' order, over how many comparisons, and if not, why not."""
-    figures = [figure for figure in (ranking.capacity, ranking.goodput, ranking.response) if figure.ordered]
-    if figures:
-        pairs = [pair for figure in figures for pair in tested(figure)]
+    named = (
+        ("capacity", ranking.capacity), ("requests per second", ranking.goodput), ("response time", ranking.response),
+    )  # fmt: skip
+    ordered = [f"{name} over {blocks_text(tested(figure))}" for name, figure in named if figure.ordered]
+    if ordered:
         return (
-            f"Ranking over {blocks_text(pairs)}: `>` and `<` hold after Holm's correction over"
-            f" {counted(ranking.tests, 'comparison')}, `=` where the whole interval is within 3 %, `~` where no test"
-            " tells two apart."
+            f"Ranking by {series(ordered)}: `>` and `<` hold after Holm's correction over"
+            f" {counted(ranking.tests, 'comparison')}, `=` where the whole interval is within {T.tie:.0%}, `~` where"
+            " no test tells two apart."
         )
     reasons = dict.fromkeys(why_no_order(ranking, figure) for figure in (ranking.goodput, ranking.response))
     return f"No ranking, and no order is claimed: {'; '.join(reasons)}."
@@ -92,13 +95,15 @@ def claim(ranking: Ranking) -> str:
 def order_line(title: str, ranking: Ranking, figure: FigureRanking, figures: str) -> str:
     """As `Requests per second: thread > single ~ select`, and under it the figures that it stands on.
 
-    Where nothing is claimed, the models in the plan's order, with commas.
+    Where nothing is claimed, the models in the plan's order, with commas, and why; of no figure at all `claim` has why.
     """
     if not figure.medians:
         return f"{title}: {figures}."
     models = [model for model in ranking.measured if model in figure.medians]
     text = side_by_side(models, str)
     order = f"{signs_text(figure.order)}{beyond_text(figure)}" if figure.ordered else f"{text}: no order is claimed"
+    if not figure.ordered and any(each.ordered for each in (ranking.capacity, ranking.goodput, ranking.response)):
+        order += f" ({why_no_order(ranking, figure)})"
     return f"{title}: {order}\n\n({figures})"
 
 
@@ -158,7 +163,7 @@ def _table(summary: pd.DataFrame, ranking: Ranking) -> str:
         figures = [
             _cell(row[key], bounded(key in row["at_least"], key in row["at_most"], ASCII_BOUNDS)) for key in keys
         ]
-        rows.append((str(row["model"]), *figures, verdict_text(row)))
+        rows.append((str(row["model"]), *figures, verdict_text(row, ranking.common_users)))
     note = (
         f"Requests to p99 are at {where}, from the measure window alone, medians over blocks; `>=` and `<=` stand"
         " before bounds."
@@ -166,10 +171,12 @@ def _table(summary: pd.DataFrame, ranking: Ranking) -> str:
     return f"{table(heads, rows)}\n\n{note}"
 
 
-def verdict_text(row: dict[Any, Any]) -> str:
+def verdict_text(row: Mapping[Any, Any], common_users: int | None) -> str:
     """A model's verdict, with that of its figures at the common step where it isn't valid there."""
     verdict, there = str(row["verdict"]), str(row["common_verdict"])
-    return verdict if there in ("", "valid", verdict) else f"{verdict}, at the common step {there}"
+    if there in ("", "valid", verdict) or common_users is None:
+        return verdict
+    return f"{verdict}, {'not measured' if there == 'not-measured' else there} at {counted(common_users, 'user')}"
 
 
 def _cell(value: Any, prefix: str = "") -> str:

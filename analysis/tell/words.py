@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 COUNTERS = {
@@ -47,6 +48,18 @@ def number(value: float | None, prefix: str = "") -> str:
     if value == 0 or abs(value) >= 100:
         return f"{prefix}{value:,.0f}"
     return f"{prefix}{value:.3g}"
+
+
+def ratio_digits(value: float) -> str:
+    """A ratio with two decimals, or as many as two significant digits take."""
+    leading = math.floor(math.log10(value)) if 0 < value < math.inf else 0
+    return f"{value:.{max(2, 1 - leading)}f}"
+
+
+def percent_digits(share: float) -> str:
+    """A share in percent with one decimal, or as many as two significant digits take, as `0.041%`."""
+    leading = math.floor(math.log10(100 * share)) if 0 < share < math.inf else 0
+    return f"{share:.{max(1, 1 - leading)}%}"
 
 
 def bounded(at_least: bool, at_most: bool, signs: tuple[str, str, str] = ("at least ", "at most ", "about ")) -> str:

@@ -53,11 +53,13 @@ class ComparisonEntry:
     """`capacity`, `rps` (peak goodput) or `mean_ms` (at the common step)."""
     first: str
     second: str
-    ratio: float
-    """Of the first over the second."""
+    ratio: float | None
+    """Of the first over the second; null where both are only bounds."""
     low: float | None
     high: float | None
-    """Ends of the 95 % interval of this pair alone; null of one block."""
+    """Ends of the 95 % interval of this pair alone; null of one block, and where a side is only a bound."""
+    bound: str = ""
+    """`at least` or `at most` where `ratio` is a bound, since a side is one; `unknown` where both are; else empty."""
     p_holm: float | None
     """After Holm's correction over all comparisons of the campaign; null where the pair isn't tested."""
     blocks: int

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -14,7 +15,7 @@ from analysis.judge.verdicts import SERVED, VALID
 from analysis.rank.ranking import Ranking
 from analysis.rank.steps import Steps
 from analysis.tell.report.page import Cell, Picture, Table, inlined
-from analysis.tell.words import BOUNDS, bounded, counted, number, series
+from analysis.tell.words import BOUNDS, bounded, counted, number, ratio_digits, series
 from study.plan import Plan
 
 SHARES = (0.5, 0.1, 0.05, 0.01)
@@ -61,7 +62,9 @@ def _rps(steps: pd.DataFrame, plan: Plan) -> Caption:
         bends = [
             f"{model} at {counted(users, 'user')}" for model, users in zip(bent["model"], bent["users"], strict=True)
         ]
-        text += f" Knees (R1 + Z) Xmax: {', '.join(bends)}." if bends else ""
+        without = [model for model in plan.models if model not in list(bent["model"])]
+        rest = f"; not known of {series(without)}" if without else ""
+        text += f" Knees (R1 + Z) Xmax: {', '.join(bends)}{rest}." if bends else ""
         text += _on_the_line(steps, plan)
     return (
         "Requests per second against users",
@@ -90,12 +93,16 @@ def _response(steps: pd.DataFrame, plan: Plan) -> Caption:
 
 
 def _hockey(steps: pd.DataFrame, plan: Plan) -> Caption:
-    parts = []
+    parts, fewer = [], []
     for model, means in _trusted(matrix(steps, "mean_ms", plan.models), SERVED).items():
-        if len(means) > 1:
+        if len(means) < 2:
+            fewer.append(model)
+        else:
             first, last = min(means), max(means)
-            parts.append(f"{model} {_shown(means[first])} ms at {first:,} and {_shown(means[last])} ms at {last:,}")
-    text = f"Mean response time observed at the lowest and the highest step: {'; '.join(parts)}."
+            ends = [f"{_shown(means[users], 'ms')} at {users:,}" for users in (first, last)]
+            parts.append(f"{model} {' and '.join(ends)}")
+    rest = f"; of {series(fewer)} no two steps are {' or '.join(SERVED)}" if fewer else ""
+    text = f"Mean response time observed at the lowest and the highest step: {'; '.join(parts)}{rest}."
     text += " In an overload it counts the answered requests only."
     table = _by_users(steps, "mean_ms", plan, "Mean response time in ms")
     return (
@@ -122,7 +129,9 @@ def _tails(slower: pd.DataFrame, ranking: Ranking, plan: Plan) -> Caption:
     heads = ("model", *(f"{share:.0%} take longer than, ms" for share in SHARES))
     text = "No step is valid for all models that have a valid one."
     if tenth:
-        text = f"One in ten requests took longer than {_range(tenth, 'ms')}, all valid runs together."
+        without = [model for model in plan.models if model not in tenth]
+        rest = f"; not known of {series(without)}" if without else ""
+        text = f"One in ten requests took longer than {_range(tenth, 'ms')}, all valid runs together{rest}."
     return title, text, (Table("Response times by the share that is slower", heads, tuple(rows)),)
 
 
@@ -155,8 +164,8 @@ def _ratios(ratios: pd.DataFrame, ranking: Ranking) -> Caption:
         (
             Cell(row["pair"]),
             Cell(row["figure"]),
-            Cell(f"{row['value']:.2f}"),
-            Cell("" if pd.isna(row["low"]) else f"{row['low']:.2f} to {row['high']:.2f}"),
+            Cell(_ratio(row)),
+            Cell("" if pd.isna(row["low"]) else f"{ratio_digits(row['low'])} to {ratio_digits(row['high'])}"),
             Cell(str(row["blocks"])),
             Cell(words[row["call"]]),
         )
@@ -164,7 +173,14 @@ def _ratios(ratios: pd.DataFrame, ranking: Ranking) -> Caption:
     )
     table = Table("Ratios of pairs of models", ("pair", "figure", "ratio", "interval", "blocks", "verdict"), rows)
     title = f"Ratios with the 95 % interval of each, of this campaign; the band is the ±{T.tie:.0%} of a tie"
+    text += " A ratio of which only a bound is known has no interval." if ratios["bound"].any() else ""
     return title, text, (table,)
+
+
+def _ratio(row: Mapping[Hashable, Any]) -> str:
+    if row["bound"] == "unknown":
+        return "only bounds are known"
+    return f"{bounded(row['bound'] == 'at least', row['bound'] == 'at most', BOUNDS)}{ratio_digits(row['value'])}"
 
 
 def _plural(call: str, count: int) -> str:
@@ -189,7 +205,9 @@ def _failures(steps: pd.DataFrame, plan: Plan) -> Caption:
             f"{model} {number(float(row['percent']))} % at {counted(int(row['users']), 'user')} ({row['verdict']})"
             for model, row in each.iterrows()
         ]
-        text = f"Failed requests observed, each model at the step with the largest share: {'; '.join(parts)}."
+        none = [model for model in plan.models if model not in each.index and model in set(measured.frame["model"])]
+        rest = f"; no request of {series(none)} failed" if none else ""
+        text = f"Failed requests observed, each model at the step with the largest share: {'; '.join(parts)}{rest}."
     heads = ("model", "users", "kind", "% of requests", "verdict")
     return "Failed requests by kind, each model at its worst step", text, (Table("Failures", heads, rows),)
 
@@ -201,7 +219,7 @@ def _model(steps: pd.DataFrame, model: str, plan: Plan) -> Caption:
     if not rates:
         return title, "No step was measured.", ()
     top = max(rates)
-    text = f"{model}: {_shown(rates[top])} requests/s at {counted(top, 'user')}"
+    text = f"{model}: {_shown(rates[top], 'requests/s')} at {counted(top, 'user')}"
     hollow = [f"{users:,} ({point.verdict})" for users, point in rates.items() if point.verdict != "valid"]
     absent = [f"{users:,}" for users in plan.users if users not in rates]
     text += f"; not valid at {series(hollow)}" if hollow else "; every measured step is valid"
@@ -239,21 +257,40 @@ def _at_the_top(steps: pd.DataFrame, column: str, models: Sequence[str], unit: s
     if users is None:
         return f"No figure in {unit} is known of a step that is {' or '.join(verdicts)}."
     here = {model: row[users] for model, row in medians.items() if users in row}
-    without = [model for model in models if model not in here]
-    rest = f"; of {series(without)} no step there is {' or '.join(verdicts)}" if without else ""
+    rest = _without(steps, users, [model for model in models if model not in here], verdicts)
     return f"Observed at {counted(users, 'user')}: {_range(here, unit)}{rest}."
 
 
+def _without(steps: pd.DataFrame, users: int, models: Sequence[str], verdicts: Sequence[str]) -> str:
+    """Why models have no such figure at a load: it is not known, no such verdict, or they were not measured there."""
+    tried = set(Steps(steps).ladder.measured.at(users).frame["model"])
+    sound = {model for model, row in _trusted(matrix(steps, "rps", models), verdicts).items() if users in row}
+    unknown = [model for model in models if model in sound]
+    unsound = [model for model in models if model in tried - sound]
+    absent = [model for model in models if model not in tried]
+    parts = (
+        f"not known of {series(unknown)}" if unknown else "",
+        f"of {series(unsound)} no step there is {' or '.join(verdicts)}" if unsound else "",
+        f"{series(absent)} {'was' if len(absent) == 1 else 'were'} not measured there" if absent else "",
+    )
+    return "".join(f"; {part}" for part in parts if part)
+
+
 def _range(values: Mapping[str, Point], unit: str) -> str:
-    """The least and the most observed, with bounds and overloads named."""
+    """The least and the most observed, or what is the same of all, with bounds and overloads named."""
+    names = {model: model if each.verdict == "valid" else f"{model} [{each.verdict}]" for model, each in values.items()}
     least = min(values, key=lambda model: values[model].value)
     most = max(values, key=lambda model: values[model].value)
-    if least == most:
-        return f"{_shown(values[least])} {unit} ({least})"
-    return f"{_shown(values[least])} {unit} ({least}) to {_shown(values[most])} ({most})"
+    if len(texts := {_figure(each) for each in values.values()}) == 1:
+        return f"{texts.pop()} {unit} ({series(list(names.values()))})"
+    return f"{_figure(values[least])} {unit} ({names[least]}) to {_figure(values[most])} ({names[most]})"
 
 
-def _shown(point: Point) -> str:
+def _figure(point: Point) -> str:
+    return f"{bounded(point.at_least, point.at_most)}{number(point.value)}"
+
+
+def _shown(point: Point, unit: str) -> str:
     """The figure, with its verdict where the step isn't valid."""
-    text = f"{bounded(point.at_least, point.at_most)}{number(point.value)}"
+    text = f"{_figure(point)} {unit}"
     return text if point.verdict == "valid" else f"{text} [{point.verdict}]"

@@ -6,7 +6,7 @@ several.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -16,7 +16,7 @@ from analysis.rank.limits import Limit
 from analysis.rank.ranking import Ranking
 from analysis.rank.steps import LADDER_KINDS, Steps
 from analysis.read.results import Campaign
-from analysis.tell.markdown_sections import coverage_text
+from analysis.tell.markdown_sections import coverage_text, load_at
 from analysis.tell.report.page import Cell, Table
 from analysis.tell.sentences import NAMES
 from analysis.tell.summary import verdict_text
@@ -92,7 +92,7 @@ def summary_table(campaign: Campaign, summary: pd.DataFrame, ranking: Ranking, w
                 cell("peak_users"),
                 cell("sustained_users"),
                 Cell(limit.kind, f"#model-{model}", where),
-                Cell(verdict_text(row)),
+                Cell(verdict_text(row, ranking.common_users)),
             )
         )
     users = "no common step" if ranking.common_users is None else counted(ranking.common_users, "user")
@@ -132,20 +132,20 @@ def interval(low: Any, high: Any) -> str:
 
 def scoreboard(checks: pd.DataFrame, steps: pd.DataFrame) -> Table:
     """Each check: how often it passed and failed, and where it failed."""
-    users = steps.drop_duplicates("step").set_index("step")["users"].to_dict()
     rows = []
     with_names = checks.assign(name=checks["code"].map(NAMES))
     for (check, name), group in with_names.groupby(["check", "name"], sort=True):
         outcomes = group["outcome"].value_counts()
         failed = group[group["outcome"] == "fail"]
-        places = dict.fromkeys(_place(row, users) for row in failed.to_dict("records"))
+        places = dict.fromkeys(_place(row, steps) for row in failed.to_dict("records"))
         named = ", ".join(places) if len(places) <= LONGEST else shortened(list(places), LONGEST, LONGEST)
         rows.append((Cell(f"{check} {name}"), *(Cell(str(outcomes.get(o, 0))) for o in OUTCOMES), Cell(named)))
     return Table("How often each check passed, over all runs and steps", ("check", *OUTCOMES, "failed at"), tuple(rows))
 
 
-def _place(row: Any, users: dict[Any, Any]) -> str:
-    return str(row["model"]) + ("" if pd.isna(row["step"]) else f" at {users.get(row['step'], 0):,}")
+def _place(check: Mapping[Any, Any], steps: pd.DataFrame) -> str:
+    at = load_at(check, steps)
+    return f"{check['model']} at {at}" if at else str(check["model"])
 
 
 def verdict_table(campaign: Campaign, steps: pd.DataFrame) -> Table:

@@ -14,20 +14,20 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-from matplotlib.text import Text
+from matplotlib.text import Annotation, Text
 
 from analysis import analyze
 from analysis.draw.figures import (
     KNEE,
     drawings,
     failures_by_kind,
-    ratio_forest,
     response_against_rps,
     response_against_users,
     rps_against_users,
     tails,
 )
 from analysis.draw.frames import failures_at_worst, knees, points
+from analysis.draw.ratio_figure import ratio_forest
 from analysis.draw.style import COLOURS, DARK, PAPER, save, styles
 from tests.unit.synthetic import Load, plan, write_campaign
 
@@ -85,6 +85,7 @@ def ratios(labels: Sequence[str]) -> pd.DataFrame:
             "value": 1 + at / 4,
             "low": 0.95 + at / 4,
             "high": 1.1 + at / 4,
+            "bound": "",
             "call": "more" if at else "undetermined",
             "blocks": 6,
         }
@@ -197,6 +198,20 @@ def test_the_forest_has_an_interval_and_hollow_points_for_what_is_undetermined()
     assert line(axes, "_single / thread") == {1.2: 1.0, 1.35: 1.0}
     faces = [np.asarray(drawn.get_facecolor(), dtype=float)[0].tolist() for drawn in axes.collections]
     assert [face == [1, 1, 1, 1] for face in faces] == [True, False, False]
+
+
+def test_a_ratio_that_is_a_bound_has_an_arrow_and_no_interval_and_one_of_two_bounds_has_no_point() -> None:
+    bounds = ratios(FOUR).head(3).assign(bound=["at least", "unknown", ""], value=[2.0, np.nan, 3.0])
+    bounds.loc[bounds["bound"] != "", ["low", "high"]] = np.nan
+    figure = ratio_forest(bounds)
+    axes = figure.axes[0]
+    assert [np.asarray(drawn.get_offsets())[0].tolist() for drawn in axes.collections] == [[2.0, 0.0], [3.0, 2.0]]
+    assert [text.get_text() for text in axes.texts] == ["", "only bounds are known"]
+    (arrow,) = (each for each in axes.texts if isinstance(each, Annotation))
+    assert (arrow.xy, arrow.get_position()[0] > 0) == ((2.0, 0), True)
+    assert "at least" in legend(figure)
+    assert "at most" not in legend(figure)
+    assert not any(np.isfinite(x) for x in line(axes, "_single / process"))
 
 
 def test_failures_by_kind_are_in_percent_of_all_requests() -> None:

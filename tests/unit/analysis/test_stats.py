@@ -12,6 +12,7 @@ from scipy import stats as scipy_stats
 from analysis.rank.family import Family, Pair, Ranked, compare_family
 from analysis.rank.medians import interval_coverage, median_interval
 from analysis.tell.markdown_sections import coverage_text, ratio_text
+from analysis.tell.words import percent_digits, ratio_digits
 
 
 def blocks(values: list[float]) -> dict[int, float]:
@@ -125,6 +126,13 @@ def test_a_ratio_prints_with_its_interval_and_that_of_a_bound_with_its_sign(
     changes: dict[str, frozenset[str]], text: str
 ) -> None:
     assert ratio_text(PAIR, replace(FIGURE, **changes)) == text  # type: ignore[arg-type]
+
+
+def test_a_small_ratio_keeps_two_significant_digits() -> None:
+    assert [ratio_digits(value) for value in (31.094, 1.004, 0.0204, 0.00123)] == ["31.09", "1.00", "0.020", "0.0012"]
+    assert [percent_digits(share) for share in (0.1, 0.011, 0.00041)] == ["10.0%", "1.1%", "0.041%"]
+    small = replace(PAIR, ratio=0.0204, low=0.0196, high=0.0291)
+    assert ratio_text(small, FIGURE) == "thread = 0.020 x single [0.020, 0.029]"
 
 
 @pytest.mark.parametrize(
