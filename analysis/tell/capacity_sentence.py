@@ -198,7 +198,7 @@ def _unconfirmed(capacity: ModelCapacity) -> str:
     if not capacity.searched or not due:
         return ""
     where = f" in {len(due)} of {len(capacity.blocks)} blocks" if len(capacity.blocks) > 1 else ""
-    return f"; no longer trial confirms it{where}"
+    return f"; no trial twice as long confirms it{where}"
 
 
 def _blocks(capacities: Sequence[ModelCapacity]) -> str:

@@ -90,7 +90,7 @@ def main_reasons(reasons: Sequence[Reason]) -> str:
     """
     telling = [each for each in reasons if isinstance(each, Finding) or each.outcome != "not available"]
     telling = telling or list(reasons)
-    if _about_strangers(telling[0]):
+    if telling and _about_strangers(telling[0]):
         rest = [each for each in telling[1:] if not _about_strangers(each)]
         telling = [telling[0], *rest, *(each for each in telling[1:] if _about_strangers(each))]
     shown = telling[:REASONS]

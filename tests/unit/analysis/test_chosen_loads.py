@@ -104,7 +104,7 @@ def test_a_trial_that_does_not_count_leaves_the_one_that_does(tmp_path: Path) ->
     assert made.steps.query("kind == 'confirm'")["verdict"].tolist() == ["disturbed"]
     assert row[["kind", "verdict"]].values.tolist() == [["trial", "valid"]]
     assert (capacity.low, capacity.high, capacity.confirmation, capacity.confirmed) == (200, 400, "unclear", False)
-    assert "no longer trial confirms it" in capacity_sentences(made)[0]
+    assert "no trial twice as long confirms it" in capacity_sentences(made)[0]
 
 
 def test_a_confirmation_that_passes_is_the_load_s(tmp_path: Path) -> None:
