@@ -99,6 +99,7 @@ def test_fast_http_user_is_counted_the_same_way(campaign_of_commands: Path) -> N
     agree(campaign_of_commands, "thread")
 
 
+@pytest.mark.slow
 def test_http_user_is_counted_the_same_way(resumed: Resumed) -> None:
     agree(resumed.campaign, "thread")
 

@@ -46,7 +46,9 @@ def test_sound_steps_of_every_plan_that_ships_are_valid_in_98_of_100_heavy_tails
     assert windows - counted["valid"] <= max(1, 0.02 * windows), wrong
 
 
-@pytest.mark.parametrize("load", [0.3, 0.6, 0.75, 0.85])
+@pytest.mark.parametrize(
+    "load", [pytest.param(0.3, marks=pytest.mark.slow), pytest.param(0.6, marks=pytest.mark.slow), 0.75, 0.85]
+)
 def test_below_85_percent_nothing_is_called_saturated_or_slow(load: float, tmp_path: Path) -> None:
     """Of 48 windows at most one."""
     wrong: Counter[str] = Counter()
