@@ -31,6 +31,7 @@ def test_a_termination_leaves_nothing_running_and_the_first_run_analysed(tmp_pat
     nothing_runs_and_the_first_run_is_analysed(after_signal(tmp_path, signal.SIGTERM))
 
 
+@pytest.mark.slow
 def test_after_a_kill_fab_stop_ends_what_is_left_and_the_next_fab_goes_on(resumed: Resumed) -> None:
     assert "running" in resumed.status
     assert "server" in resumed.stopped
