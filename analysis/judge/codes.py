@@ -169,6 +169,9 @@ CODES: Mapping[str, Code] = {
     "full.pool": Code(
         None, "all of a pool of known size was busy: X x time held", {"slots": COUNT, "rate": PER_S, "held_ms": MS}
     ),
+    "full.held": Code(
+        None, "all of a pool of known size was held by background clients", {"slots": COUNT, "clients": COUNT}
+    ),
     "full.overflows": Code(
         None, "connections that the server's listening socket dropped", {"drops": COUNT, "requests": COUNT}
     ),

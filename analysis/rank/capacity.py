@@ -13,11 +13,14 @@ from dataclasses import dataclass
 
 from analysis.judge.judging import RunResult
 from analysis.judge.laws.scaling import ScalabilityFit, fit_scalability
+from analysis.judge.verdicts import SERVED
 from analysis.rank.medians import median_interval
 from analysis.rank.steps import LADDER_KINDS, counting, final_outcome, slo_broken
 from study.plan import Plan
 from study.search import End, Outcome, Trial, bracket
-from study.trial import Broken
+from study.trial import LEAST_ANSWERS, Broken
+
+FEW_ANSWERS = f"fewer than {LEAST_ANSWERS} answers"
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ class BlockCapacity:
     confirmation: Outcome | None
     """What the last trial twice as long at `low` came to; None where there was none."""
     differing: tuple[Differing, ...]
+    unclear: tuple[str, ...] = ()
+    """Why each load beyond `low` gave no clear result: its verdict, or `FEW_ANSWERS`."""
 
     @property
     def confirmed(self) -> bool:
@@ -152,6 +157,11 @@ def block_capacity(result: RunResult, plan: Plan) -> BlockCapacity | None:
             )
             for step in steps
             if step.step.number in live and live[step.step.number].outcome != (outcome := outcomes[step.step.number])
+        ),
+        unclear=tuple(
+            FEW_ANSWERS if step.judgement.verdict in SERVED else step.judgement.verdict
+            for step in steps
+            if outcomes[step.step.number] == "unclear" and (low is None or step.step.users > low)
         ),
     )
 

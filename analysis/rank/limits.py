@@ -135,7 +135,7 @@ def _server(rows: Steps, declared: Declared) -> tuple[Kind, list[Reason]]:
 
 
 CPU = ("full.cpu", "full.thread")
-POOL = ("full.pool",)
+POOL = ("full.pool", "full.held")
 QUEUE = ("full.accept-queue", "full.overflows")
 """Codes of check 8 by the kind of limit that they show."""
 DROPPED = "evidence.kernel"

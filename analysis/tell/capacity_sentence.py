@@ -185,7 +185,16 @@ def _ended(capacity: ModelCapacity, limit: Limit | None) -> str:
         return "; ".join(filter(None, parts))
     blocks = sum(block.ended == capacity.ended for block in capacity.blocks)
     where = f" in {blocks} of {len(capacity.blocks)} blocks" if blocks < len(capacity.blocks) else ""
-    return f"{ended_text(capacity.ended, capacity.users is not None)}{where}"
+    return f"{ended_text(capacity.ended, capacity.users is not None)}{_unclear(capacity)}{where}"
+
+
+def _unclear(capacity: ModelCapacity) -> str:
+    """Why the trials beyond the capacity were unclear, as `: disturbed in 3 trials`; empty where it ended otherwise."""
+    if capacity.ended != "unclear":
+        return ""
+    kinds = Counter(why for block in capacity.blocks if block.ended == "unclear" for why in block.unclear)
+    said = [f"{why} in {counted(count, 'trial')}" for why, count in kinds.most_common()]
+    return f": {', '.join(said)}" if said else ""
 
 
 def _unconfirmed(capacity: ModelCapacity) -> str:

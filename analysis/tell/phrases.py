@@ -191,6 +191,12 @@ def accept_queue(f: Finding) -> str:
     )
 
 
+def held(f: Finding) -> str:
+    """A pool of known size whose members wait for background clients."""
+    pool_ = f"its pool of {f['slots']:.0f} was" if f["slots"] > 1 else "its one place was"
+    return f"{pool_} held by background clients, {f['clients']:.1f} of which were connected on average"
+
+
 def pool(f: Finding) -> str:
     """A pool of known size that was busy."""
     busy = f["rate"] * f["held_ms"] / 1000

@@ -194,6 +194,7 @@ SENTENCES: dict[str, Sentence] = {
     "target.short": _short,
     "full.cpu": lambda f: f"its process tree used {f['cpu']:.2f} of {phrases.cores(f['usable'])}",
     "full.thread": "its busiest thread used {cpu:.2f} of a core",
+    "full.held": phrases.held,
     "full.accept-queue": phrases.accept_queue,
     "full.descriptors": "it had {open:.0f} of {limit:.0f} descriptors open",
     "full.watched": "it had {open:,.0f} descriptors open, and its design can't watch one from {limit:,} on",

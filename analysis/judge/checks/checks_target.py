@@ -31,7 +31,7 @@ def full(window: Window, service_cv: float = 1.0) -> tuple[Finding, ...]:
     every = (
         cpu(target),
         thread(target),
-        pool(window),
+        held(window) or pool(window),
         accept_queue(window, service_cv),
         overflows(window),
         descriptors(target),
@@ -68,6 +68,8 @@ def utilisation(window: Window) -> float | None:
     if target is None or target.cpu_cores is None or not usable:
         return None
     busy = target.cpu_cores / usable
+    if held(window) is not None:
+        return 1.0
     if window.slots:
         busy = max(busy, pool_busy(window.throughput, _held_s(window), window.slots))
     return busy
@@ -77,6 +79,14 @@ def _held_s(window: Window) -> float:
     """How long a request holds its member of a pool, at least: the wait that the plan asks for and its CPU time."""
     cpu_cores = window.target.cpu_cores if window.target is not None else None
     return window.wait_s + (cpu_cores / window.throughput if cpu_cores is not None and window.throughput else 0.0)
+
+
+def held(window: Window) -> Finding | None:
+    """All of a pool of known size held by background clients: each keeps its member for as long as it stays."""
+    clients = sum(each.held for each in window.background)
+    if not window.slots or clients < window.slots:
+        return None
+    return Finding("full.held", slots=window.slots, clients=clients)
 
 
 def pool(window: Window) -> Finding | None:

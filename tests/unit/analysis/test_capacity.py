@@ -141,3 +141,10 @@ def test_a_server_that_did_not_recover_is_named_with_what_followed(tmp_path: Pat
     )
     assert backlog.endswith("after the trial at 100 users the server was not back at an idle server's response time in"
                             " 10 s; the next trial began with its backlog.")  # fmt: skip
+
+
+def test_what_made_the_trials_beyond_a_capacity_unclear_is_said(tmp_path: Path) -> None:
+    few = outcome(tmp_path / "few", lambda _run, step: Load(seconds=60, rate=2.0) if step.users > 100 else Load())
+    assert "no load gave a clear result: fewer than 300 answers in " in capacity_sentences(few)[0]
+    drifts = outcome(tmp_path / "drifts", lambda _run, step: Load(drift=0.8) if step.users > 100 else Load())
+    assert "no load gave a clear result: unsteady in " in capacity_sentences(drifts)[0]

@@ -18,6 +18,7 @@ from analysis.judge.window import Window, Worker
 from analysis.rank.family import Pair
 from analysis.rank.ranking import control_check
 from analysis.read.histograms import EMPTY, decode
+from analysis.read.background_rows import BackgroundWindow
 from analysis.read.samples import CoreGroupSeconds, Generator, Target
 from analysis.tell.sentences import NAMES, sentence
 from study.plan import Step
@@ -386,6 +387,11 @@ FULL: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ),
     ({"backlog": 128.0}, {"queue": looks(40.0)}, "40.0 connections waited in its accept queue on average (random"),
     ({"fds": 1010.0, "fd_limit": 1024.0}, {}, "1010 of 1024 descriptors"),
+    (
+        {"cpu_cores": 0.01},
+        {"slots": 1, "queue": looks(224.5), "background": (BackgroundWindow("slow", 20, 18.33, 20),)},
+        "its one place was held by background clients, 18.3 of which were connected on average",
+    ),
     ({"listen_socket_drops": 90.0}, {}, "its listening socket dropped 90 connections"),
     ({}, {"slots": 4, "wait_s": 0.037}, "its pool of 4 was busy: X x time held = 99.7 requests/s x 41.01 ms = 4.1"),
 ]
