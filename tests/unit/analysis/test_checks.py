@@ -17,8 +17,8 @@ from analysis.judge.watched import QueueLooks
 from analysis.judge.window import Window, Worker
 from analysis.rank.family import Pair
 from analysis.rank.ranking import control_check
-from analysis.read.histograms import EMPTY, decode
 from analysis.read.background_rows import BackgroundWindow
+from analysis.read.histograms import EMPTY, decode
 from analysis.read.samples import CoreGroupSeconds, Generator, Target
 from analysis.tell.sentences import NAMES, sentence
 from study.plan import Step
