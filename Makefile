@@ -23,8 +23,9 @@ test-quick: $(READY) ## those that serve while one works: less than a minute
 	$(PYTEST) -n 2 -m quick
 
 test-slow: $(READY) ## those that take longer
+	$(PYTEST) -n 2 -m "slow and not lab" tests/unit tests/programs tests/models
 	@# One after the other: they judge campaigns, and with them what else runs on the machine.
-	$(PYTEST) -m "slow and not lab"
+	$(PYTEST) -m "slow and not lab" tests/local
 
 test-lab: $(READY) ## those on several hosts, made on this machine: needs root, iproute2, openssh-server
 	$(PYTEST) -m lab

@@ -89,9 +89,12 @@ class PoolFigures:
         return abs(self.rate * WAIT_S / self.threads - 1) <= share
 
 
-def measured(directory: Path, blocks: int = 1) -> list[PoolFigures]:
-    """Run the campaign in a directory of its own. Raises RuntimeError with what fab said where it fails."""
-    campaign = _campaign(directory, blocks)
+def measured(directory: Path, blocks: int = 1, pools: Sequence[int] = POOLS) -> list[PoolFigures]:
+    """Run the campaign of these numbers of threads in a directory of its own.
+
+    Raises RuntimeError with what fab said where it fails.
+    """
+    campaign = _campaign(directory, blocks, pools)
     steps = pd.read_csv(campaign / "steps.csv")
     return [
         PoolFigures(
@@ -103,19 +106,19 @@ def measured(directory: Path, blocks: int = 1) -> list[PoolFigures]:
                 for _, runs in steps[steps["model"] == f"pool-{k}"].groupby("block")
             ),
         )
-        for k in POOLS
+        for k in pools
     ]
 
 
-def _campaign(directory: Path, blocks: int) -> Path:
+def _campaign(directory: Path, blocks: int, pools: Sequence[int]) -> Path:
     """Run it; returns its directory."""
     port, master_port = free_ports(2)
     text = PLAN.format(
-        models=json.dumps([f"pool-{k}" for k in POOLS]), think=list(THINK_S), blocks=blocks, port=port,
+        models=json.dumps([f"pool-{k}" for k in pools]), think=list(THINK_S), blocks=blocks, port=port,
         master_port=master_port, p99_ms=1000 * P99_S,
     )  # fmt: skip
     plan = directory / "pools.toml"
-    plan.write_text(text + "".join(SERVER.format(k=k, wait_ms=1000 * WAIT_S) for k in POOLS), encoding="utf-8")
+    plan.write_text(text + "".join(SERVER.format(k=k, wait_ms=1000 * WAIT_S) for k in pools), encoding="utf-8")
     done = fab(directory, "run-campaign", "--plan", str(plan), "--fresh", timeout=CAMPAIGN_S)
     if done.returncode not in (0, 3):  # 3: no step was valid, as where other programs took the cores
         raise RuntimeError(done.stdout + done.stderr)
