@@ -96,6 +96,7 @@ def test_worse_is_more_than_the_days_of_one_version_differ_by(tmp_path: Path) ->
     assert set(verdicts(alike).values()) == {"undetermined"}
 
 
+@pytest.mark.slow
 def test_a_history_is_of_the_same_plan_code_and_hosts_on_other_days(tmp_path: Path) -> None:
     history(tmp_path, (2, 3))
     history(tmp_path, (4,), the_plan="another")

@@ -132,6 +132,7 @@ def false_words(drawn: Drawn) -> list[str]:
     return wrong
 
 
+@pytest.mark.slow
 def test_of_models_that_are_alike_nearly_nothing_is_said(alike: list[Drawn]) -> None:
     assert share_wrong(alike) <= chance(alike)
 

@@ -128,6 +128,7 @@ def test_every_step_that_was_asked_of_every_run_has_a_row(tmp_path: Path) -> Non
         assert named in analysis.text
 
 
+@pytest.mark.slow
 def test_nothing_on_disk_but_the_plan_is_a_campaign_of_empty_rows(tmp_path: Path) -> None:
     files = write_campaign(tmp_path / "fresh", SMALL, skip=["1-single", "1-thread"])
     analysis = analyze(files.directory)

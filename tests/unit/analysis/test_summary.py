@@ -100,6 +100,7 @@ def test_figures_of_the_summary_are_medians_over_blocks_at_the_common_step(tmp_p
     )
 
 
+@pytest.mark.slow
 def test_below_the_knee_nothing_is_ranked(tmp_path: Path) -> None:
     analysis = study(tmp_path, 6, dict.fromkeys(CAPACITY, 10_000.0))
     line = next(line for line in analysis.text.splitlines() if line.startswith("Requests per second:"))
@@ -166,6 +167,7 @@ def test_a_model_that_collapsed_at_every_step_has_a_row_and_a_word(tmp_path: Pat
     assert not any("bends away" in words for words in answer)
 
 
+@pytest.mark.slow
 def test_a_control_without_a_figure_at_its_models_step_is_compared_at_another(tmp_path: Path) -> None:
     """Both were valid at 50 users: to say that the two have no step in common would be false."""
 
