@@ -85,6 +85,7 @@ def test_the_control_is_never_ranked(six: Analysis) -> None:
     assert section.count(", a tie (") + section.count(", undetermined (") == 2
 
 
+@pytest.mark.slow
 def test_figures_of_the_summary_are_medians_over_blocks_at_the_common_step(tmp_path: Path) -> None:
     analysis = study(tmp_path, 3)
     assert analysis.ranking.common_users == 50
