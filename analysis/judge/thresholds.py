@@ -112,7 +112,7 @@ class Thresholds:
     """R is well above what random arrivals give where it is more than twice as long, and by more than this."""
     growth_sigmas: float = _chance(3.0, 0.002)
     """And by this many standard errors of R and R1, both with the window's own spread; one-sided."""
-    shortfall: float = _limit(0.05)
+    shortfall: float = _limit(trial.SHORTFALL)
     target_cpu: float = _limit(0.90)
     target_descriptors: float = _limit(0.95)
     full_pool: float = _limit(0.95)

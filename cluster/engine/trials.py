@@ -71,7 +71,7 @@ class TrialRun:
     def judge(self, step: Step, workers: Sequence[str]) -> TrialRecord:
         """The outcome of a trial, by the records that have come from these workers."""
         records = self._measured.pop(step.number, {})
-        figures = figures_of(list(records.values()), step.users, self._plan.slo.p99_ms, len(workers))
+        figures = figures_of(list(records.values()), step.users, self._plan.slo.p99_ms, len(workers), self.unloaded_s)
         outcome = outcome_of(figures, self._plan.slo.failures_percent)
         long = step.kind == "confirm"
         self._trials.append(as_trial(step.users, outcome, long, self._trials))
@@ -89,11 +89,14 @@ class TrialRun:
         )
 
 
-def figures_of(records: Sequence[PhaseRecord], users: int, limit_ms: float, workers: int) -> TrialFigures:
-    """The workers' records of one measure window, added up. `limit_ms` is the SLO's p99."""
+def figures_of(
+    records: Sequence[PhaseRecord], users: int, limit_ms: float, workers: int, idle_s: float | None = None
+) -> TrialFigures:
+    """The workers' records of one measure window, added up. `limit_ms` is the SLO's p99, `idle_s` R1."""
     own = [record.own for record in records if record.own is not None]
     between = sum(record.think_count + record.turnarounds for record in records)
     passed_s = sum(record.think_passed_s + record.turnaround_s for record in records)
+    drawn_s = sum(record.think_drawn_s for record in records)
     return TrialFigures(
         users=users,
         answers=sum(record.successes for record in records),
@@ -110,6 +113,9 @@ def figures_of(records: Sequence[PhaseRecord], users: int, limit_ms: float, work
         between_s=passed_s / between if between and not own else 0.0,
         lag_p99_ms=max((quantile_ms(record.lag_us, 0.99) for record in records), default=0.0),
         worker_cpu_p95=max(map(busiest, records), default=0.0),
+        drawn_s=drawn_s / between if between and not own else 0.0,
+        late_s=(passed_s - drawn_s) / between if between and not own else 0.0,
+        idle_s=idle_s,
         users_right=min((record.users_right for record in records), default=0.0),
         complete=len(records) == workers,
     )

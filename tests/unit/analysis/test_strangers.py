@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.judge.laws.lateness import shares_explained
+from study.trial import shares_explained
 from analysis.judge.laws.strangers import Strangers, judge_strangers
 
 

@@ -42,6 +42,27 @@ def test_each_rule_decides(changes: dict[str, float], outcome: Outcome) -> None:
     assert outcome_of(replace(SOUND, **changes), failures_percent=1.0) == outcome  # type: ignore[arg-type]
 
 
+LATE = {"lag_p99_ms": 14.0, "drawn_s": 0.2, "idle_s": 0.0002, "between_s": 0.201, "late_s": 0.001}
+"""Users woke 1 ms late on average, 14 ms at the 99th percentile."""
+
+
+@pytest.mark.parametrize(
+    ("changes", "outcome"),
+    [
+        ({"rate": 497.0, "in_flight": 0.1}, "generator"),  # on the line: what is late is all that is missing
+        ({"rate": 460.0, "in_flight": 7.5}, "passed"),  # a cycle of 217 ms: 16 ms are the server's
+        ({"rate": 460.0, "in_flight": 7.5, "above": 11}, "failed"),
+        ({"rate": 460.0, "in_flight": 0.1, "late_s": 0.016, "between_s": 0.216}, "generator"),
+        ({"rate": 460.0, "in_flight": 7.5, "idle_s": None}, "generator"),
+        ({"rate": 460.0, "in_flight": 7.5, "worker_cpu_p95": 0.71}, "generator"),
+    ],
+)
+def test_late_users_decide_where_they_explain_more_than_the_server_does(
+    changes: dict[str, float], outcome: Outcome
+) -> None:
+    assert outcome_of(replace(SOUND, **LATE, **changes), failures_percent=1.0) == outcome  # type: ignore[arg-type]
+
+
 def test_the_slo_is_broken_by_failures_before_times() -> None:
     assert broken_by(980, 20, 900, 0, failures_percent=1.0) == "failures"
     assert broken_by(990, 10, 900, 0, failures_percent=1.0) == "p99"
