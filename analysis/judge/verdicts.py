@@ -8,11 +8,11 @@ from typing import Literal
 from analysis.judge.baseline import Baseline
 from analysis.judge.checks import checks_generator, checks_laws, checks_strangers, checks_target, checks_window
 from analysis.judge.findings import Check, Finding, Reason
-from study.trial import Shares, shares_explained
 from analysis.judge.reconciliation import Reconciled
 from analysis.judge.thresholds import THRESHOLDS as T
 from analysis.judge.window import Window
 from study.plan import Plan
+from study.trial import Shares, shares_explained
 from study.workload import Work
 
 Verdict = Literal[

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from study.trial import shares_explained
 from analysis.judge.laws.strangers import Strangers, judge_strangers
+from study.trial import shares_explained
 
 
 def sampled(own: float, taken: float, seconds: int, draw: np.random.Generator, ticks: int = 100) -> Strangers:

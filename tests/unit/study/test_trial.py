@@ -60,7 +60,7 @@ LATE = {"lag_p99_ms": 14.0, "drawn_s": 0.2, "idle_s": 0.0002, "between_s": 0.201
 def test_late_users_decide_where_they_explain_more_than_the_server_does(
     changes: dict[str, float], outcome: Outcome
 ) -> None:
-    assert outcome_of(replace(SOUND, **LATE, **changes), failures_percent=1.0) == outcome  # type: ignore[arg-type]
+    assert outcome_of(replace(SOUND, **{**LATE, **changes}), failures_percent=1.0) == outcome  # type: ignore[arg-type]
 
 
 def test_the_slo_is_broken_by_failures_before_times() -> None:
