@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from cluster.lab import tasks as lab
 from cluster.show.command_line import choices, leave, nobody_reads, parse_tasks
 from study.errors import StudyError, UsageError, told
 from study.exit_status import ExitStatus
-from study.layout import from_here
+from study.layout import campaign_directory, from_here, require_place, results_directory
 from study.safe_text import printable
 
 if TYPE_CHECKING:  # each task imports what it needs, so that `fab -l` is quick
@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # each task imports what it needs, so that `fab -l` is quick
 INVENTORY = {"inventory": "inventory file (default: inventory.ini; STUDY_INVENTORY sets it too)"}
 PLAN = {"plan": "plan file (default: campaigns/quick.toml; STUDY_PLAN sets it too)"}
 ALLOW = {"allow-host": "names, with commas, of hosts outside of the inventory that may be loaded (`url` in a plan)"}
+JUNIT = {"junit": "write a JUnit file too, with a test case for each model and threshold"}
 CAMPAIGN = {"campaign": "the campaign's directory (default: results/latest)"}
 
 
@@ -88,15 +89,21 @@ def deploy(c: Any, inventory: str | None = None, plan: str | None = None, offlin
 
 @task(
     name="run-campaign",
-    help={**INVENTORY, **PLAN, **ALLOW, "fresh": "begin a new campaign, even where one is unfinished"},
+    help={**INVENTORY, **PLAN, **ALLOW, **JUNIT, "fresh": "begin a new campaign, even where one is unfinished"},
 )
 def run_campaign(
-    c: Any, inventory: str | None = None, plan: str | None = None, fresh: bool = False, allow_host: str = ""
+    c: Any,
+    inventory: str | None = None,
+    plan: str | None = None,
+    fresh: bool = False,
+    allow_host: str = "",
+    junit: str = "",
 ) -> None:
     """Measure every model at every step, then make figures and summary. Goes on with an unfinished campaign."""
     with session(inventory, plan) as study:
         study.allow(allow_host)
-        if exit_status := study.run_campaign(fresh, judge, capacity, summarise):
+        require_place(junit)
+        if exit_status := study.run_campaign(fresh, judge, capacity, partial(summarise, junit=junit)):
             sys.exit(exit_status)
 
 
@@ -107,15 +114,16 @@ def calibrate(c: Any, inventory: str | None = None, plan: str | None = None) -> 
         study.calibrate(capacity)
 
 
-@task(help={**CAMPAIGN, "out": "another directory for them, where the campaign can't be written to"})
-def analyze(c: Any, campaign: str = "results/latest", out: str = "") -> None:
+@task(help={**CAMPAIGN, **JUNIT, "out": "another directory for them, where the campaign can't be written to"})
+def analyze(c: Any, campaign: str = "results/latest", out: str = "", junit: str = "") -> None:
     """Make all figures and tables of a campaign again from its files."""
     with session():
-        directory = from_here(campaign)
-        if not directory.is_dir():
-            raise UsageError(f"{campaign}: no campaign is there; `make campaign` makes one, below results/")
+        directory = campaign_directory(campaign)
+        require_place(junit)
         _refuse_beside_campaign()
-        summarise(directory, Path(out) if out else None)
+        status = summarise(directory, Path(out) if out else None, junit)
+        if status in (ExitStatus.MISSED, ExitStatus.UNDETERMINED):
+            sys.exit(status)
 
 
 @task(
@@ -142,6 +150,55 @@ def compare(c: Any, first: str, second: str, fail_on: str = "", out: str = "") -
             print(f"--fail-on {fail_on}: {comparison.unjudged}", file=sys.stderr)
         if fail_on and comparison.worse:
             sys.exit(ExitStatus.WORSE)
+
+
+@task(
+    help={
+        **CAMPAIGN,
+        "pack": "also make one .zip of report, tables, figures and raw files, with a list of their sums",
+        "out": "name of the .zip (default: that of the campaign's directory, beside it)",
+    }
+)
+def report(c: Any, campaign: str = "results/latest", pack: bool = False, out: str = "") -> None:
+    """Make a campaign's report again; with --pack one .zip to send or to keep, for `fab verify`."""
+    with session():
+        directory = campaign_directory(campaign)
+        if out and not pack:
+            raise UsageError("--out names the .zip: it goes with --pack")
+        require_place(out)
+        _refuse_beside_campaign()
+        import analysis
+
+        if not pack:
+            print(f"report: {analysis.analyze(directory).paths[-1].resolve()}")
+            return
+        from cluster.campaign.manifest import this_commit
+
+        made = analysis.pack(directory, out or None, *this_commit())
+        print("\n".join((*analysis.pack_lines(made.listed, made.left_out), f"pack: {made.path.resolve()}")))
+
+
+@task(help={"file": "a .zip that `fab report --pack` made"})
+def verify(c: Any, file: str) -> None:
+    """Say whether a pack was changed, and whether its raw files give its tables, verdicts and sentences."""
+    with session() as study:
+        _refuse_beside_campaign()
+        import analysis
+
+        verified = analysis.verify(file)
+        study.print_markdown(analysis.verification_text(verified))
+        if status := verified.exit_status:
+            sys.exit(status)
+
+
+@task(help={"results": "a directory of campaigns (default: results)"})
+def history(c: Any, results: str = "") -> None:
+    """List the campaigns of each plan with their capacities and peaks, as a table and a figure over time."""
+    with session() as study:
+        _refuse_beside_campaign()
+        import analysis
+
+        study.print_markdown(analysis.history(from_here(results) if results else results_directory()).text)
 
 
 def _refuse_beside_campaign() -> None:
@@ -185,14 +242,16 @@ def capacity(calibration: Path, need: float, cores: int) -> str:
     return analysis.capacity_sentence(analysis.capacity(calibration), need, cores)
 
 
-def summarise(directory: Path, out: Path | None = None) -> bool:
-    """Make figures, tables and summary of what is on disk, and print the summary; whether any step is valid."""
+def summarise(directory: Path, out: Path | None = None, junit: str = "") -> ExitStatus:
+    """Make figures, tables and summary of what is on disk, and print the summary; returns what they come to."""
     import analysis
 
     result = analysis.analyze(directory, out=out)
+    if junit:
+        result.write_junit(Path(junit))
     _session().print_markdown(result.text)
     print(f"report: {result.paths[-1].resolve()}", flush=True)
-    return result.any_valid
+    return result.exit_status if result.any_valid else ExitStatus.NO_VALID_STEP
 
 
 namespace = Collection.from_module(sys.modules[__name__])

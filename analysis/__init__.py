@@ -10,9 +10,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from analysis.pipeline import Analysis, Comparison, analyze, compare, verdicts_of
+    from analysis.packing import Packed, pack, verify
+    from analysis.pipeline import Analysis, Comparison, History, analyze, compare, history, verdicts_of
     from analysis.rank.generator_rate import Capacity, capacity
+    from analysis.read.packs.verification import Verification
     from analysis.read.results import Campaign, load
+    from analysis.tell.archive.pack_text import pack_lines, verification_text
     from analysis.tell.calibration_sentence import capacity_sentence
     from analysis.tell.step_verdict import StepVerdict
 
@@ -21,19 +24,30 @@ __all__ = [
     "Campaign",
     "Capacity",
     "Comparison",
+    "History",
+    "Packed",
     "StepVerdict",
+    "Verification",
     "analyze",
     "capacity",
     "capacity_sentence",
     "compare",
+    "history",
     "load",
+    "pack",
+    "pack_lines",
     "verdicts_of",
+    "verification_text",
+    "verify",
 ]
 
 _MODULES = {
-    "analysis.pipeline": ("Analysis", "Comparison", "analyze", "compare", "verdicts_of"),
+    "analysis.packing": ("Packed", "pack", "verify"),
+    "analysis.pipeline": ("Analysis", "Comparison", "History", "analyze", "compare", "history", "verdicts_of"),
     "analysis.rank.generator_rate": ("Capacity", "capacity"),
+    "analysis.read.packs.verification": ("Verification",),
     "analysis.read.results": ("Campaign", "load"),
+    "analysis.tell.archive.pack_text": ("pack_lines", "verification_text"),
     "analysis.tell.calibration_sentence": ("capacity_sentence",),
     "analysis.tell.step_verdict": ("StepVerdict",),
 }

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
+
+import pandas as pd
 
 from analysis.draw.request_frames import requests_frame
 from analysis.judge.judging import judge_run
+from analysis.rank.capacity import carried_loads
 from analysis.rank.comparison import CampaignComparison, common_models, compare_outcomes
 from analysis.rank.day_history import past_days
 from analysis.rank.differences import of_the_load, plan_differences
 from analysis.rank.machine_summary import summary_value
 from analysis.rank.outcome import CampaignOutcome, outcome_of
+from analysis.rank.over_time.campaign_history import PlanHistory, histories
 from analysis.read.results import load, read_run
+from analysis.tell.archive.plan_history import history_text
 from analysis.tell.compare_markdown import comparison_text, unjudged
-from analysis.tell.csv_files import checks_table, csv_text, requests_table, steps_table, summary_table
+from analysis.tell.csv_files import checks_table, csv_text, history_table, requests_table, steps_table, summary_table
+from analysis.tell.programs.junit_xml import junit_text
 from analysis.tell.sentences import sentence
 from analysis.tell.step_verdict import StepVerdict, told_verdict
 from analysis.tell.summary import summary_text
 from study.errors import StudyError, UsageError
+from study.exit_status import ExitStatus
 from study.formats.json_files import write_json, write_whole
 from study.formats.manifest_json import LOCUSTFILE
-from study.layout import CampaignFiles, require_writable
+from study.layout import HISTORY, CampaignFiles, require_writable
 
 
 @dataclass(frozen=True)
@@ -37,6 +46,18 @@ class Analysis(CampaignOutcome):
     def gaps(self) -> tuple[str, ...]:
         """What is missing from the campaign's files or could not be read, as sentences."""
         return tuple(sentence(finding) for finding in self.missing)
+
+    @property
+    def exit_status(self) -> ExitStatus:
+        """What `must_carry` of the plan came to; OK where the plan doesn't have it."""
+        verdicts = {load.verdict for load in carried_loads(self.capacities, self.campaign.plan)}
+        if "misses" in verdicts:
+            return ExitStatus.MISSED
+        return ExitStatus.UNDETERMINED if "undetermined" in verdicts else ExitStatus.OK
+
+    def write_junit(self, path: Path) -> None:
+        """Write what CI servers read: a test case for each model and threshold."""
+        write_whole(path, junit_text(self))
 
 
 @dataclass(frozen=True)
@@ -106,6 +127,46 @@ def compare(first: Path | str, second: Path | str) -> Comparison:
     return Comparison(**vars(compared), text=comparison_text(compared), unjudged=unjudged(compared))
 
 
+@dataclass(frozen=True)
+class History:
+    """The campaigns of a results directory over time, with the text and the files about them."""
+
+    plans: tuple[PlanHistory, ...]
+    """One for each plan and hosts, that of the newest campaign first."""
+    text: str
+    paths: tuple[Path, ...]
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """A row for each campaign and model (`analysis.rank.over_time.campaign_history.COLUMNS`)."""
+        return pd.concat([each.frame for each in self.plans], ignore_index=True)
+
+
+def history(results: Path | str) -> History:
+    """Analyse the campaigns of a results directory, and write a table of all and a figure for each plan below it.
+
+    Raises UsageError where there is no campaign.
+    """
+    from analysis.draw.history_figure import over_time
+    from analysis.draw.style import save
+
+    place = Path(results) / HISTORY
+    plans = histories(Path(results)) if Path(results).is_dir() else ()
+    if not plans:
+        raise UsageError(f"{results}: no campaign is there; `fab deploy run-campaign` makes one, below results/")
+    drawn: dict[str, tuple[Path, ...]] = {}
+    for each in plans:
+        if (figure := over_time(each.frame)) is not None:
+            drawn[each.name] = save(figure, place, each.name)
+    made = History(
+        plans,
+        history_text(plans, {name: str(paths[-1]) for name, paths in drawn.items()}),
+        (place / f"{HISTORY}.csv", *(path for paths in drawn.values() for path in paths)),
+    )
+    write_whole(made.paths[0], csv_text(history_table(made.frame)))
+    return made
+
+
 def _locustfile(outcome: CampaignOutcome) -> str | None:
     """The digest of a campaign's own locustfile and its files; None where it has none, or no manifest."""
     manifest = outcome.campaign.manifest
@@ -113,18 +174,31 @@ def _locustfile(outcome: CampaignOutcome) -> str | None:
 
 
 def _write(outcome: CampaignOutcome, text: str, figures: bool, files: CampaignFiles) -> tuple[Path, ...]:
-    texts = {
-        files.steps: csv_text(steps_table(outcome.rows)),
-        files.checks: csv_text(checks_table(outcome.checks)),
-        files.summary_csv: csv_text(summary_table(outcome.summary)),
-        files.summary_md: text,
+    tables = {
+        files.steps: steps_table(outcome.rows),
+        files.checks: checks_table(outcome.checks),
+        files.summary_csv: summary_table(outcome.summary),
     }
     if outcome.campaign.plan.locustfile is not None:
-        texts[files.requests] = csv_text(requests_table(requests_frame(outcome.results)))
-    for path, content in texts.items():
-        write_whole(path, content)
+        tables[files.requests] = requests_table(requests_frame(outcome.results))
+    for path, table in tables.items():
+        write_whole(path, csv_text(table))
+    write_whole(files.summary_md, text)
     write_json(files.summary_json, asdict(summary_value(outcome)))
-    return (*texts, files.summary_json, *_draw(outcome, figures, files))
+    also = (*_parquet(tables), files.summary_md, files.summary_json)
+    return (*tables, *also, *_draw(outcome, figures, files))
+
+
+def _parquet(tables: Mapping[Path, pd.DataFrame]) -> tuple[Path, ...]:
+    """The tables as Parquet too, where pyarrow is installed; where it isn't, none of an earlier analysis is left."""
+    paths = {path.with_suffix(".parquet"): table for path, table in tables.items()}
+    if find_spec("pyarrow") is None:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        return ()
+    for path, table in paths.items():
+        write_whole(path, table.to_parquet(engine="pyarrow", index=False))
+    return tuple(paths)
 
 
 def _draw(outcome: CampaignOutcome, figures: bool, files: CampaignFiles) -> tuple[Path, ...]:

@@ -66,6 +66,12 @@ class FormatError(StudyError):
     exit_status = ExitStatus.USAGE
 
 
+class DamagedError(StudyError):
+    """A pack isn't as it was made: cut, or changed so that it can't be read any further."""
+
+    exit_status = ExitStatus.DIFFERS
+
+
 def told(error: OSError) -> str | None:
     """A message for an error of the system that a person can mend; None where it isn't one, but a bug.
 

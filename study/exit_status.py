@@ -29,4 +29,14 @@ class ExitStatus(IntEnum):
         "`fab compare --fail-on worse`: a figure of the second campaign is worse by more than days differ; 0 with a"
         " message where nothing shows how large a day is",
     )
+    MISSED = 5, "a model misses `must_carry` of the plan's [slo]: so many users, or fewer, break the SLO"
+    UNDETERMINED = (
+        6,
+        "no model misses `must_carry`, but not every one is known to carry so many users: not a pass, nor a failure",
+    )
+    DIFFERS = (
+        7,
+        "`fab verify`: the pack is damaged, a file in it was changed, or its raw files give other tables, verdicts or"
+        " sentences",
+    )
     INTERRUPTED = 130, "Ctrl-C, SIGTERM or SIGHUP: everything was stopped in order, and finished runs are kept"

@@ -9,6 +9,8 @@ from pathlib import Path
 from study.errors import UsageError
 
 LATEST = "latest"
+HISTORY = "history"
+"""Directory beside the campaigns, with their figures over time."""
 FILES = "files"
 """Directory beside the plan, with the files that its requests name: SERVER.body, SERVER.paths, SERVER.ca."""
 BODY, PATHS, CA = ".body", ".paths", ".ca"
@@ -126,6 +128,22 @@ class CampaignFiles:
     def figures(self) -> Path:
         return self.directory / "figures"
 
+    @property
+    def raw(self) -> tuple[Path, ...]:
+        """Files and directories that a campaign writes and analysis reads; never edited."""
+        return (self.plan, self.manifest, self.brought, self.own, self.runs, self.calibration.directory)
+
+    @property
+    def derived(self) -> tuple[Path, ...]:
+        """Files and directories that analysis makes of the raw ones, and can make again. Parquet isn't among them."""
+        tables = (self.steps, self.checks, self.requests, self.summary_csv)
+        return (*tables, self.summary_md, self.summary_json, self.report, self.figures)
+
+    @property
+    def pack(self) -> Path:
+        """In a pack alone: the list of its files with their sums."""
+        return self.directory / "pack.json"
+
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -135,6 +153,14 @@ def from_here(given: str | Path) -> Path:
     path = Path(given)
     above = PROJECT / path
     return above if PROJECT in Path.cwd().parents and not path.exists() and above.exists() else path
+
+
+def campaign_directory(given: str) -> Path:
+    """The directory of a campaign as a person names it. Raises UsageError where there is none."""
+    directory = from_here(given)
+    if not directory.is_dir():
+        raise UsageError(f"{given}: no campaign is there; `make campaign` makes one, below results/")
+    return directory
 
 
 def results_directory() -> Path:
@@ -149,6 +175,18 @@ def require_writable(directory: Path) -> None:
         raise UsageError(f"{existing}: a file, where a directory for figures and tables is wanted")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise UsageError(f"{directory}: can't be written to: --out DIR makes figures and tables elsewhere")
+
+
+def require_place(given: str) -> None:
+    """Raise UsageError where a file that is asked for can't be written: before anything begins. No name, no file."""
+    if not given:
+        return
+    file = Path(given)
+    if file.is_dir():
+        raise UsageError(f"{given}: a directory, where the name of a file is wanted")
+    existing = next(above for above in file.absolute().parents if above.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise UsageError(f"{given}: can't be written there")
 
 
 def point_latest(campaign: Path) -> None:

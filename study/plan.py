@@ -44,6 +44,8 @@ class Slo(Frozen):
 
     p99_ms: Annotated[float, Field(gt=0, le=3_600_000)] = 500.0
     failures_percent: Annotated[float, Field(ge=0, le=100)] = 1.0
+    must_carry: UserCount | None = None
+    """Users that every model must carry within it: exit status 5 where one is known not to."""
 
 
 class SearchTable(Frozen):

@@ -22,7 +22,8 @@ def plan_mistakes(data: dict[str, Any], known: Models | None, aa_suffix: str) ->
     wrong = _unknown_models(data, known) if known is not None else []
     wrong += [mistake for key, entry in server_tables(data).items() for mistake in mistakes(entry, key)]
     wrong += request_mistakes(data.get("request"), "request") + _model_request_mistakes(data)
-    return wrong + _duplicate_labels(data, aa_suffix) + _load_mistakes(data) + _client_mistakes(data)
+    wrong += _duplicate_labels(data, aa_suffix) + _load_mistakes(data) + _must_carry_mistakes(data)
+    return wrong + _client_mistakes(data)
 
 
 def server_tables(data: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -62,6 +63,17 @@ def _load_mistakes(data: dict[str, Any]) -> list[str]:
     if "search" not in data and "users" not in data:
         return ["users: is missing (a list of users; or a table [search] instead)"]
     return ["users: at least one is wanted (got [])"] if data.get("users") == [] else []
+
+
+def _must_carry_mistakes(data: dict[str, Any]) -> list[str]:
+    """A number of users that no step of the plan has can't be shown to be carried."""
+    slo, search = data.get("slo"), data.get("search")
+    wanted = slo.get("must_carry") if isinstance(slo, dict) else None
+    loads = [search.get("most")] if isinstance(search, dict) else _listed(data.get("users"))
+    known = [load for load in loads if isinstance(load, int)]
+    if not isinstance(wanted, int) or not known or wanted <= max(known):
+        return []
+    return [f"slo.must_carry: no step has {shown(wanted)} users: the largest one has {max(known)}"]
 
 
 def _client_mistakes(data: dict[str, Any]) -> list[str]:

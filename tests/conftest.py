@@ -16,7 +16,8 @@ TESTS = Path(__file__).parent
 NOT_QUICK = {
     "analysis": (
         "test_compare.py", "test_damage.py", "test_figures.py", "test_findings.py", "test_law_error.py",
-        "test_locust_versions.py", "test_reading.py", "test_report_page.py", "test_stats.py", "test_summary.py",
+        "test_locust_versions.py", "test_packs.py", "test_reading.py", "test_report_page.py", "test_stats.py",
+        "test_summary.py",
     ),
     "hosts": (
         "test_background.py", "test_deploy.py", "test_hosts.py", "test_inventory_ansible.py", "test_inventory_fuzz.py",

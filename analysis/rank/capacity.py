@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from analysis.judge.judging import RunResult
 from analysis.judge.laws.scaling import ScalabilityFit, fit_scalability
@@ -20,6 +21,7 @@ from study.plan import Plan
 from study.search import End, Outcome, Trial, bracket
 from study.trial import LEAST_ANSWERS, Broken
 
+Carried = Literal["carries", "misses", "undetermined"]
 FEW_ANSWERS = f"fewer than {LEAST_ANSWERS} answers"
 
 
@@ -88,6 +90,35 @@ class ModelCapacity:
     def at_least(self) -> bool:
         """Whether only a lower bound is known."""
         return self.users is not None and self.high is None
+
+
+@dataclass(frozen=True)
+class CarriedLoad:
+    """Whether a model carries the users that the plan's SLO says it must."""
+
+    model: str
+    verdict: Carried
+    capacity: ModelCapacity | None
+    """None where the model was not measured."""
+
+
+def carried_loads(capacities: Iterable[ModelCapacity], plan: Plan) -> tuple[CarriedLoad, ...]:
+    """One for each model of the plan; none where the plan has no `must_carry`.
+
+    A model carries them where the lower end of its capacity's interval is as many or more, and misses them where the
+    upper end, a load that broke the SLO, is as many or fewer. Between the two nothing is known.
+    """
+    wanted = plan.slo.must_carry
+    if wanted is None:
+        return ()
+    known = {each.model: each for each in capacities}
+    return tuple(CarriedLoad(model, _carried(known.get(model), wanted), known.get(model)) for model in plan.models)
+
+
+def _carried(capacity: ModelCapacity | None, wanted: int) -> Carried:
+    if capacity is not None and capacity.high is not None and capacity.high <= wanted:
+        return "misses"
+    return "carries" if capacity is not None and (capacity.low or 0) >= wanted else "undetermined"
 
 
 def capacities_of(results: Iterable[RunResult], labels: Sequence[str], plan: Plan) -> tuple[ModelCapacity, ...]:

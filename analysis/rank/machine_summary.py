@@ -8,13 +8,20 @@ from typing import Any
 import pandas as pd
 
 from analysis.judge.findings import Check
-from analysis.rank.capacity import ModelCapacity
+from analysis.rank.capacity import ModelCapacity, carried_loads
 from analysis.rank.family import Pair, Ranked, known_ratio, of_control
 from analysis.rank.generator_rate import cores_beyond
 from analysis.rank.limits import Limit
 from analysis.rank.model_summary import BOUNDED, TIMES
 from analysis.rank.outcome import CampaignOutcome
-from study.formats.summary_json import CapacityBlock, CapacityEntry, ComparisonEntry, LimitEntry, SummaryFile
+from study.formats.summary_json import (
+    CapacityBlock,
+    CapacityEntry,
+    CarriedEntry,
+    ComparisonEntry,
+    LimitEntry,
+    SummaryFile,
+)
 
 
 def summary_value(outcome: CampaignOutcome) -> SummaryFile:
@@ -30,6 +37,10 @@ def summary_value(outcome: CampaignOutcome) -> SummaryFile:
         plan=plan.name,
         p99_ms=plan.slo.p99_ms,
         failures_percent=plan.slo.failures_percent,
+        must_carry=plan.slo.must_carry,
+        carried=tuple(
+            CarriedEntry(label=each.model, verdict=each.verdict) for each in carried_loads(outcome.capacities, plan)
+        ),
         models={str(row["model"]): _cells(row) for row in outcome.summary.to_dict("records")},
         capacities=tuple(_capacity(each, outcome) for each in outcome.capacities),
         comparisons=tuple(comparisons),

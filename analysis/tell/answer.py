@@ -16,6 +16,7 @@ from analysis.rank.steps import Steps
 from analysis.tell.capacity_sentence import capacity_sentences, differing, recoveries, strangers_beside, users_text
 from analysis.tell.limit_sentence import scaling_sentences
 from analysis.tell.orders import beyond_text, blocks_text, side_by_side, signs_text, tested, why_no_order
+from analysis.tell.programs.must_carry import must_carry_sentences
 from analysis.tell.words import bounded, counted, number, series
 
 LEGEND = "`~`: no test tells the two apart"
@@ -23,7 +24,7 @@ LEGEND = "`~`: no test tells the two apart"
 
 def answer_sentences(outcome: CampaignOutcome) -> tuple[str, ...]:
     """The sentences, made of medians over blocks."""
-    capacity = (*capacity_sentences(outcome), *capacity_order(outcome))
+    capacity = (*capacity_sentences(outcome), *must_carry_sentences(outcome), *capacity_order(outcome))
     return (
         *capacity,
         *_goodput(outcome),

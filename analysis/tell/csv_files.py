@@ -41,6 +41,11 @@ def summary_table(summary: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def history_table(history: pd.DataFrame) -> pd.DataFrame:
+    """The frame of campaigns over time as it is written."""
+    return history.assign(at_least=history["at_least"].map(lambda names: _names(names, model_summary.BOUNDED)))
+
+
 def requests_table(requests: pd.DataFrame) -> pd.DataFrame:
     """The frame of requests by name as it is written."""
     return requests.assign(

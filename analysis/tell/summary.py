@@ -37,6 +37,7 @@ from analysis.tell.markdown_sections import (
     verdict_lines,
 )
 from analysis.tell.orders import beyond_text, blocks_text, side_by_side, signs_text, tested, why_no_order
+from analysis.tell.programs.must_carry import must_carry_sentences
 from analysis.tell.words import ASCII_BOUNDS, bounded, counted, series
 
 
@@ -52,6 +53,7 @@ def summary_text(outcome: CampaignOutcome) -> str:
         f" {done} of {counted(len(results), 'run')} done.",
         "## Answer",
         *capacity_sentences(outcome),
+        *must_carry_sentences(outcome),
         *capacity_order(outcome),
         claim(ranking),
         order_line("Requests per second", ranking, ranking.goodput, _peak_figures(ranking)),

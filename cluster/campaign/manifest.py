@@ -60,17 +60,23 @@ def changed(before: Mapping[str, str], now: Mapping[str, str]) -> str:
 
 def describe(plan: Plan, asked: dict[str, str], facts: Mapping[str, Facts], load_cores: int) -> Manifest:
     """The manifest of a campaign that begins now. `asked` is what `identity` returned, `facts` are by host."""
+    commit, changes = this_commit()
     return Manifest(
         made_by=made_by(),
         plan=plan.name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        commit=_git("rev-parse", "HEAD"),
-        uncommitted_changes=bool(_git("status", "--porcelain")),
+        commit=commit,
+        uncommitted_changes=changes,
         identity=asked,
         load_cores=load_cores,
         models={name: about(plan, name) for name in plan.models},
         hosts=facts,
     )
+
+
+def this_commit() -> tuple[str | None, bool]:
+    """The commit of the code that runs, None without a repository or without git; and whether files differ from it."""
+    return _git("rev-parse", "HEAD"), bool(_git("status", "--porcelain"))
 
 
 def about(plan: Plan, name: str) -> ModelDescription:

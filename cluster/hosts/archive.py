@@ -16,12 +16,11 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from study.errors import HostError
+from study.formats.bounded import relative_name
 
 MIB = 2**20
 MOST_BYTES = 512 * MIB  # of one archive: samples, logs and Locust's files of a run of hours stay far below it
 MOST_FILES = 10_000
-MOST_DEPTH = 8
-MOST_NAME = 255  # bytes; what Linux file systems take
 
 
 def unpack(packed: bytes | IO[bytes], into: Path, host: str) -> list[Path]:
@@ -75,19 +74,10 @@ def _members(packed: bytes | IO[bytes], host: str) -> Iterator[tuple[IO[bytes], 
 
 def _checked(text: str, host: str) -> PurePosixPath:
     """A name as a relative path that leads nowhere else. Raises HostError."""
-    name = PurePosixPath(text)
-    parts = [part for part in text.split("/") if part not in ("", ".")]
-    wrong = (
-        text.startswith("/")
-        or not parts
-        or ".." in parts
-        or len(parts) > MOST_DEPTH
-        or any(len(part.encode("utf-8", "surrogateescape")) > MOST_NAME for part in parts)
-        or not text.isprintable()
-    )
-    if wrong:
+    name = relative_name(text)
+    if name is None:
         raise HostError(f"{host}: sent a file with the name {_shown(text)}, which is not taken")
-    return name.relative_to(".") if name.parts[:1] == (".",) else PurePosixPath(*parts)
+    return name
 
 
 def _write(content: IO[bytes], name: Path, directory: Path) -> Path:

@@ -25,7 +25,12 @@ from study.exit_status import ExitStatus
 from study.safe_text import accept_any_terminal, printable
 
 HELD = ("inventory", "plan")  # options that hold for the whole command line
-POSITIONS = {"plan": "--plan", "analyze": "--campaign"}  # the option of a task's one argument without its option
+POSITIONS = {
+    "plan": "--plan",
+    "analyze": "--campaign",
+    "report": "--campaign",
+    "history": "--results",
+}  # the option of a task's one argument without its option
 FILES = (".toml", ".ini", ".yml", ".yaml", ".json")
 _LACKING = re.compile(r"'(\S+)' did not receive required positional arguments: (.+)")
 _UNKNOWN = re.compile(r"No idea what '(.+)' is!")

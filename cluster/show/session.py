@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -75,11 +76,11 @@ class Session:
         bring_surroundings(asked.plan, asked.directory, hosts[0], report)
 
     def run_campaign(
-        self, fresh: bool, judge: Judge, capacity: DescribeCapacity, summarise: Callable[[Path], bool]
+        self, fresh: bool, judge: Judge, capacity: DescribeCapacity, summarise: Callable[[Path], ExitStatus]
     ) -> ExitStatus:
         """Run the campaign's missing runs, then summarise all of it, also after Ctrl-C or a failed run.
 
-        `summarise` writes figures and tables, and returns whether any step is valid.
+        `summarise` writes figures and tables, and returns what they come to.
         """
         with exclusive(), held(self._hosts()):
             setup = self._ready()
@@ -92,10 +93,10 @@ class Session:
                 with progress.displayed():
                     failed = run_campaign(setup, files, progress, judge, capacity)
             finally:
-                any_valid = bool(sealed_runs(files)) and summarise(files.directory)
+                status = summarise(files.directory) if sealed_runs(files) else ExitStatus.NO_VALID_STEP
         if failed:
             raise RunError(f"failed: {', '.join(failed)}; `fab run-campaign` tries them again")
-        return ExitStatus.OK if any_valid else ExitStatus.NO_VALID_STEP
+        return status
 
     def calibrate(self, capacity: DescribeCapacity) -> None:
         """Calibrate the load generator for the plan's client and connection mode, and keep the result for campaigns."""
@@ -122,10 +123,13 @@ class Session:
                 self._print(f"removed {each}")
 
     def print_markdown(self, text: str) -> None:
-        """Print Markdown: rendered on a terminal, elsewhere as it is."""
+        """Print Markdown: rendered on a terminal, elsewhere as it is. A CI job of GitHub's gets it as its summary."""
         from rich.markdown import Markdown  # it takes long to import, and most tasks print none
 
         shown = printable(text)
+        if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+            with Path(summary).open("a", encoding="utf-8", errors="replace") as stream:
+                stream.write(f"{shown}\n")
         self._console.print(Markdown(shown) if self._console.is_terminal else shown, highlight=False, soft_wrap=True)
 
     def _hosts(self) -> tuple[Host, ...]:

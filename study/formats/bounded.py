@@ -6,11 +6,27 @@ import errno
 import json
 import os
 import stat
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 MOST_BYTES = 2**29
 MOST_COLUMNS = 1_000
+MOST_DEPTH = 8
+MOST_NAME = 255  # bytes; what Linux file systems take
+
+
+def relative_name(text: str, most_depth: int = MOST_DEPTH) -> PurePosixPath | None:
+    """The name of a file in an archive as a path that leads nowhere else; None where it isn't one."""
+    parts = [part for part in text.split("/") if part not in ("", ".")]
+    wrong = (
+        text.startswith("/")
+        or not parts
+        or ".." in parts
+        or len(parts) > most_depth
+        or any(len(part.encode("utf-8", "surrogateescape")) > MOST_NAME for part in parts)
+        or not text.isprintable()
+    )
+    return None if wrong else PurePosixPath(*parts)
 
 
 def read_bounded(path: Path, most: int = MOST_BYTES) -> bytes:

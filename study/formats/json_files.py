@@ -22,7 +22,7 @@ def made_by() -> str:
     return f"{PROGRAM} {VERSION}"
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, content: str | bytes) -> None:
     """Replace a file by rename, so that a reader sees the old or the new content, also after a power failure.
 
     Makes the directories above it. Raises OSError.
@@ -30,9 +30,9 @@ def write_whole(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        with os.fdopen(descriptor, "wb") as stream:
             os.fchmod(descriptor, 0o644)
-            stream.write(text)
+            stream.write(content.encode() if isinstance(content, str) else content)
             stream.flush()
             os.fsync(descriptor)
         os.replace(temporary, path)
@@ -51,8 +51,13 @@ def write_whole(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write a JSON object whole, with the format's version and the program's name before its own keys."""
+    write_whole(path, stamped_json(value))
+
+
+def stamped_json(value: Mapping[str, Any]) -> str:
+    """The text of such a file."""
     stamped = {"format": FORMAT, "made_by": made_by(), **value}
-    write_whole(path, json.dumps(stamped, indent=2, ensure_ascii=False) + "\n")
+    return json.dumps(stamped, indent=2, ensure_ascii=False) + "\n"
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -80,6 +80,15 @@ class LimitEntry:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CarriedEntry:
+    """Whether a model carries `must_carry` users."""
+
+    label: str
+    verdict: str
+    """`carries`, `misses` or `undetermined`."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class SummaryFile:
     """The whole file."""
 
@@ -89,6 +98,10 @@ class SummaryFile:
     """The SLO's."""
     failures_percent: float
     """The SLO's."""
+    must_carry: int | None
+    """Users, the SLO's; null where the plan asks for none."""
+    carried: tuple[CarriedEntry, ...]
+    """One for each model; empty where the plan asks for none."""
     models: Mapping[str, Mapping[str, str | int | float | None]]
     """For each model the columns of summary.csv; null where a cell is empty there."""
     capacities: tuple[CapacityEntry, ...]

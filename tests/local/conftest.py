@@ -59,7 +59,7 @@ command = "{{python}} -c 'import sys; sys.exit(7)' {{port}}"
 
 def run_to_its_end(directory: Path, plan: Path) -> subprocess.CompletedProcess[str]:
     """Run a campaign as a person would. Fails where it leaves a process or a listening port behind."""
-    done = fab(directory, "deploy", "run-campaign", "--plan", str(plan))
+    done = fab(directory, "deploy", "run-campaign", "--plan", str(plan), "--junit", str(directory / "junit.xml"))
     assert "Traceback" not in done.stdout + done.stderr
     assert not ours(directory)
     assert not listening(directory)

@@ -6,11 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
 from tests.local.interrupted import Resumed
-from tests.running import PROJECT, environment
+from tests.running import PROJECT, environment, fab
 
 RUN_FILES = (
     "run.json", "ledger.jsonl", "samples-target.csv", "samples-load1.csv", "locust_stats.csv",
@@ -102,6 +103,27 @@ def test_fast_http_user_is_counted_the_same_way(campaign_of_commands: Path) -> N
 @pytest.mark.slow
 def test_http_user_is_counted_the_same_way(resumed: Resumed) -> None:
     agree(resumed.campaign, "thread")
+
+
+def test_a_ci_server_gets_a_case_for_each_model(campaign: Path) -> None:
+    suite = ElementTree.parse(campaign.parents[1] / "junit.xml").getroot()
+    assert [case.get("classname") for case in suite] == ["short.single", "short.thread"]
+
+
+@pytest.mark.slow
+def test_a_pack_of_it_is_verified_and_a_changed_one_is_not(campaign: Path, tmp_path: Path) -> None:
+    made = fab(tmp_path, "report", str(campaign), "--pack", "--out", "c.zip")
+    assert made.returncode == 0, made.stdout + made.stderr
+    assert f"pack: {tmp_path / 'c.zip'}" in made.stdout
+    done = fab(tmp_path, "verify", "c.zip")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "# c.zip: the same" in done.stdout
+    content = bytearray((tmp_path / "c.zip").read_bytes())
+    content[content.index(b"runs/1-single/ledger.jsonl") + 500] ^= 1
+    (tmp_path / "c.zip").write_bytes(content)
+    done = fab(tmp_path, "verify", "c.zip")
+    assert done.returncode == 7, done.stdout + done.stderr
+    assert "runs/1-single/ledger.jsonl: changed" in done.stdout
 
 
 def test_phases_are_kept_apart_and_hold_the_users_that_the_plan_wants(campaign: Path) -> None:

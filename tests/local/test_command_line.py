@@ -14,7 +14,9 @@ from study.layout import from_here, results_directory
 from tests.running import FAB, PROJECT, environment, fab, write_plan
 from tests.unit.synthetic import plan, write_campaign
 
-NAMES = ("analyze", "check", "clean", "deploy", "plan", "run-campaign", "status", "stop")
+NAMES = (
+    "analyze", "check", "clean", "deploy", "history", "plan", "report", "run-campaign", "status", "stop", "verify",
+)  # fmt: skip
 
 
 def test_the_list_of_tasks_has_their_names(tmp_path: Path) -> None:
@@ -48,6 +50,14 @@ def test_the_plan_is_printed_without_running_anything(tmp_path: Path) -> None:
         (("plan", "--plan", "shor.toml"), 2, "(did you mean short?)"),
         (("check", "absent.toml"), 2, "'absent.toml' is no task; to name a file: --plan absent.toml"),
         (("deploy", "run-campaign", "absent.ini"), 2, "--inventory absent.ini"),
+        (("report", "absent", "--pack"), 2, "absent: no campaign is there"),
+        (("report", "c", "--out", "c.zip"), 2, "--out names the .zip: it goes with --pack"),
+        (("report", "c", "--pack", "--out", "bad.toml/c.zip"), 2, "bad.toml/c.zip: can't be written there"),
+        (("verify", "absent.zip"), 2, "absent.zip: no such file"),
+        (("verify", "bad.toml"), 2, "not a .zip file"),
+        (("verify",), 2, "verify needs FILE"),
+        (("history", "c/runs"), 2, "c/runs: no campaign is there"),
+        (("analyze", "c", "--junit", "c"), 2, "c: a directory, where the name of a file is wanted"),
         (("compare", "one"), 2, "compare needs SECOND: `fab --help compare` explains"),
         (("--plan", "bad.toml", "deploy", "plan"), 2, "spawn_rate"),
         (("--inventory=absent.ini", "status"), 2, "absent.ini"),

@@ -14,6 +14,7 @@ import pytest
 from analysis import compare
 from analysis.rank import model_summary, steps
 from analysis.rank.comparison import COLUMNS as COMPARED
+from analysis.rank.over_time.campaign_history import COLUMNS as HISTORY_COLUMNS
 from analysis.tell import csv_files, locust_summary
 from study.formats.background_csv import BackgroundRow
 from study.formats.facts_json import Facts
@@ -30,10 +31,18 @@ from study.formats.ledger_jsonl import (
 from study.formats.live_json import LiveFigures
 from study.formats.manifest_json import KEYS, Manifest, ModelDescription
 from study.formats.own_counts import ExceptionCount, NamedCounts, OwnCounts, RequestRow
+from study.formats.pack.pack_json import PackFile, ProgramFacts
 from study.formats.registry import ANY
 from study.formats.run_json import RunState, ServerCounts
 from study.formats.samples_csv import SampleRow
-from study.formats.summary_json import CapacityBlock, CapacityEntry, ComparisonEntry, LimitEntry, SummaryFile
+from study.formats.summary_json import (
+    CapacityBlock,
+    CapacityEntry,
+    CarriedEntry,
+    ComparisonEntry,
+    LimitEntry,
+    SummaryFile,
+)
 from study.formats.units import units_of
 from tests.unit.synthetic import plan, write_campaign
 
@@ -65,6 +74,9 @@ TYPES: dict[str, type] = {
     "blocks": CapacityBlock,
     "comparisons": ComparisonEntry,
     "limits": LimitEntry,
+    "carried": CarriedEntry,
+    "pack.json": PackFile,
+    "program": ProgramFacts,
 }
 """The type of each table of keys or columns, by the table's heading."""
 COLUMNS = {
@@ -72,6 +84,7 @@ COLUMNS = {
     "checks.csv": csv_files.CHECK_COLUMNS,
     "summary.csv": model_summary.COLUMNS,
     "Two campaigns: `fab compare`": COMPARED,
+    "Over time: `fab history`": HISTORY_COLUMNS,
     "Other Locust runs": locust_summary.COLUMNS,
 }
 """The columns of the tables that analysis writes; a column's name carries its unit."""
@@ -148,8 +161,9 @@ def test_the_documented_keys_of_the_manifest_are_compared_as_the_registry_has_it
 
 def test_a_type_is_documented_for_each_file() -> None:
     modules = {kind.__module__ for kind in TYPES.values()}
-    formats = {f"study.formats.{path.stem}" for path in (PROJECT / "study" / "formats").glob("*_*.py")}
-    assert modules == formats - {f"study.formats.{name}" for name in ("__init__", "csv_rows", "json_files")}
+    files = (PROJECT / "study" / "formats").rglob("*_*.py")
+    formats = {".".join(path.relative_to(PROJECT).with_suffix("").parts) for path in files if path.stem != "__init__"}
+    assert modules == formats - {f"study.formats.{name}" for name in ("csv_rows", "json_files", "pack.zip_archive")}
 
 
 def test_the_example_with_frames_runs(tmp_path: Path) -> None:

@@ -216,6 +216,16 @@ def test_two_runs_never_share_a_name() -> None:
     assert "A/A control's name" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("load", "most"), [("users = [10, 400]", 400), ("[search]\nfrom = 10\nmost = 300", 300)]
+)  # fmt: skip
+def test_users_that_no_step_has_can_not_be_shown_to_be_carried(load: str, most: int) -> None:
+    text = 'name = "most"\nmodels = ["single"]\n{}\n[slo]\nmust_carry = {}\n'
+    assert parse_plan(text.format(load, most), "most.toml", KNOWN).slo.must_carry == most
+    with pytest.raises(PlanError, match=f"slo.must_carry: no step has {most + 1} users: the largest one has {most}"):
+        parse_plan(text.format(load, most + 1), "most.toml", KNOWN)
+
+
 def test_one_mistake_is_one_line() -> None:
     text = 'name = "one"\nmodels = ["single"]\nusers = [-1]\nmeasure = "x"\n'
     with pytest.raises(PlanError, match="2 mistakes"):

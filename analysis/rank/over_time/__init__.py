@@ -1,0 +1,1 @@
+"""Campaigns of one plan on the same hosts, one after the other."""

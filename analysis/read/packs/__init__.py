@@ -1,0 +1,1 @@
+"""Packs: a campaign as one file, with the sums of its files."""

@@ -1,0 +1,1 @@
+"""What is said of campaigns that are kept: packs, and the history of one plan."""
