@@ -14,7 +14,7 @@ from study.layout import from_here, results_directory
 from tests.running import FAB, PROJECT, environment, fab, write_plan
 from tests.unit.synthetic import plan, write_campaign
 
-NAMES = ("analyze", "check", "clean", "deploy", "plan", "run-campaign", "status", "stop")
+NAMES = ("analyze", "check", "clean", "deploy", "plan", "run-campaign", "serve", "status", "stop")
 
 
 def test_the_list_of_tasks_has_their_names(tmp_path: Path) -> None:
@@ -39,6 +39,8 @@ def test_the_plan_is_printed_without_running_anything(tmp_path: Path) -> None:
         (("plan", "--plan", "short.toml", "check", "--plan", "bad.toml"), 2, "holds for the whole command line"),
         (("analyze", "--campaign", "absent"), 2, "make campaign"),
         (("analyze", "absent"), 2, "absent: no campaign is there"),
+        (("serve",), 2, "no campaign is there"),
+        (("serve", "c", "absent"), 2, "absent: no campaign is there"),
         (("run-campain",), 2, "no task is called 'run-campain': did you mean run-campaign?"),
         (("plan", "--plam", "short.toml"), 2, "no option of plan is called '--plam': did you mean --plan?"),
         (("plan", "absent.toml"), 2, "absent.toml"),
@@ -109,7 +111,7 @@ def test_options_before_the_first_task_hold_too(tmp_path: Path) -> None:
 def test_the_help_of_a_task_explains_each_of_its_options(tmp_path: Path, task: str) -> None:
     done = fab(tmp_path, "--help", task)
     options = [line for line in done.stdout.splitlines() if re.match(" +-", line)]
-    assert all(re.search(r"--[a-z-]+(=STRING)?\s+\S", line) for line in options), done.stdout
+    assert all(re.search(r"--(\[no-\])?[a-z-]+(=STRING)?\s+\S", line) for line in options), done.stdout
     assert options
 
 
