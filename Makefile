@@ -36,12 +36,13 @@ check: $(READY) ## style, types and import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(READY) ## measure what the load generator, each model and the analysis cost
+bench: $(READY) ## measure what the load generator, each model, the analysis and the live page cost
 	$(BIN)/python -m benchmarks.generator
 	$(BIN)/python -m benchmarks.own_request
 	$(BIN)/python -m benchmarks.own_locustfile
 	$(BIN)/python -m benchmarks.servers
 	$(BIN)/python -m benchmarks.analysis
+	$(BIN)/python -m benchmarks.page_cost
 
 lock: $(READY) ## resolve the newest releases of all dependencies
 	$(BIN)/uv pip compile pyproject.toml --group dev --group servers --generate-hashes --no-header --no-emit-index-url --quiet --upgrade -o requirements.lock

@@ -89,7 +89,14 @@ def deploy(c: Any, inventory: str | None = None, plan: str | None = None, offlin
 
 @task(
     name="run-campaign",
-    help={**INVENTORY, **PLAN, **ALLOW, **JUNIT, "fresh": "begin a new campaign, even where one is unfinished"},
+    help={
+        **INVENTORY,
+        **PLAN,
+        **ALLOW,
+        **JUNIT,
+        "fresh": "begin a new campaign, even where one is unfinished",
+        "page": "serve the live page on 127.0.0.1 meanwhile; --no-page serves none",
+    },
 )
 def run_campaign(
     c: Any,
@@ -98,13 +105,21 @@ def run_campaign(
     fresh: bool = False,
     allow_host: str = "",
     junit: str = "",
+    page: bool = True,
 ) -> None:
     """Measure every model at every step, then make figures and summary. Goes on with an unfinished campaign."""
     with session(inventory, plan) as study:
         study.allow(allow_host)
         require_place(junit)
-        if exit_status := study.run_campaign(fresh, judge, capacity, partial(summarise, junit=junit)):
+        if exit_status := study.run_campaign(fresh, page, judge, capacity, partial(summarise, junit=junit)):
             sys.exit(exit_status)
+
+
+@task(iterable=["campaign"], help={"campaign": "a campaign's directory; may be given several times"})
+def serve(c: Any, campaign: Sequence[str] | None = None) -> None:
+    """Serve the live page of finished or running campaigns on 127.0.0.1, until Ctrl-C (default: results/latest)."""
+    with session() as study:
+        study.serve(campaign or (), judge)
 
 
 @task(help={**INVENTORY, **PLAN})

@@ -46,6 +46,22 @@ def search_seconds(plan: Plan, trials: Sequence[Trial] = (), passed_s: float = 0
     return min(least for least, _ in each), max(most for _, most in each)
 
 
+def seconds_left(
+    plan: Plan, runs: int, run_s: float, trials: Sequence[Trial] = (), trial_s: float | None = None
+) -> tuple[float, float]:
+    """Shortest and longest duration of what is left: of a run that began `run_s` ago, and of so many `runs` after it.
+
+    Of a search, `trials` are those so far, and the next one began `trial_s` ago; None before the first.
+    """
+    each = run_seconds(plan)
+    if plan.search is None or trial_s is None:
+        mine = tuple(max(seconds - run_s, 0.0) for seconds in each)
+    else:
+        mine = tuple(seconds + RUN_END_S for seconds in search_seconds(plan, trials, trial_s))
+    least, most = (one + run * runs for one, run in zip(mine, each, strict=True))
+    return least, most
+
+
 def campaign_seconds(plan: Plan) -> tuple[float, float]:
     """Shortest and longest duration of the whole campaign, its start and the analysis included.
 

@@ -37,6 +37,11 @@ class RunFiles:
         return self.directory / "live.json"
 
     @property
+    def seconds(self) -> Path:
+        """The master's running figures, one row a second."""
+        return self.directory / "seconds.csv"
+
+    @property
     def fresh_servers(self) -> Path:
         """fab's answer to the master, which asks for a fresh server in live.json; of no use after the run."""
         return self.directory / "fresh-servers.json"

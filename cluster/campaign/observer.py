@@ -28,6 +28,10 @@ class StepOutcome(Protocol):
     def rps(self) -> float | None:
         """Successful requests per second."""
 
+    @property
+    def reasons(self) -> Sequence[str]:
+        """What the verdict rests on, as sentences."""
+
 
 Judge = Callable[[Path, str], Sequence[StepOutcome]]
 """From a campaign's directory and a run's name to the run's verdicts, one for each step."""

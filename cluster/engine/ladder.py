@@ -21,10 +21,11 @@ from locust.env import Environment
 
 from cluster.engine.clocks import now
 from cluster.engine.live import RunningFigures
-from cluster.engine.recorder import Phase
+from cluster.engine.phase_tally import Phase
 from cluster.engine.recovery import Recovery
 from cluster.engine.trials import TRIALS, TrialRun
 from study.errors import FormatError
+from study.formats.csv_rows import RowWriter
 from study.formats.json_files import write_json
 from study.formats.ledger_jsonl import (
     EndRecord,
@@ -37,7 +38,7 @@ from study.formats.ledger_jsonl import (
     TrialRecord,
     ledger_line,
 )
-from study.formats.live_json import FreshServers, LiveFigures
+from study.formats.live_json import FreshServers, LiveFigures, SecondRow, second_row
 from study.layout import RunFiles
 from study.plan import AUTO_MEASURE_S, AUTO_MOST_S, AUTO_SETTLE_S, EXTENSIONS, RECOVERY_S, Plan, Step
 from study.reading import parse_as, read_as
@@ -102,7 +103,7 @@ class Ladder(LoadTestShape):
     """Locust's shape, on the master. `prepare` must be called before the first tick."""
 
     def prepare(self, environment: Environment, plan: Plan, files: RunFiles, ledger: LedgerWriter) -> None:
-        """Set what the shape needs, since Locust constructs it without arguments, and start writing live.json."""
+        """Set what the shape needs, since Locust constructs it without arguments; start writing the running figures."""
         self._environment = environment
         self._plan = plan
         self._files = files
@@ -115,6 +116,8 @@ class Ladder(LoadTestShape):
         self._ready: set[str] = set()
         self._waits = gevent.pool.Group()
         self._fresh_servers = 0
+        seconds = files.seconds.open("w", encoding="utf-8", newline="")
+        self._seconds = (seconds, RowWriter(seconds, SecondRow))
         gevent.spawn(self._show)
 
     def add_record(self, message: dict[str, Any]) -> None:
@@ -295,7 +298,7 @@ class Ladder(LoadTestShape):
         self._environment.runner.send_message(message, data)
 
     def _show(self) -> None:
-        """Write live.json once a second, from the workers' own seconds."""
+        """Write live.json and a row of seconds.csv once a second, from the workers' own seconds."""
         while True:
             figures = LiveFigures(
                 time=time.time(),
@@ -306,6 +309,13 @@ class Ladder(LoadTestShape):
                 failures=self._figures.failures,
                 trials=self._trials.tried if self._trials is not None else (),
                 fresh_servers=self._fresh_servers,
+                p50_ms=self._figures.response_ms(0.5),
+                p99_ms=self._figures.response_ms(0.99),
+                lag_p99_ms=self._figures.lag_ms(0.99),
+                worker_cpu=self._figures.worker_cpu,
             )
             write_json(self._files.live, asdict(figures))
+            stream, rows = self._seconds
+            rows.write(second_row(figures))
+            stream.flush()
             gevent.sleep(1.0)

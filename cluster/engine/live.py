@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from cluster.engine.encoding import Bins, quantile_s
 from study.formats.ledger_jsonl import PhaseRecord
 from study.reading import parse_as
 
@@ -32,6 +33,12 @@ class SecondCounts:
     """Successes in that second."""
     response_s: float = 0.0
     """Sum of their response times."""
+    response: Bins = ()
+    """Their response times."""
+    lag: Bins = ()
+    """How late requests started in that second, as in the ledger."""
+    cpu_cores: float | None = None
+    """CPU time of the worker's process over `seconds`."""
 
 
 def _last_second(record: PhaseRecord) -> SecondCounts | None:
@@ -62,6 +69,8 @@ class RunningFigures:
     _where: tuple[int, str] | None = None
     _seconds: dict[str, tuple[float, SecondCounts]] = field(default_factory=dict)
     """Each worker's last second, with the time at which it came."""
+    _told: dict[str, tuple[float, SecondCounts]] = field(default_factory=dict)
+    """The same of the whole seconds alone: the end of a phase has no times and no CPU of its own."""
     _ended: dict[tuple[int, str, str], tuple[int, int]] = field(default_factory=dict)
     """Requests and failures by step, phase and worker, of records or of last seconds."""
 
@@ -75,7 +84,7 @@ class RunningFigures:
         key = (counts.step, counts.phase, counts.worker)
         if (counts.step, counts.phase) != self._where:
             return  # sent before the worker heard of this phase: its record has it
-        self._seconds[counts.worker] = (self.clock(), counts)
+        self._seconds[counts.worker] = self._told[counts.worker] = (self.clock(), counts)
         self._ended[key] = (counts.requests_so_far, counts.failures_so_far)
 
     def record(self, record: PhaseRecord) -> None:
@@ -94,19 +103,28 @@ class RunningFigures:
 
         A worker whose next second is overdue doesn't count.
         """
-        now = self.clock()
-        fresh = [counts for came, counts in self._seconds.values() if now - came <= FRESH_S]
+        fresh = self._fresh(self._seconds)
         return sum(counts.requests / counts.seconds for counts in fresh) if fresh else None
+
+    def response_ms(self, share: float) -> float | None:
+        """The response time (ms) up to which this share of the answers of the workers' last whole second lies."""
+        return _milliseconds(quantile_s((counts.response for counts in self._fresh(self._told)), share))
+
+    def lag_ms(self, share: float) -> float | None:
+        """The same of how late requests started."""
+        return _milliseconds(quantile_s((counts.lag for counts in self._fresh(self._told)), share))
+
+    @property
+    def worker_cpu(self) -> float | None:
+        """CPU (cores) of the busiest worker in its last whole second."""
+        return max(
+            (counts.cpu_cores for counts in self._fresh(self._told) if counts.cpu_cores is not None), default=None
+        )
 
     @property
     def response_s(self) -> float | None:
         """Mean response time (s) of the answers in the workers' last second of the open phase; None where none came."""
-        now = self.clock()
-        here = [
-            counts
-            for came, counts in self._seconds.values()
-            if now - came <= FRESH_S and (counts.step, counts.phase) == self._where
-        ]
+        here = [counts for counts in self._fresh(self._seconds) if (counts.step, counts.phase) == self._where]
         answers = sum(counts.answers for counts in here)
         return sum(counts.response_s for counts in here) / answers if answers else None
 
@@ -124,3 +142,12 @@ class RunningFigures:
     def failures(self) -> int:
         """Those of them that failed."""
         return sum(failures for _, failures in self._ended.values())
+
+    def _fresh(self, seconds: Mapping[str, tuple[float, SecondCounts]]) -> list[SecondCounts]:
+        """The last second of each worker whose next one isn't overdue."""
+        now = self.clock()
+        return [counts for came, counts in seconds.values() if now - came <= FRESH_S]
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else 1000 * seconds

@@ -21,7 +21,8 @@ from cluster.engine.clocks import now
 from cluster.engine.closing import LastRowsWriter, quit_once
 from cluster.engine.ladder import Ladder, LedgerWriter
 from cluster.engine.live import SecondCounts
-from cluster.engine.recorder import Phase, Recorder
+from cluster.engine.phase_tally import Phase
+from cluster.engine.recorder import Recorder
 from cluster.engine.sockets.lean import LeanUser
 from cluster.engine.sockets.lean_tls import TlsLeanUser
 from cluster.engine.user_request import request_to, trust_by_default, wanted_of

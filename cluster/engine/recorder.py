@@ -13,18 +13,16 @@ from __future__ import annotations
 import os
 import resource
 import time
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
 from itertools import takewhile
 from typing import Any, Protocol
 
 import numpy as np
-from hdrh.histogram import HdrHistogram
 
 from cluster.engine.clocks import ClockWatch, now
 from cluster.engine.encoding import MICRO, histogram, microseconds, record_all, text
-from cluster.engine.live import SecondCounts, aborted
+from cluster.engine.live import SecondCounts
+from cluster.engine.phase_tally import Phase, Tally
 from study.formats.ledger_jsonl import PhaseRecord, Ticks
 from study.formats.own_counts import OwnCounts
 
@@ -40,81 +38,6 @@ class UserCounts(Protocol):
     def user_count(self) -> int: ...
 
     target_user_count: int
-
-
-@dataclass(frozen=True)
-class Phase:
-    """A phase of a step, as the master sends it to the workers; copied into every record."""
-
-    step: int
-    kind: str
-    phase: str
-    users: int
-
-
-@dataclass(slots=True)
-class Tally:
-    """The open phase's counts. Times in seconds, histograms in microseconds.
-
-    `answered`, `unanswered`, `drawn`, `passed` and `turned` hold the times since the last `fold`.
-    """
-
-    phase: Phase
-    began: float
-    started: float
-    cpu_began: float
-    carried_s: float
-    """Sum of the ages, at the phase's beginning, of the requests then in flight."""
-    successes: int = 0
-    bytes: int = 0
-    response_s: float = 0.0
-    failed_s: float = 0.0
-    failures: Counter[str] = field(default_factory=Counter)
-    response: HdrHistogram = field(default_factory=histogram)
-    failed: HdrHistogram = field(default_factory=histogram)
-    lag: HdrHistogram = field(default_factory=histogram)
-    loop_lag: HdrHistogram = field(default_factory=histogram)
-    draws: int = 0
-    draws_s: float = 0.0
-    think_count: int = 0
-    think_drawn_s: float = 0.0
-    think_passed_s: float = 0.0
-    turnarounds: int = 0
-    turnaround_s: float = 0.0
-    connects: int = 0
-    connect_s: float = 0.0
-    read_late_s: float = 0.0
-    clock_step_s: float = 0.0
-    answered: list[float] = field(default_factory=list)
-    unanswered: list[float] = field(default_factory=list)
-    drawn: list[float] = field(default_factory=list)
-    passed: list[float] = field(default_factory=list)
-    turned: list[float] = field(default_factory=list)
-    reported: int = 0
-    """Requests up to the last second that was told."""
-    running: list[int] = field(default_factory=list)
-    wanted: list[int] = field(default_factory=list)
-    ticks: dict[str, list[float]] = field(default_factory=lambda: {column.name: [] for column in fields(Ticks)})
-
-    def fold(self) -> None:
-        """Add the times since the last call to the sums and the histograms."""
-        answered, unanswered = np.array(self.answered), np.array(self.unanswered)
-        drawn, passed, turned = np.array(self.drawn), np.array(self.passed), np.array(self.turned)
-        for times in (self.answered, self.unanswered, self.drawn, self.passed, self.turned):
-            times.clear()
-        self.successes += len(answered)
-        self.response_s += float(answered.sum())
-        self.failed_s += float(unanswered.sum())
-        self.think_count += len(drawn)
-        self.think_drawn_s += float(drawn.sum())
-        self.think_passed_s += float(passed.sum())
-        record_all(self.response, answered)
-        record_all(self.failed, unanswered)
-        self.turnarounds += len(turned)
-        self.turnaround_s += float(turned.sum())
-        self.draws += len(turned)
-        record_all(self.lag, passed - drawn)
-        record_all(self.lag, turned)
 
 
 class Recorder:
@@ -286,27 +209,9 @@ class Recorder:
             if at - max(last_tick, tally.began) >= TICK_S:
                 self._tick(tally, at)
                 last_tick = at
+                second = tally.last_second(self._worker)
                 if self._second_over is not None:
-                    self._second_over(self._last_second(tally))
-
-    def _last_second(self, tally: Tally) -> SecondCounts:
-        """The counts of the last tick; aborted requests, which the ladder's own end of users causes, aren't counted."""
-        left_out = aborted(tally.failures)
-        requests = tally.successes + tally.failures.total() - left_out
-        before = tally.reported
-        tally.reported = requests
-        at, successes, response_s = (tally.ticks[name] for name in ("at", "successes", "response_s"))
-        return SecondCounts(
-            worker=self._worker,
-            step=tally.phase.step,
-            phase=tally.phase.phase,
-            seconds=at[-1] - (at[-2] if len(at) > 1 else 0.0),
-            requests=requests - before,
-            requests_so_far=requests,
-            failures_so_far=tally.failures.total() - left_out,
-            answers=int(successes[-1] - (successes[-2] if len(at) > 1 else 0)),
-            response_s=response_s[-1] - (response_s[-2] if len(at) > 1 else 0.0),
-        )
+                    self._second_over(second)
 
     def _tick(self, tally: Tally, at: float) -> None:
         """Append a row to the ticks, counted from the phase's beginning up to `at`."""

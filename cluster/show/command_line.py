@@ -30,7 +30,11 @@ POSITIONS = {
     "analyze": "--campaign",
     "report": "--campaign",
     "history": "--results",
-}  # the option of a task's one argument without its option
+    "serve": "--campaign",
+}
+"""The option of a task's argument without its option."""
+SEVERAL = ("serve",)
+"""Tasks that take any number of such arguments, one after the other."""
 FILES = (".toml", ".ini", ".yml", ".yaml", ".json")
 _LACKING = re.compile(r"'(\S+)' did not receive required positional arguments: (.+)")
 _UNKNOWN = re.compile(r"No idea what '(.+)' is!")
@@ -81,12 +85,16 @@ def with_options(words: Sequence[str], tasks: Mapping[str, Group[str]]) -> list[
         del early[:length]
     words[:0] = early
     changed = []
-    before = ""
+    task = ""  # whose argument comes next
     for word in words:
-        if before in POSITIONS and not word.startswith("-") and word not in tasks:
-            changed.append(POSITIONS[before])
+        is_argument = bool(task) and not word.startswith("-") and word not in tasks
+        if is_argument:
+            changed.append(POSITIONS[task])
         changed.append(word)
-        before = word
+        if word in POSITIONS and word in tasks:
+            task = word
+        elif not (is_argument and task in SEVERAL):
+            task = ""
     return changed
 
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cluster.campaign.observer import StepOutcome
-from study.duration import RUN_END_S, run_seconds, search_seconds
+from study.duration import seconds_left
 from study.formats.live_json import LiveFigures
 from study.plan import Plan, Run, Step
 from study.safe_text import printable
@@ -146,14 +146,9 @@ class Progress:
         """Seconds that the rest of the campaign takes at least and at most."""
         if self._plan is None:
             return 0.0, 0.0
-        each, now = run_seconds(self._plan), time.monotonic()
-        if self._plan.search is None or self._trial_began is None:
-            mine = tuple(max(seconds - (now - self._run_began), 0.0) for seconds in each)
-        else:
-            search = search_seconds(self._plan, self._trials, now - self._trial_began)
-            mine = tuple(seconds + RUN_END_S for seconds in search)
-        least, most = (one + run * self._remaining_runs for one, run in zip(mine, each, strict=True))
-        return least, most
+        now = time.monotonic()
+        trial_s = None if self._trial_began is None else now - self._trial_began
+        return seconds_left(self._plan, self._remaining_runs, now - self._run_began, self._trials, trial_s)
 
     def _table(self, current: int) -> Group:
         """Requests per second and a sign for each block's verdict, for as many steps as fit around the current one."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from rich.console import Console
 from cluster.campaign import cleanup, preflight
 from cluster.campaign.calibration import calibrate
 from cluster.campaign.loop import run_campaign
-from cluster.campaign.observer import DescribeCapacity, Judge
+from cluster.campaign.observer import DescribeCapacity, Judge, Observer
 from cluster.campaign.own.elsewhere import look_for_servers
 from cluster.campaign.own.surroundings import bring_surroundings
 from cluster.campaign.prepare import Choice, Setup, examined, exclusive, held, hosts_of, make_setup, survey
@@ -26,9 +28,11 @@ from cluster.show import tables
 from cluster.show.progress import Progress
 from study.errors import RunError
 from study.exit_status import ExitStatus
-from study.layout import CampaignFiles
+from study.layout import CampaignFiles, from_here
 from study.plan import PlanFile
 from study.safe_text import printable
+
+JUDGE_EVERY_S = 5.0  # between two looks for runs that have ended
 
 
 class Session:
@@ -76,27 +80,55 @@ class Session:
         bring_surroundings(asked.plan, asked.directory, hosts[0], report)
 
     def run_campaign(
-        self, fresh: bool, judge: Judge, capacity: DescribeCapacity, summarise: Callable[[Path], ExitStatus]
+        self,
+        fresh: bool,
+        page: bool,
+        judge: Judge,
+        capacity: DescribeCapacity,
+        summarise: Callable[[Path], ExitStatus],
     ) -> ExitStatus:
         """Run the campaign's missing runs, then summarise all of it, also after Ctrl-C or a failed run.
 
-        `summarise` writes figures and tables, and returns what they come to.
+        `summarise` writes figures and tables, and returns what they come to. With `page` the live page shows the
+        campaign; it may outlast the hold of the hosts.
         """
-        with exclusive(), held(self._hosts()):
+        with ExitStack() as outlasting, exclusive(), held(self._hosts()):
             setup = self._ready()
             asked = PlanFile(setup.plan, setup.plan_text, files=setup.files)
             setup = replace(setup, elsewhere=self._look_for_servers(asked, setup.inventory, setup.load))
             progress = Progress(self._console)
             progress.message(f"on {setup.inventory.source}")
             files = open_campaign(setup, progress, fresh)
+            observer: Observer = progress
+            if page:
+                from cluster.show.page.live_page import campaign_page  # it takes long to import, as below
+
+                shown = campaign_page(files, progress, judge, self._console.is_terminal)
+                observer = outlasting.enter_context(shown)
             try:
                 with progress.displayed():
-                    failed = run_campaign(setup, files, progress, judge, capacity)
+                    failed = run_campaign(setup, files, observer, judge, capacity)
             finally:
                 status = summarise(files.directory) if sealed_runs(files) else ExitStatus.NO_VALID_STEP
         if failed:
             raise RunError(f"failed: {', '.join(failed)}; `fab run-campaign` tries them again")
         return status
+
+    def serve(self, campaigns: Sequence[str], judge: Judge) -> None:
+        """Serve the live page of these campaigns, finished or running, until Ctrl-C.
+
+        Verdicts come as the runs are judged: all of them at the beginning, but none while a campaign is measured on
+        this machine, which the judgement would disturb.
+        """
+        from cluster.show.page.live_page import LivePage, judge_sealed, named
+
+        watched = named([from_here(campaign) for campaign in campaigns or ("results/latest",)])
+        with LivePage(watched) as page:
+            for each in watched.values():
+                self._print(f"live page of {each.name}: {page.address}campaign/{each.name}/")
+            while True:
+                judge_sealed(watched.values(), judge)
+                time.sleep(JUDGE_EVERY_S)
 
     def calibrate(self, capacity: DescribeCapacity) -> None:
         """Calibrate the load generator for the plan's client and connection mode, and keep the result for campaigns."""

@@ -1,13 +1,15 @@
-"""What master and fab tell each other during a run, on control; of no use after it.
+"""What master and fab tell each other during a run, on control.
 
-live.json has the master's running figures and is replaced once a second.
+live.json has the master's running figures and is replaced once a second; seconds.csv keeps a row of each.
+All but that are of no use after the run.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from study.formats.units import PerSecond, UnixTime
+from study.formats.csv_rows import columns
+from study.formats.units import Cores, Milliseconds, PerSecond, UnixTime
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,14 @@ class LiveFigures:
     """Of a search, those that were judged."""
     fresh_servers: int = 0
     """How many fresh servers the master has asked for, each since the one before it did not recover from a trial."""
+    p50_ms: Milliseconds | None = None
+    """Response time up to which half of the answers of that second lie."""
+    p99_ms: Milliseconds | None = None
+    """The same for 99 %: the longest of them where they are fewer than 100."""
+    lag_p99_ms: Milliseconds | None = None
+    """The same of how late requests started."""
+    worker_cpu: Cores | None = None
+    """CPU of the busiest worker's process in that second."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,3 +62,28 @@ class FreshServers:
     """How many of the master's requests have been answered."""
     started: bool
     """Whether a fresh server was started at the last one; none is where the run did not start the server itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecondRow:
+    """The fields of live.json that are a text or a number; an empty cell where one is null."""
+
+    time: UnixTime
+    step: int | None = None
+    kind: str = ""
+    phase: str = ""
+    users: int | None = None
+    running: int
+    rps: PerSecond | None = None
+    requests: int
+    failures: int
+    p50_ms: Milliseconds | None = None
+    p99_ms: Milliseconds | None = None
+    lag_p99_ms: Milliseconds | None = None
+    worker_cpu: Cores | None = None
+
+
+def second_row(figures: LiveFigures) -> SecondRow:
+    """The row of one live.json."""
+    values = {name: getattr(figures, name) for name in columns(SecondRow)}
+    return SecondRow(**{**values, "kind": figures.kind or "", "phase": figures.phase or ""})

@@ -15,7 +15,8 @@ from tests.running import FAB, PROJECT, environment, fab, write_plan
 from tests.unit.synthetic import plan, write_campaign
 
 NAMES = (
-    "analyze", "check", "clean", "deploy", "history", "plan", "report", "run-campaign", "status", "stop", "verify",
+    "analyze", "check", "clean", "deploy", "history", "plan", "report", "run-campaign", "serve", "status", "stop",
+    "verify",
 )  # fmt: skip
 
 
@@ -41,6 +42,8 @@ def test_the_plan_is_printed_without_running_anything(tmp_path: Path) -> None:
         (("plan", "--plan", "short.toml", "check", "--plan", "bad.toml"), 2, "holds for the whole command line"),
         (("analyze", "--campaign", "absent"), 2, "make campaign"),
         (("analyze", "absent"), 2, "absent: no campaign is there"),
+        (("serve",), 2, "no campaign is there"),
+        (("serve", "c", "absent"), 2, "absent: no campaign is there"),
         (("run-campain",), 2, "no task is called 'run-campain': did you mean run-campaign?"),
         (("plan", "--plam", "short.toml"), 2, "no option of plan is called '--plam': did you mean --plan?"),
         (("plan", "absent.toml"), 2, "absent.toml"),
@@ -119,7 +122,7 @@ def test_options_before_the_first_task_hold_too(tmp_path: Path) -> None:
 def test_the_help_of_a_task_explains_each_of_its_options(tmp_path: Path, task: str) -> None:
     done = fab(tmp_path, "--help", task)
     options = [line for line in done.stdout.splitlines() if re.match(" +-", line)]
-    assert all(re.search(r"--[a-z-]+(=STRING)?\s+\S", line) for line in options), done.stdout
+    assert all(re.search(r"--(\[no-\])?[a-z-]+(=STRING)?\s+\S", line) for line in options), done.stdout
     assert options
 
 

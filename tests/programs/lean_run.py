@@ -20,7 +20,8 @@ from locust.exception import StopUser
 from locust.user.task import LOCUST_STATE_STOPPING
 
 from cluster.engine.clocks import now
-from cluster.engine.recorder import Phase, Recorder
+from cluster.engine.phase_tally import Phase
+from cluster.engine.recorder import Recorder
 from cluster.engine.sockets import lean
 from cluster.engine.sockets.lean import LeanUser
 from cluster.engine.sockets.lean_tls import TlsLeanUser

@@ -18,6 +18,7 @@ from locust.exception import CatchResponseError
 
 from cluster.engine import recorder as engine
 from cluster.engine.own.own_recorder import OwnRecorder
+from cluster.engine.phase_tally import Phase
 
 USERS, PHASES, EVENTS = 5, ("ramp", "settle", "measure", "drain"), 400
 
@@ -38,7 +39,7 @@ def main() -> int:
         for user in range(USERS):
             recorder.user_began(user, clock.at)
             state[user] = "iterating"
-        recorder.enter(engine.Phase(1, "ladder", PHASES[0], USERS))
+        recorder.enter(Phase(1, "ladder", PHASES[0], USERS))
         for following in (*PHASES[1:], None):
             counted = {"sent": 0, "received": 0, "reported": 0, "rejected": 0, "open_before": len(flights)}
             for _ in range(EVENTS):
@@ -46,7 +47,7 @@ def main() -> int:
                 step(recorder, drawn, clock.at, state, flights, counted)
             counted["open_after"] = len(flights)
             if following is not None:
-                record = recorder.enter(engine.Phase(1, "ladder", following, USERS))
+                record = recorder.enter(Phase(1, "ladder", following, USERS))
             else:
                 record = recorder.close(clock.at)
             assert record is not None

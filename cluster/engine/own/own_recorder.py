@@ -15,7 +15,8 @@ from locust.exception import CatchResponseError
 from locust.stats import StatsError
 
 from cluster.engine.own.tally import FOLD_AT, OwnTally
-from cluster.engine.recorder import Phase, Recorder, Tally
+from cluster.engine.phase_tally import Phase, Tally
+from cluster.engine.recorder import Recorder
 from cluster.engine.users import kind_of
 from study.formats.own_counts import OwnCounts
 

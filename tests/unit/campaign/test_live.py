@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 
+from cluster.engine.encoding import binned
 from cluster.engine.live import FRESH_S, RunningFigures, SecondCounts
 from study.errors import FormatError
 from study.formats.ledger_jsonl import PhaseRecord, Ticks
@@ -79,6 +81,27 @@ def test_the_end_of_a_phase_is_its_last_second_until_the_next_phase_has_one() ->
     figures.second({**second("a", 10, 10, step=2), "phase": "ramp"})
     figures.record(record("a", 280, {"reset": 1}, ticks))  # late
     assert figures.rate == pytest.approx(10 / 1.01)
+
+
+def test_times_lag_and_cpu_are_those_of_whole_seconds_until_the_next_phase_has_one() -> None:
+    at = 100.0
+    figures = RunningFigures(lambda: at)
+    figures.entered(1, "measure")
+    assert figures.response_ms(0.5) is None
+    for worker, cpu, times in (("a", 0.2, [0.001] * 98), ("b", 0.7, [0.05, 0.4])):
+        bins = {"response": binned([np.array(times)]), "lag": binned([np.array([0.002])]), "cpu_cores": cpu}
+        figures.second({**second(worker, len(times), len(times)), **bins})
+    assert figures.response_ms(0.5) == pytest.approx(1, rel=0.0101)
+    assert figures.response_ms(0.99) == pytest.approx(50, rel=0.0101)  # the 99th of 100, whichever worker had it
+    assert figures.lag_ms(0.99) == pytest.approx(2, rel=0.0101)
+    assert figures.worker_cpu == 0.7
+    figures.entered(2, "ramp")
+    figures.record(record("a", 280, {}, Ticks((1.01, 1.91), (98, 280), (0, 0), (0.0, 0.0), (0.0, 0.0), (0.0, 0.0))))
+    assert figures.rate == pytest.approx(182 / 0.9 + 2 / 1.01)
+    assert figures.response_ms(0.5) == pytest.approx(1, rel=0.0101)
+    at += FRESH_S + 0.1
+    assert figures.response_ms(0.5) is None
+    assert figures.lag_ms(0.5) is None
 
 
 def test_another_message_is_refused() -> None:

@@ -33,6 +33,7 @@ class ShownStep:
     step: int
     verdict: str
     rps: float | None
+    reasons: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"step {self.step}: {self.verdict}"

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from cluster.engine import clocks
 from cluster.engine import recorder as module
-from cluster.engine.encoding import HIGHEST_US, LOWEST_US, histogram, microseconds, record_all
+from cluster.engine.encoding import HIGHEST_US, LOWEST_US, binned, histogram, microseconds, quantile_s, record_all
 from cluster.engine.live import SecondCounts
-from cluster.engine.recorder import Phase, Recorder
+from cluster.engine.phase_tally import Phase
+from cluster.engine.recorder import Recorder
 
 
 @dataclass
@@ -264,6 +265,20 @@ def test_each_whole_second_is_told_and_what_the_ladder_ends_is_no_request(clock:
     assert second.requests == pytest.approx(50, abs=1)
     assert second.requests_so_far == first.requests + second.requests
     assert (first.failures_so_far, second.failures_so_far) == (1, 2)
+    for told_second in told:
+        assert sum(count for _, count in told_second.response) == told_second.answers
+        assert quantile_s([told_second.response], 0.5) == pytest.approx(0.01, rel=0.01)
+
+
+def test_quantiles_of_bins_of_several_workers_are_those_of_all_times() -> None:
+    draw = np.random.default_rng(1)
+    times = draw.lognormal(-6, 1, 3000)
+    workers = [binned([part[:100], part[100:]]) for part in np.array_split(times, 3)]
+    for share in (0.01, 0.5, 0.99, 1.0):
+        exact = float(np.quantile(times, share, method="inverted_cdf"))
+        assert quantile_s(workers, share) == pytest.approx(exact, rel=0.0101)
+    assert quantile_s([binned([]), ()], 0.5) is None
+    assert quantile_s([binned([np.array([0.0, 1e-9])])], 0.5) == pytest.approx(1e-6)
 
 
 def test_both_clocks_of_a_phase_and_a_step_of_the_wall_clock_are_recorded(monkeypatch: pytest.MonkeyPatch) -> None:

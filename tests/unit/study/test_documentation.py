@@ -28,7 +28,7 @@ from study.formats.ledger_jsonl import (
     Ticks,
     TrialRecord,
 )
-from study.formats.live_json import LiveFigures
+from study.formats.live_json import LiveFigures, SecondRow
 from study.formats.manifest_json import KEYS, Manifest, ModelDescription
 from study.formats.own_counts import ExceptionCount, NamedCounts, OwnCounts, RequestRow
 from study.formats.pack.pack_json import PackFile, ProgramFacts
@@ -55,6 +55,7 @@ TYPES: dict[str, type] = {
     "models": ModelDescription,
     "hosts": Facts,
     "live.json": LiveFigures,
+    "seconds.csv": SecondRow,
     "Header": LedgerHeader,
     "Phase record": PhaseRecord,
     "own": OwnCounts,
