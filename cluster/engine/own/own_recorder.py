@@ -14,7 +14,7 @@ from typing import Any
 from locust.exception import CatchResponseError
 from locust.stats import StatsError
 
-from cluster.engine.own.tally import FOLD_AT, OwnTally
+from cluster.engine.own.tally import OwnTally
 from cluster.engine.recorder import Phase, Recorder, Tally
 from cluster.engine.users import kind_of
 from study.formats.own_counts import OwnCounts
@@ -148,8 +148,6 @@ class OwnRecorder(Recorder):
             named.bytes += size
             if error is None:
                 named.answered.append(seconds)
-                if len(named.answered) >= FOLD_AT:
-                    named.fold()
             else:
                 named.fail(StatsError.parse_error(error))
 
