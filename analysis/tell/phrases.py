@@ -124,6 +124,7 @@ def cycles(f: Finding) -> str:
     what = "iteration" if f.code == "samples.iterations" else "request"
     requests, users = counted(f[f"{what}s"], what, spec=".0f"), counted(f["users"], "user", spec=".0f")
     known = "" if f["rate_error"] is None else f", past the knee: X is known to {f['rate_error']:.1%}"
+    known = ", and no request that ended" if what == "iteration" and not f["value"] else known
     return f"{requests} of {users} in {f['seconds']:.0f} s{known}"
 
 

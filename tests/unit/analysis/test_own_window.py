@@ -120,6 +120,12 @@ def test_each_user_has_four_iterations_however_many_requests_they_have(iteration
     assert "iterations of 20 users" in sentence(check.finding)
 
 
+def test_iterations_without_a_request_say_nothing_about_the_server() -> None:
+    check = checks_window.enough(own_sound(attempts=0, successes=0), overloaded=False)
+    assert check.outcome == "fail"
+    assert sentence(check.finding) == "600 iterations of 20 users in 30 s, and no request that ended"
+
+
 @pytest.mark.parametrize(("in_flight", "outcome"), [(0.0, "pass"), (15.0, "fail")])
 def test_a_second_without_answers_is_silent_only_where_requests_were_in_flight(in_flight: float, outcome: str) -> None:
     """Users with `constant_pacing` may all wait at once."""
