@@ -90,7 +90,7 @@ def greenlets_rate(address: tuple[str, int], request: bytes, seconds: float) -> 
         nonlocal answers
         connection, _ = opened(address, request, True, None)
         hub: Any = gevent.get_hub()
-        watcher, wake = hub.loop.io(connection.fileno(), READ), gevent.getcurrent().switch  # type: ignore[no-untyped-call]
+        watcher, wake = hub.loop.io(connection.fileno(), READ), gevent.getcurrent().switch
         while True:
             watcher.start(wake)
             hub.switch()
