@@ -125,6 +125,8 @@ def _table(location: Sequence[str]) -> str:
 
 
 def _wanted(detail: Any, name: str) -> str:
+    if detail["type"] == "string_pattern_mismatch" and "\0" in detail["input"]:
+        return "text without a NUL character is wanted"
     if detail["type"] == "string_pattern_mismatch":
         return next((words for key, words in _PATTERNS.items() if key in detail["loc"]), "is no such name")
     if detail["input"] != detail["input"]:

@@ -14,7 +14,10 @@ Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 FieldName = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$", max_length=100)]
 FieldValue = Annotated[str, Field(pattern=r"^[\t -~\xa0-\xff]*$", max_length=8000)]
 """Of one line, in Latin-1: a line end within it would begin another field."""
-FileName = Annotated[str, Field(min_length=1, max_length=1000)]
+NO_NUL = r"^[^\x00]*$"
+Argument = Annotated[str, Field(pattern=NO_NUL)]
+"""What becomes an argument of a program, which can't hold a NUL."""
+FileName = Annotated[str, Field(min_length=1, max_length=1000, pattern=NO_NUL)]
 Number = Annotated[int, Field(ge=0, lt=2**53, strict=True)]
 
 REQUEST_KEYS = ("path", "method", "expect")
@@ -35,9 +38,9 @@ class ExpectTable(Frozen):
     """A good answer, where more is wanted than a status or a body."""
 
     status: Status = 200
-    body: str | None = None
+    body: Argument | None = None
     """The whole body."""
-    contains: Annotated[str, Field(min_length=1)] | None = None
+    contains: Annotated[str, Field(min_length=1, pattern=NO_NUL)] | None = None
     """A part of the body."""
     headers: dict[FieldName, FieldValue] = {}
     """Fields of the head with their whole values."""
@@ -58,7 +61,7 @@ class RequestTable(Frozen):
     """Sent as UTF-8."""
     body_file: FileName | None = None
     """The file that has the body."""
-    expect: Status | str | ExpectTable | None = None
+    expect: Status | Argument | ExpectTable | None = None
     """Expected status, or expected body of an answer with status 200; without it any body with status 200 is good."""
 
     @field_validator("range")

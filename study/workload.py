@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections import Counter
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -12,6 +14,7 @@ from pydantic import Field, PositiveInt
 
 from study.request import (
     REQUEST_KEYS,
+    Argument,
     ExpectTable,
     FileName,
     Frozen,
@@ -71,13 +74,13 @@ class Server(Frozen):
     """How many of the target's cores for the server it is pinned to; None means all of them."""
     options: dict[str, int | float | str] = Field(default_factory=dict)
     """The model's own options, such as a pool's size."""
-    command: str | None = None
+    command: Argument | None = None
     """Split into words as a shell would, but run without a shell; PLACEHOLDERS are replaced in each word."""
     ready: RequestTarget | None = None
     """Path of the readiness probe, which expects status 200; without it the server is ready when its port accepts."""
     path: RequestTarget = "/"
     method: Method = "GET"
-    expect: Status | str | ExpectTable | None = None
+    expect: Status | Argument | ExpectTable | None = None
     """`path`, `method` and `expect` are those of [request], for a server that needs no more of it."""
     request: RequestTable | None = None
     """None means the plan's [request], unless the server has a path, a method or an expectation of its own."""
@@ -91,11 +94,11 @@ class Server(Frozen):
     """Whether the server's certificate is checked."""
     directory: FileName | None = None
     """Where the command runs: on the target, below `files` unless it begins with /."""
-    environment: dict[Variable, str] = Field(default_factory=dict)
+    environment: dict[Variable, Argument] = Field(default_factory=dict)
     """Variables of the command's environment."""
-    setup: str | None = None
+    setup: Argument | None = None
     """A command that is run once, before the server is started for the first time; split as `command` is."""
-    python: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
+    python: FileName | None = None
     """The interpreter for a model, or for `{python}` in a command; None means the target's."""
     files: tuple[FileName, ...] = ()
     """Files and directories that are brought to the target."""
@@ -199,6 +202,8 @@ def mistakes(entry: Mapping[str, Any], key: str) -> list[str]:
         wrong += [f"{key}.setup: {mistake}" for mistake in _command_mistakes(entry["setup"], is_server=False)]
     if isinstance(entry.get("url"), str):
         wrong += [f"{key}.url: {mistake}" for mistake in _url_mistakes(entry["url"])]
+    if isinstance(entry.get("files"), list):
+        wrong += [f"{key}.files: {mistake}" for mistake in _files_mistakes(entry["files"])]
     if "request" in entry:
         wrong += [f"{key}.{name}: stands in [servers.request] already" for name in REQUEST_KEYS if name in entry]
         wrong += request_mistakes(entry["request"], f"{key}.request")
@@ -209,6 +214,13 @@ def mistakes(entry: Mapping[str, Any], key: str) -> list[str]:
     if entry.get("verify") is False and "ca" in entry:
         wrong.append(f"{key}.ca: is of no use with verify = false")
     return wrong + request_mistakes({name: entry[name] for name in REQUEST_KEYS if name in entry}, key)
+
+
+def _files_mistakes(files: list[Any]) -> list[str]:
+    """Each file has a name of its own in the server's directory: the last part of what is given."""
+    names = Counter(PurePosixPath(name).name for name in files if isinstance(name, str))
+    wrong = [f"several are called {name}" for name, count in names.items() if count > 1]
+    return ["what is in a directory is named, in place of . and .."] if {"", ".."} & set(names) else wrong
 
 
 def _url_mistakes(url: str) -> list[str]:

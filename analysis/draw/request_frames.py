@@ -36,7 +36,7 @@ def requests_frame(results: Iterable[RunResult]) -> pd.DataFrame:
 
 
 def exceptions_frame(results: Iterable[RunResult]) -> pd.DataFrame:
-    """Text, traceback and count of what tasks raised in all measure windows of a label, the most frequent first."""
+    """Text, traceback and count of what user classes raised in all steps of a label, the most frequent first."""
     rows = [
         {"model": result.run.label, "text": text, "traceback": trace, "count": count}
         for result in _steps(results)

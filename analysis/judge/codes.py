@@ -150,7 +150,8 @@ CODES: Mapping[str, Code] = {
         by_kernel=YES, missing=NAMES,
     ),
     "tasks.raised": Code(
-        None, "exceptions that tasks of a locustfile of one's own raised", {"count": COUNT, "iterations": COUNT}
+        None, "exceptions that user classes of a locustfile of one's own raised, since the step's ramp",
+        {"count": COUNT, "iterations": COUNT, "most": TEXT},
     ),
     # 8 who was the limit
     "target.slow": _check(

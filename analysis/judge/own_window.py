@@ -61,22 +61,28 @@ class OwnWindow:
     """Sum of their times."""
     names: tuple[NamedRequests, ...]
     exceptions: tuple[tuple[str, str, int], ...]
-    """Text, traceback and count of what tasks raised, the most frequent first."""
+    """Text, traceback and count of what user classes raised, the most frequent first.
+
+    Since the step's ramp: a user that its `on_start` ends is gone before the window begins.
+    """
 
     @property
     def raised(self) -> int:
-        """How many exceptions tasks raised."""
+        """How many exceptions user classes raised."""
         return sum(count for *_, count in self.exceptions)
 
 
-def own_part(records: Sequence[Record]) -> OwnWindow | None:
-    """The records of one window added up; None with the study's own clients. Raises FormatError for a damaged one."""
+def own_part(records: Sequence[Record], before: Sequence[Record] = ()) -> OwnWindow | None:
+    """The records of one window added up; None with the study's own clients. Raises FormatError for a damaged one.
+
+    `before` are those of the step's phases before the window.
+    """
     parts = [(record.own, record.seconds) for record in records if record.own is not None]
     if not parts:
         return None
     raised: Counter[tuple[str, str]] = Counter()
-    for own, _ in parts:
-        for each in own.exceptions:
+    for record in (*before, *records):
+        for each in record.own.exceptions if record.own is not None else ():
             raised[each.text, each.traceback] += each.count
     return OwnWindow(
         iterations=sum(own.iterations for own, _ in parts),

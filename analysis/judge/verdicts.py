@@ -124,7 +124,8 @@ def judge_step(
     ]
     raised = window.own.raised if window.own is not None else 0
     if window.own is not None and raised:
-        background.append(Finding("tasks.raised", count=raised, iterations=window.own.iterations))
+        most, *_ = window.own.exceptions[0]
+        background.append(Finding("tasks.raised", count=raised, iterations=window.own.iterations, most=most))
     flags = [check for check in every if check.outcome == "flag" and check.number in FLAGGED_IN_REASONS]
     flags += [check for check in every if check.outcome == "fail" and check.number == 11 and check not in reasons]
     unknown = [check for check in every if check.outcome == "not available"]

@@ -270,7 +270,7 @@ def window_of(
         slots=slots,
         kernel_stamps=stamps and all(record.wall_s is not None for record in records),
         queue=queue_looks(rows),
-        own=own_part(records),
+        own=own_part(records, [*ledger.phase(step.number, "ramp"), *ledger.phase(step.number, "settle")]),
     )
 
 

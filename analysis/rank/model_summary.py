@@ -151,7 +151,8 @@ def sustained_users(ladder: Steps, plan: Plan) -> Sustained:
     broken: list[int] = []
     for users, rows in ladder.measured.usable(SERVED).by_users():
         p99_ms = rows.median("p99_ms")
-        failures = 100 * float((rows.frame["failures"] / rows.frame["requests"]).median())
+        shares = (rows.frame["failures"] / rows.frame["requests"]).dropna()  # none where no request ended
+        failures = 100 * float(shares.median()) if len(shares) else 0.0
         known = rows.frame["p99_ms"].notna().all() and not rows.bounded("p99_ms").any()
         if failures > plan.slo.failures_percent or rows.most_have("overload"):
             broken.append(users)

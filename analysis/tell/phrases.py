@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from analysis.judge.findings import Finding
 from analysis.judge.reconciliation import BACKGROUND, IN_FLIGHT, MASTER_CONNECTIONS
 from analysis.tell.words import counted, counters, series, was
+from study.safe_text import short_name
 
 BACKGROUND_CLIENTS: Mapping[str, tuple[str, str]] = {
     "idle": ("idle connection", "idle connections"),
@@ -123,6 +124,7 @@ def cycles(f: Finding) -> str:
     what = "iteration" if f.code == "samples.iterations" else "request"
     requests, users = counted(f[f"{what}s"], what, spec=".0f"), counted(f["users"], "user", spec=".0f")
     known = "" if f["rate_error"] is None else f", past the knee: X is known to {f['rate_error']:.1%}"
+    known = ", and no request that ended" if what == "iteration" and not f["value"] else known
     return f"{requests} of {users} in {f['seconds']:.0f} s{known}"
 
 
@@ -133,9 +135,9 @@ def failures(f: Finding) -> str:
 
 
 def raised(f: Finding) -> str:
-    """Exceptions that tasks raised."""
+    """Exceptions that user classes raised."""
     raised_, ended = counted(f["count"], "exception", spec=".0f"), counted(f["iterations"], "iteration", spec=".0f")
-    return f"tasks raised {raised_} in {ended}"
+    return f"user classes raised {raised_} in {ended}, most often {short_name(f['most'])}"
 
 
 def unanswered(f: Finding) -> str:

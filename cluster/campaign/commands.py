@@ -105,11 +105,11 @@ def probe(
         wait = ("--wait", str(ready_s), *(("--ready", measured.ready) if measured.ready else ()))
     body: tuple[str, ...] = ("--echo",) if measured.echoes else ()
     if measured.body is not None:
-        body = ("--body", measured.body.decode()) if measured.model is None else ("--bytes", str(len(measured.body)))
+        body = (f"--body={measured.body.decode()}",) if measured.model is None else ("--bytes", str(len(measured.body)))
     wanted = measured.asked.wanted
     if measured.model is None:
-        body += ("--contains", wanted.contains) if wanted.contains else ()
-        body += tuple(word for field in wanted.headers.items() for word in ("--wanted-field", ": ".join(field)))
+        body += (f"--contains={wanted.contains}",) if wanted.contains else ()
+        body += tuple(f"--wanted-field={name}: {value}" for name, value in wanted.headers.items())
     tls: tuple[str, ...] = ("--tls",) if measured.tls else ()
     if request is not None and request.ca is not None:
         tls += ("--ca", str(request.ca))
@@ -137,9 +137,9 @@ class ProbedRequest:
 
 
 def _asked(measured: Server, request: ProbedRequest | None) -> tuple[str, ...]:
-    """The request's options for the probe and the background clients."""
+    """The request's options for the probe and the background clients; `=`, since a text may begin with a dash."""
     asked = measured.asked
-    fields = (word for field in asked.headers.items() for word in ("--field", ": ".join(field)))
+    fields = (f"--field={name}: {value}" for name, value in asked.headers.items())
     body = () if request is None or request.body is None else ("--body-file", str(request.body))
     path = asked.path if request is None else request.path
     return ("--method", asked.method, "--path", path, *fields, *body, "--status", str(measured.status))

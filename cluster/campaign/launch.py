@@ -170,10 +170,18 @@ def _probe(attempt: Attempt) -> None:
             raise RunError(f"the server {label} ended before it was ready{server_end(attempt, ended)}")
         if probe.status != NOT_READY:
             log = last_lines(attempt) if attempt.server.is_started else ""
-            raise RunError(f"{label} doesn't answer as the plan says: {answer}{log}")
+            raise RunError(f"{label} doesn't answer as the plan says: {answer}{_probed(attempt)}{log}")
         if time.monotonic() > until:
             longer = "" if attempt.server.command is None else ". A larger ready_s in its table waits longer"
             raise RunError(f"{label} was not ready within {ready_s:g} s: {answer}{longer}{last_lines(attempt)}")
+
+
+def _probed(attempt: Attempt) -> str:
+    """What the probe asked for, where the plan need not say it: its users' requests are those of a locustfile."""
+    if attempt.setup.plan.locustfile is None:
+        return ""
+    asked = attempt.server.asked
+    return f" ({asked.method} {asked.path}, once before the load: `path` and `expect` in its table say what is good)"
 
 
 def server_end(attempt: Attempt, ended: Ended) -> str:

@@ -25,6 +25,7 @@ Level = Literal["ok", "warn", "stop"]
 
 SPARE_FDS = 200  # descriptors of a process in addition to its connections
 WORKER_MB_PER_USER = {"lean": 0.02, "fast": 0.1, "http": 0.15}  # resident MiB, measured with 10,000 users
+TLS_MB_PER_USER = {"lean": 0.02, "fast": 0.04, "http": 0.04}  # more, for a connection; measured with 1,000 kept open
 OWN_MB_PER_USER = 0.2  # of a user class of a locustfile of one's own, which may hold more
 WORKER_MB = 150  # of a worker without users
 PROCESS_MB = 1.5  # MiB that each forked child of the server adds
@@ -49,8 +50,11 @@ class HostCheck:
 
 
 def mb_per_user(plan: Plan) -> float:
-    """Resident MiB of a worker for each user."""
-    return OWN_MB_PER_USER if plan.locustfile is not None else WORKER_MB_PER_USER[plan.client]
+    """Resident MiB of a worker for each user, over TLS where any of the servers speaks it."""
+    tls = any(plan.server(name).tls for name in plan.models)
+    if plan.locustfile is not None:
+        return OWN_MB_PER_USER
+    return WORKER_MB_PER_USER[plan.client] + (TLS_MB_PER_USER[plan.client] if tls else 0.0)
 
 
 def stop_if_impossible(checks: Sequence[HostCheck]) -> None:

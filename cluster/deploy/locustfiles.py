@@ -19,6 +19,8 @@ from study.plan import PlanFile
 
 EXAMINE_S = 60.0
 MOST_BYTES = 100 * 2**20  # of a locustfile and its files together
+ELSEWHERE = ("-r", "--requirement", "-c", "--constraint", "-e", "--editable", "-f", "--find-links")
+"""How lines of a requirements file begin that name another file, or a directory: hosts get the one file alone."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def own_files(asked: PlanFile) -> OwnFiles | None:
     listed = [file]
     for given in plan.files:
         path = Path(os.path.normpath(asked.directory / given))
-        if not path.exists():
+        if not (path.is_file() or path.is_dir()):
             wrong.append(f"files: {path}: no such file or directory")
         elif file.parent not in path.parents:
             wrong.append(f"files: {path}: is not below the locustfile's directory, {file.parent}")
@@ -90,11 +92,17 @@ def _requirements_mistakes(file: Path) -> list[str]:
         lines = file.read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         return [f"requirements: {file}: can't be read: {getattr(error, 'strerror', None) or error}"]
-    without = [
-        line.split()[0] for line in lines if line.strip() and line.strip()[0] not in "#-" and "--hash=" not in line
-    ]
-    how = "`pip-compile --generate-hashes` or `uv pip compile --generate-hashes` writes them"
-    return [f"requirements: {file}: {without[0]} has no hash: {how}"] if without else []
+    wrong = []
+    for line in filter(None, map(str.strip, lines)):
+        first = line.split()[0]
+        if line.startswith(ELSEWHERE):
+            wrong.append(f"{first} is not followed: the file itself lists all that is installed")
+        elif "://" in line and line[0] not in "#-":
+            wrong.append(f"{first} is an address: a name, ==, a version and hashes are wanted")
+        elif line[0] not in "#-" and "--hash=" not in line:
+            how = "`pip-compile --generate-hashes` or `uv pip compile --generate-hashes` writes them"
+            wrong.append(f"{first} has no hash: {how}")
+    return [f"requirements: {file}: {wrong[0]}"] if wrong else []
 
 
 def examine(own: OwnFiles, control: Host, server: str) -> OwnFiles:

@@ -99,7 +99,9 @@ def prepare_users(plan: Plan, options: argparse.Namespace, recorder: Recorder) -
     files = Path(options.study_plan).parent / FILES
     Recorded.request = request_to(of, files, f"{plan.seed} {of.name} {options.study_worker}")
     Recorded.wanted = wanted_of(of)
-    if plan.client == "lean":
+    if plan.client != "lean":
+        trust_by_default(Recorded.request)
+    else:
         request = (TlsLeanUser if of.tls else LeanUser).prepare(options.host)
         if of.echoes:  # the lean client's request is known to the byte, hence its echo
             Recorded.wanted = Recorded.wanted._replace(body=echo_body(request))

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from locust import FastHttpUser
-from locust.clients import HttpSession
+from locust.clients import HttpSession, LocustHttpAdapter
+from locust.contrib.fasthttp import FastHttpSession
 
 from cluster.remote.http.http_message import Fields, Wanted
 from cluster.remote.http.tls import client_context
@@ -34,17 +35,9 @@ class UserRequest:
     ca: Path | None = None
     verify: bool = True
 
-    def context(self, **_: Any) -> ssl.SSLContext:
-        """The context of every connection over TLS. Takes and ignores what geventhttpclient hands over."""
+    def context(self) -> ssl.SSLContext:
+        """A context for connections over TLS. One for a worker: with the system's certificates each takes a MiB."""
         return client_context(self.ca, self.verify)
-
-    @property
-    def trusted_file(self) -> str | bool:
-        """What the requests library takes for `verify`: it knows certificates of its own, and not the system's."""
-        if not self.verify:
-            return False
-        system = ssl.get_default_verify_paths()
-        return str(self.ca or system.cafile or system.capath or True)
 
 
 def request_to(of: Server, files: Path, seed: str) -> UserRequest:
@@ -71,20 +64,32 @@ def request_to(of: Server, files: Path, seed: str) -> UserRequest:
 def trust_by_default(asked: UserRequest) -> None:
     """Have Locust's clients check the server's certificate as the plan says, where a user class says nothing itself.
 
-    By themselves FastHttpUser checks none, and HttpUser knows certificates of its own.
+    By themselves FastHttpUser checks none, and HttpUser knows certificates of its own. All users share one context.
     """
     if not asked.tls:
         return
+    context = asked.context()
+    fast: Any = FastHttpSession
+    usual: Any = HttpSession
+    adapter: Any = LocustHttpAdapter
+    fast_init, usual_init, settings = fast.__init__, usual.__init__, adapter.build_connection_pool_key_attributes
     FastHttpUser.insecure = not asked.verify
-    FastHttpUser.ssl_context_factory = staticmethod(asked.context)
-    trusted = asked.trusted_file
-    original = HttpSession.__init__
 
-    def __init__(self: Any, *arguments: Any, **options: Any) -> None:
-        original(self, *arguments, **options)
-        self.verify = trusted
+    def fast_session(self: Any, *arguments: Any, insecure: bool = True, **options: Any) -> None:
+        if not insecure and not options.get("ssl_context_factory"):
+            options["ssl_context_factory"] = lambda **_: context
+        fast_init(self, *arguments, insecure=insecure, **options)
 
-    HttpSession.__init__ = __init__  # type: ignore[method-assign]
+    def usual_session(self: Any, *arguments: Any, **options: Any) -> None:
+        usual_init(self, *arguments, **options)
+        self.verify = asked.verify
+
+    def usual_settings(self: Any, request: Any, verify: Any, cert: Any = None) -> Any:
+        host, pool = settings(self, request, verify, cert)
+        return host, ({**pool, "ssl_context": context} if verify is asked.verify else pool)
+
+    fast.__init__, usual.__init__ = fast_session, usual_session
+    adapter.build_connection_pool_key_attributes = usual_settings
 
 
 def drawn_paths(asked: RequestTable, listed: list[str], seed: str) -> Callable[[], str]:

@@ -151,7 +151,7 @@ class QuickstartUser(_LocustClientUser, HttpUser):
 
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)  # type: ignore[no-untyped-call]
-        self.client.verify = self.request.trusted_file
+        self.client.trust_env = False  # no proxy, password or certificates of the load host's environment
 
     def get(self) -> tuple[str | None, int]:
         with self.client.request(**self.arguments, timeout=self.timeout, allow_redirects=False) as response:
@@ -166,8 +166,6 @@ class FastQuickstartUser(_LocustClientUser, FastHttpUser):
 
     def __init__(self, environment: Any) -> None:
         self.connection_timeout = self.network_timeout = self.timeout
-        self.insecure = not self.request.verify
-        self.ssl_context_factory = self.request.context
         super().__init__(environment)
 
     def get(self) -> tuple[str | None, int]:

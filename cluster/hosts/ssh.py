@@ -173,6 +173,7 @@ class SshHost(Host):
 
     def put(self, local: Path, remote: Path, timeout: float = COMMAND_S) -> None:
         packed = io.BytesIO()
+        local = local.resolve()  # what a link points to, as a local host copies it; links within a directory stay links
         into = remote if local.is_dir() else remote.parent
         try:
             with tarfile.open(fileobj=packed, mode="w") as archive:

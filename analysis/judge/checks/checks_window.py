@@ -82,8 +82,11 @@ def spans(seconds: Sequence[Second]) -> tuple[tuple[float, float], ...]:
 
 
 def enough(window: Window, overloaded: bool) -> Check:
-    """6: each user made at least four requests on average, or past the knee X is known to 3 %."""
-    cycles = window.cycles / window.step.users
+    """6: each user made at least four requests on average, or past the knee X is known to 3 %.
+
+    Iterations of a locustfile of one's own count only where any of them had a request that ended.
+    """
+    cycles = window.cycles / window.step.users if window.attempts else 0.0
     error = None
     if overloaded and window.attempts:
         # Answers of a full server come more evenly than at random; a burst shows in the batch means.

@@ -35,7 +35,7 @@ def own_tables(requests: pd.DataFrame, exceptions: pd.DataFrame, model: str) -> 
             for row in raised.to_dict("records")
         )
         made.append(
-            Table("Exceptions that tasks raised, all measure windows", ("exception", "times", "traceback"), listed)
+            Table("Exceptions that user classes raised, ramps included", ("exception", "times", "traceback"), listed)
         )
     return tuple(made)
 

@@ -85,6 +85,8 @@ def _below(path: Path, server: Server) -> Iterator[tuple[Path, str]]:
     if path.is_file():
         yield path, path.name
     for each in sorted(path.rglob("*")) if path.is_dir() else ():
+        if each.is_symlink() and path.resolve() not in each.resolve().parents:
+            raise PlanError(f"servers.{server.name}.files: {each} is a link to what isn't brought with it")
         if each.is_file() and "__pycache__" not in each.parts:
             yield each, str(each.relative_to(path.parent))
 

@@ -14,7 +14,7 @@ from typing import Any
 from locust.exception import CatchResponseError
 from locust.stats import StatsError
 
-from cluster.engine.own.tally import FOLD_AT, OwnTally
+from cluster.engine.own.tally import OwnTally
 from cluster.engine.phase_tally import Phase, Tally
 from cluster.engine.recorder import Recorder
 from cluster.engine.users import kind_of
@@ -149,8 +149,6 @@ class OwnRecorder(Recorder):
             named.bytes += size
             if error is None:
                 named.answered.append(seconds)
-                if len(named.answered) >= FOLD_AT:
-                    named.fold()
             else:
                 named.fail(StatsError.parse_error(error))
 

@@ -1,6 +1,7 @@
 """Wrappers around Locust's HTTP clients and its users' waits: they report to the recorder, and change nothing else.
 
-Two things are added where the locustfile says nothing: the plan's timeout, and the refusal of another server's address.
+Three things are added where the locustfile says nothing: the plan's timeout, the refusal of another server's address,
+and of a proxy, whose figures the server's would be taken for.
 """
 
 from __future__ import annotations
@@ -8,17 +9,19 @@ from __future__ import annotations
 import sys
 from types import TracebackType
 from typing import Any
+from urllib.parse import urlsplit
 
 from gevent import GreenletExit, getcurrent
 from locust import FastHttpUser, TaskSet, User
 from locust.clients import HttpSession, LocustHttpAdapter
-from locust.contrib.fasthttp import FastHttpSession, LocustUserAgent
+from locust.contrib.fasthttp import FastHttpSession, FastRequest
 from locust.env import Environment
 from locust.exception import StopUser
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
 
 from cluster.engine.clocks import now
 from cluster.engine.own.own_recorder import OTHER, OwnRecorder
+from cluster.remote.http.http_message import DEFAULT_PORTS
 
 current: Any = getcurrent
 MARK = "study_received"  # an attribute of a response that a `with` block reports later
@@ -31,12 +34,12 @@ class OtherServerError(Exception):
 
 def install(environment: Environment, recorder: OwnRecorder, timeout_s: float) -> None:
     """Wrap the clients and the waits of this process, once and before any user starts."""
-    assert environment.host is not None
-    only_this_server(environment.host)
+    host = environment.host
+    assert host is not None
+    only_this_server(host)
     for session in (HttpSession, FastHttpSession):
-        _wrap_request(session, recorder, timeout_s if session is HttpSession else None)
-    for kind, name in ((LocustHttpAdapter, "send"), (LocustUserAgent, "_urlopen")):
-        _count_calls(kind, name, recorder)
+        _wrap_request(session, recorder, host, timeout_s if session is HttpSession else None)
+    _wrap_redirects(recorder, host)
     # Classes that set timeouts of their own keep them.
     FastHttpUser.network_timeout = FastHttpUser.connection_timeout = timeout_s
     _wrap_waits(recorder)
@@ -44,7 +47,7 @@ def install(environment: Environment, recorder: OwnRecorder, timeout_s: float) -
 
 
 def only_this_server(host: str) -> None:
-    """Have sessions raise OtherServerError for another base URL, and for a request to another server."""
+    """Have sessions raise OtherServerError for another server's base URL and for a proxy."""
     for session in (HttpSession, FastHttpSession):
         _wrap_init(session, host)
 
@@ -53,27 +56,35 @@ def _wrap_init(session: Any, host: str) -> None:
     original = session.__init__
 
     def __init__(self: Any, base_url: Any, *arguments: Any, **options: Any) -> None:
-        if base_url is not None and str(base_url).rstrip("/") != host:
-            raise OtherServerError(f"a client for {base_url}: the plan measures one server, {host}")
+        if base_url is not None:
+            _refuse_other("a client for", str(base_url), host)
+        if options.get("proxy_host"):
+            _refuse_proxy(host)
         original(self, base_url, *arguments, **options)
+        if isinstance(self, HttpSession):  # it would take a proxy, a password and certificates from where it runs
+            self.trust_env = False
 
     session.__init__ = __init__
 
 
-def _wrap_request(session: Any, recorder: OwnRecorder, timeout_s: float | None) -> None:
+def _wrap_request(session: Any, recorder: OwnRecorder, host: str, timeout_s: float | None) -> None:
     """A request is in flight by the greenlet that sends it; it has one at a time, but for one inside another."""
-    original = session.request
+    original, sends, receives, exchanges = session.request, recorder.sends, recorder.receives, recorder.exchanges
 
     def request(self: Any, method: Any, url: Any, *arguments: Any, **options: Any) -> Any:
-        if url[:4] in ("http", b"http") and not _is_below(url, self.base_url):
-            raise OtherServerError(f"a request to {url!r}: the plan measures one server, {self.base_url}")
-        if timeout_s is not None and "timeout" not in options:
-            options["timeout"] = timeout_s
+        if url[:1] != "/" or self.base_url != host:
+            _refuse_other("a request to", self._build_url(url), host)
+        if timeout_s is not None:
+            options.setdefault("timeout", timeout_s)
+            if self.proxies or options.get("proxies"):
+                _refuse_proxy(host)
+        else:
+            exchanges()
         token = current()
-        outer = recorder.sends(token, now())
+        outer = sends(token, now())
         try:
             response = original(self, method, url, *arguments, **options)
-            if recorder.receives(token, now()):  # not reported yet: catch_response
+            if receives(token, now()):  # not reported yet: catch_response
                 setattr(response.request_meta["response"], MARK, True)
         except BaseException as error:
             recorder.broke_off(token, now(), "aborted" if isinstance(error, GreenletExit) else OTHER)
@@ -86,19 +97,47 @@ def _wrap_request(session: Any, recorder: OwnRecorder, timeout_s: float | None) 
     session.request = request
 
 
-def _is_below(url: Any, base: Any) -> bool:
-    text = url.decode("latin-1") if isinstance(url, bytes) else url
-    return bool(text == base or text.startswith((f"{base}/", f"{base}?")))
+def _wrap_redirects(recorder: OwnRecorder, host: str) -> None:
+    """Count the HTTP requests that the clients send, and look where those go that follow a redirect.
 
+    Each of HttpUser's goes through `send`; FastHttpUser's first one is that of `request`.
+    """
+    fast: Any = FastRequest
+    adapter: Any = LocustHttpAdapter
+    redirect, send, exchanges, below = fast.redirect, adapter.send, recorder.exchanges, f"{host}/"
 
-def _count_calls(kind: Any, name: str, recorder: OwnRecorder) -> None:
-    original, exchanges = getattr(kind, name), recorder.exchanges
-
-    def counted(self: Any, request: Any, **options: Any) -> Any:
+    def checked_redirect(self: Any, code: int, location: str) -> None:
+        redirect(self, code, location)
+        _refuse_other("a redirect to", self.url, host)
         exchanges()
-        return original(self, request, **options)
 
-    setattr(kind, name, counted)
+    def checked_send(self: Any, request: Any, **options: Any) -> Any:
+        if not request.url.startswith(below):
+            _refuse_other("a redirect to", request.url, host)
+        exchanges()
+        return send(self, request, **options)
+
+    fast.redirect, adapter.send = checked_redirect, checked_send
+
+
+def _refuse_other(what: str, url: str, host: str) -> None:
+    """Raise OtherServerError where the URL is not one of the measured server, `host`."""
+    if _place(url) != _place(host):
+        raise OtherServerError(f"{what} {url}: the plan measures one server, {host}")
+
+
+def _refuse_proxy(host: str) -> None:
+    raise OtherServerError(f"a proxy: its figures would be taken for those of the server, {host}")
+
+
+def _place(url: str) -> tuple[str, str | None, int]:
+    """Scheme, name and port of a URL, whatever user, path and spelling it has."""
+    parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError:
+        return "", None, 0  # nobody's
+    return parts.scheme, parts.hostname, port or DEFAULT_PORTS[parts.scheme == "https"]
 
 
 def _wrap_waits(recorder: OwnRecorder) -> None:
@@ -106,14 +145,15 @@ def _wrap_waits(recorder: OwnRecorder) -> None:
     taskset: Any = TaskSet
     user_class: Any = User
     wait, run = taskset.wait, user_class.run
+    frame, waits, woke = sys._getframe, recorder.waits, recorder.woke  # looked up once: each wait needs them
 
     def timed_wait(self: Any) -> None:
         """As Locust's own, between the recorder's two calls."""
-        if sys._getframe(1).f_code not in USERS_RUN:  # a task that waits: part of its iteration
+        if frame(1).f_code not in USERS_RUN:  # a task that waits: part of its iteration
             wait(self)
             return
-        user = self.user
-        recorder.waits(user, now())
+        user = self._user
+        waits(user, now())
         if user._state == LOCUST_STATE_STOPPING:
             raise StopUser()
         user._state = LOCUST_STATE_WAITING
@@ -124,7 +164,7 @@ def _wrap_waits(recorder: OwnRecorder) -> None:
         if user._state == LOCUST_STATE_STOPPING:
             raise StopUser()
         user._state = LOCUST_STATE_RUNNING
-        recorder.woke(user, seconds, now())
+        woke(user, seconds, now())
 
     def timed_run(self: Any) -> None:
         recorder.user_began(self, now())
@@ -138,6 +178,7 @@ def _wrap_waits(recorder: OwnRecorder) -> None:
 
 def _listen(environment: Environment, recorder: OwnRecorder) -> None:
     """What Locust is told of requests and of exceptions."""
+    receives, reported = recorder.receives, recorder.reported
 
     def on_request(
         request_type: str,
@@ -146,11 +187,14 @@ def _listen(environment: Environment, recorder: OwnRecorder) -> None:
         response_length: int,
         exception: Exception | None = None,
         response: Any = None,
+        context: Any = None,  # what both clients tell has names here: a dictionary of it would cost more
+        start_time: Any = None,
+        url: Any = None,
         **_: Any,
     ) -> None:
-        inside = recorder.receives(current(), now()) or hasattr(response, MARK)
-        seconds = (response_time or 0.0) / 1000
-        recorder.reported(request_type, name, seconds, response_length or 0, exception, response, not inside)
+        inside = receives(current(), now()) or hasattr(response, MARK)
+        seconds = response_time / 1000 if response_time else 0.0
+        reported(request_type, name, seconds, response_length or 0, exception, response, not inside)
 
     def on_error(exception: BaseException, tb: TracebackType | None = None, **_: Any) -> None:
         recorder.raised(exception, tb)

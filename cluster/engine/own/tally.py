@@ -23,7 +23,7 @@ from study.formats.own_counts import (
     OwnCounts,
 )
 
-FOLD_AT = 10_000  # times of a name that are kept before they are put into its histogram
+FOLD_AT = 10_000  # times of a name from which on they are put into its histogram, once a second
 TEXT_LENGTH, TRACEBACK_LENGTH = 200, 4000
 
 
@@ -91,12 +91,15 @@ class OwnTally:
         self.exceptions[key] = self.exceptions.get(key, 0) + 1
 
     def fold(self) -> None:
-        """Put the iterations' times into the histogram and the sums."""
+        """Put the iterations' times into the histogram and the sums, and those of names that have many."""
         times = np.array(self.iterations)
         self.iterations.clear()
         self.iterations_ended += len(times)
         self.iteration_s += float(times.sum())
         record_all(self.iteration, times)
+        for named in self.names.values():
+            if len(named.answered) >= FOLD_AT:
+                named.fold()
 
     def counts(
         self, iterating_s: float, waiting_s: float, sent: int, received: int, received_s: float, exchanges: int

@@ -8,7 +8,6 @@ time, and recorded apart as well.
 from __future__ import annotations
 
 import _socket
-import contextlib
 import ssl
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -26,7 +25,8 @@ class TlsConnection:
         """`connection` doesn't block, and isn't connected yet; `name` is the one that the certificate must have."""
         self._socket = connection
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=name)
+        # The C object by itself: ssl.SSLObject around it would encode the name again for each connection.
+        self._tls: Any = context._wrap_bio(self._incoming, self._outgoing, False, name)  # type: ignore[attr-defined]
         self._unsent = b""
         self._plain = b""
         self._stamps: Any = []
@@ -56,23 +56,29 @@ class TlsConnection:
         return self.established
 
     def send(self, data: bytes | memoryview) -> int:
-        """Send the next record of `data`; its length in plain text. Raises OSError, BlockingIOError where it can't."""
+        """Send the next record of `data`; its length in plain text, 0 within the handshake, which it begins.
+
+        Raises OSError, BlockingIOError where it can't.
+        """
         if not self.established:
             self.shake()
-            raise BlockingIOError
+            return 0
         if self._unsent and not self.flush():
             raise BlockingIOError
-        sent = self._tls.write(data[:RECORD])
+        sent: int = self._tls.write(data[:RECORD])
         self.flush()
         return sent
 
     def flush(self) -> bool:
         """Send what is encrypted already; whether all of it went out. Raises OSError."""
-        self._unsent += self._outgoing.read()
-        with contextlib.suppress(BlockingIOError):
+        if self._outgoing.pending:
+            self._unsent += self._outgoing.read()
+        try:
             while self._unsent:
                 self._unsent = self._unsent[self._socket.send(self._unsent) :]
-        return not self._unsent
+        except BlockingIOError:
+            return False
+        return True
 
     def fill(self) -> bool:
         """Receive, and decrypt; whether there is plain text, or the end. Raises OSError."""

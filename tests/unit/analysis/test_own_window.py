@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,12 +11,14 @@ import pytest
 from analysis.draw.request_frames import REQUEST_COLUMNS, requests_frame
 from analysis.judge.baseline import Baseline, baseline_of, of_the_mix
 from analysis.judge.checks import checks_generator, checks_laws, checks_window
-from analysis.judge.own_window import NamedRequests, OwnWindow
+from analysis.judge.findings import Finding
+from analysis.judge.own_window import NamedRequests, OwnWindow, own_part
 from analysis.judge.seconds import Second
 from analysis.judge.verdicts import divided, shortfall
 from analysis.judge.window import Window
 from analysis.read.histograms import decode
 from analysis.tell.sentences import sentence
+from study.formats.own_counts import ExceptionCount, OwnCounts
 from study.plan import IDLE_STEP, Step
 from tests.unit.synthetic import encode, plan
 
@@ -89,8 +92,8 @@ def own_sound(part: OwnWindow | None = None, **changes: Any) -> Window:
     return replace(sound, **changes)
 
 
-def idle(own_part: OwnWindow) -> Window:
-    return own_sound(own_part, step=Step(IDLE_STEP, "idle", 1))
+def idle(part: OwnWindow) -> Window:
+    return own_sound(part, step=Step(IDLE_STEP, "idle", 1))
 
 
 @pytest.mark.parametrize(("waiting", "outcome"), [(16.0, "pass"), (15.85, "pass"), (15.0, "fail"), (17.0, "fail")])
@@ -115,6 +118,12 @@ def test_each_user_has_four_iterations_however_many_requests_they_have(iteration
     check = checks_window.enough(own_sound(own(iterations=iterations)), overloaded=False)
     assert (check.code, check.outcome) == ("samples.iterations", outcome)
     assert "iterations of 20 users" in sentence(check.finding)
+
+
+def test_iterations_without_a_request_say_nothing_about_the_server() -> None:
+    check = checks_window.enough(own_sound(attempts=0, successes=0), overloaded=False)
+    assert check.outcome == "fail"
+    assert sentence(check.finding) == "600 iterations of 20 users in 30 s, and no request that ended"
 
 
 @pytest.mark.parametrize(("in_flight", "outcome"), [(0.0, "pass"), (15.0, "fail")])
@@ -159,3 +168,18 @@ def test_late_users_explain_their_part_of_a_shortfall() -> None:
 
 def test_requests_by_name_have_a_row_each_and_no_quantile_beyond_their_number() -> None:
     assert list(requests_frame([]).columns) == list(REQUEST_COLUMNS)
+
+
+def test_what_on_start_raised_in_the_ramp_is_told_with_the_window() -> None:
+    counts = OwnCounts(
+        iterations=0, iteration_s=0.0, iteration_us=encode([]), iterating_s=0.0, waiting_s=0.0, sent=0, received=0,
+        received_s=0.0, exchanges=0, names=(), exceptions=(),
+    )  # fmt: skip
+    raised = (ExceptionCount(text="KeyError: 'token'", traceback="", count=5),)
+    ramp: Any = SimpleNamespace(own=replace(counts, exceptions=raised), seconds=2.0)
+    measured: Any = SimpleNamespace(own=counts, seconds=SECONDS)
+    part = own_part([measured], [ramp])
+    assert part is not None
+    assert part.exceptions == (("KeyError: 'token'", "", 5),)
+    told = Finding("tasks.raised", count=part.raised, iterations=part.iterations, most=part.exceptions[0][0])
+    assert sentence(told) == "user classes raised 5 exceptions in 0 iterations, most often KeyError: 'token'"

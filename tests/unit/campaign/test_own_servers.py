@@ -80,6 +80,11 @@ def test_a_directory_is_made_anew_where_files_or_setup_changed(tmp_path: Path) -
     assert digest('files = ["app"]\nsetup = "make"\n') != digest()
     with pytest.raises(PlanError, match=r"servers.mine.files: .*nowhere isn't there"):
         digest('files = ["nowhere"]\n')
+    (tmp_path / "app" / "inside").symlink_to("a.py")
+    assert digest() != first
+    (tmp_path / "app" / "outside").symlink_to("/etc/hostname")
+    with pytest.raises(PlanError, match=r"servers.mine.files: .*/outside is a link to what isn't brought with it"):
+        digest()
 
 
 def test_an_interpreter_is_a_path_a_name_or_the_targets(tmp_path: Path) -> None:

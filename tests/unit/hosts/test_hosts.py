@@ -105,6 +105,17 @@ def test_files_and_directories_go_there_and_come_back(host: Host, tmp_path: Path
     assert (tmp_path / "one" / "file").stat().st_size == 1024000
 
 
+def test_a_link_is_copied_as_what_it_points_to(host: Host, tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "file").write_text("content", encoding="ascii")
+    for name, target in (("file", "real/file"), ("directory", "real")):
+        (tmp_path / name).symlink_to(target)
+        host.put(tmp_path / name, host.directory / "there" / name)
+    assert host.run(["cat", str(host.directory / "there" / "file")]).out == "content"
+    assert host.run(["cat", str(host.directory / "there" / "directory" / "file")]).out == "content"
+    assert host.run(["test", "-L", str(host.directory / "there" / "file")]).status == 1
+
+
 def test_what_is_not_there_can_not_be_got(host: Host, tmp_path: Path) -> None:
     with pytest.raises(HostError, match="absent"):
         host.get(host.directory / "absent", tmp_path / "back")

@@ -129,11 +129,17 @@ def test_files_are_digested_with_the_locustfile(tmp_path: Path) -> None:
         ('files = ["absent.csv"]', "absent.csv: no such file or directory"),
         ('files = ["/etc/passwd"]', "is not below the locustfile's directory"),
         ('requirements = "absent.txt"', "absent.txt: can't be read: No such file or directory"),
+        ('files = ["../"]', "is not below the locustfile's directory"),
         ('requirements = "without.txt"', "faker==1.0 has no hash"),
+        ('requirements = "nested.txt"', "-r is not followed: the file itself lists all"),
+        ('requirements = "address.txt"', "faker is an address: a name, ==, a version and hashes are wanted"),
     ],
 )
 def test_files_that_cant_be_brought_are_refused(tmp_path: Path, more: str, said: str) -> None:
     (tmp_path / "without.txt").write_text("# a comment\nfaker==1.0\n", encoding="utf-8")
+    (tmp_path / "nested.txt").write_text("-r without.txt\n", encoding="utf-8")
+    address = f"faker @ https://files.example/faker.whl --hash=sha256:{hashlib.sha256().hexdigest()}\n"
+    (tmp_path / "address.txt").write_text(address, encoding="utf-8")
     with pytest.raises(PlanError, match=said):
         asked(tmp_path, USER, more)
 

@@ -46,6 +46,8 @@ def wrong(text: str, head: str = GOOD) -> str:
         ("expect = {status = 99}", "expect.status: must be at least 200"),
         ("expect = {colour = 1}", "expect.colour: unknown key"),
         ("headrs = {}", "headrs: unknown key (did you mean headers?)"),
+        ('body_file = "a\\u0000"', "body_file: text without a NUL character is wanted"),
+        ('expect = {contains = "a\\u0000"}', "expect.contains: text without a NUL character is wanted"),
     ],
 )
 def test_a_mistake_in_a_request_is_said_once(text: str, said: str) -> None:
@@ -68,6 +70,9 @@ def test_a_mistake_in_a_request_is_said_once(text: str, said: str) -> None:
         (MINE + 'environment = {"A b" = "c"}', "environment.A b: a variable's name is wanted"),
         (MINE + 'setup = "make && make install"', "setup: no shell reads it, and && is for one"),
         (MINE + 'path = "/{id}"', "path: {id} stands for nothing"),
+        (MINE + 'environment = {A = "b\\u0000"}', "environment.A: text without a NUL character is wanted"),
+        (MINE + 'files = [".."]', "files: what is in a directory is named, in place of . and .."),
+        (MINE + 'files = ["a/b", "c/b"]', "files: several are called b"),
         (MINE + 'path = "/"\n' + REQUEST, "path: stands in [servers.request] already"),
     ],
 )
@@ -135,17 +140,16 @@ def test_the_probe_asks_for_what_the_users_do(monkeypatch: pytest.MonkeyPatch) -
         + 'ca = "ca"\n'
         + REQUEST
         + 'method = "PATCH"\npath = "/a"\nheaders = {A = "b: c"}\nbody = "x"\n'
-        + 'expect = {status = 202, contains = "y", headers = {D = "e"}}\n'
+        + 'expect = {status = 202, contains = "--y", headers = {D = "e"}}\n'
     )
     there = commands.ProbedRequest("/a", Path("/f/mine.body"), Path("/f/mine.ca"))
     words = commands.probe("py", plan, plan.server("mine"), HostEntry("target"), 1.0, there)
     for option in (
-        *(("--host", "::1"), ("--port", "443"), ("--method", "PATCH"), ("--path", "/a"), ("--field", "A: b: c")),
-        *(("--body-file", "/f/mine.body"), ("--ca", "/f/mine.ca"), ("--status", "202"), ("--contains", "y")),
-        ("--wanted-field", "D: e"),
+        *(("--host", "::1"), ("--port", "443"), ("--method", "PATCH"), ("--path", "/a"), ("--status", "202")),
+        *(("--body-file", "/f/mine.body"), ("--ca", "/f/mine.ca")),
     ):
         assert words[words.index(option[0]) + 1] == option[1]
-    assert "--tls" in words
+    assert {"--tls", "--field=A: b: c", "--contains=--y", "--wanted-field=D: e"} <= set(words)
     assert "--wait" not in words  # it is there, or it isn't
     assert probe._fields(["A: b: c"]) == (("A", "b: c"),)
 
