@@ -74,7 +74,7 @@ def measured(directory: Path, seconds: float, page: bool) -> Measured:
             cpu_at = cpu_at or (until if cpu else 0.0)
         time.sleep(LOOK_S)
     threads[0].join()
-    (ledger,) = directory.glob("results/*/runs/*/ledger.jsonl")
+    (ledger,) = directory.glob("results/short-*/runs/*/ledger.jsonl")
     lines = [json.loads(line) for line in ledger.read_text(encoding="utf-8").splitlines()]
     windows = [line for line in lines if (line.get("kind"), line.get("phase")) == ("ladder", "measure")]
     rate = sum(line["successes"] / line["seconds"] for line in windows)

@@ -28,6 +28,7 @@ from study.plan import Plan, Run
 
 NICENESS = 10  # the campaign has priority on the core that the page shares with it
 STOP_S = 3.0  # for the last events to be sent
+NO_VERDICTS = "no verdicts yet"
 CLOSED_S = 3.0  # without any open page after which they are closed: a reload takes less
 
 
@@ -182,9 +183,8 @@ def _judge_all(watched: WatchedCampaign, judge: Judge, may: Callable[[], None] =
         try:
             may()
         except StudyError as error:
-            text = f"no verdicts yet: {error}"
-            if all(each.text != text for each in watched.messages):
-                watched.say(text)
+            if not any(each.text.startswith(NO_VERDICTS) for each in watched.messages):
+                watched.say(f"{NO_VERDICTS}: {error}")
             return
         try:
             outcomes = judge(watched.files.directory, run.directory)
