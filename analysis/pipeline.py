@@ -211,7 +211,7 @@ def _draw(outcome: CampaignOutcome, figures: bool, files: CampaignFiles) -> tupl
     from analysis.tell.report.report_page import report_html
 
     plan, ranking = outcome.campaign.plan, outcome.ranking
-    slower, ratios = tails_frame(outcome.results, ranking.common_users), ratios_frame(ranking)
+    slower, ratios = tails_frame(outcome.results, outcome.steps, ranking.common_users), ratios_frame(ranking)
     drawn: list[Path] = []
     if figures:
         trials, think_s = trials_frame(outcome.results, plan.slo), plan.mean_think_s or None

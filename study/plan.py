@@ -40,7 +40,7 @@ AA_SUFFIX = "-aa"  # ends the label of the first model's second run in a block
 
 
 class Slo(Frozen):
-    """The service level objective: `sustained_users` is the largest step that meets it, after a search the capacity."""
+    """The service level objective: the capacity is the largest load that keeps it."""
 
     p99_ms: Annotated[float, Field(gt=0, le=3_600_000)] = 500.0
     failures_percent: Annotated[float, Field(ge=0, le=100)] = 1.0

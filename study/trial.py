@@ -29,6 +29,8 @@ TAIL = 0.01
 """Share of the answers that may take longer than the SLO's 99th percentile."""
 LEAST_ANSWERS = 300
 """A trial with fewer is measured longer: with 300, the SLO is broken by the fourth slow answer."""
+TIMED_OUT = "timed-out"
+"""The kind of a failure that was waited for as long as the plan's timeout: its answer would have taken longer."""
 Broken = Literal["p99", "failures"]
 """The part of the SLO that a trial breaks."""
 LAW, LAW_SIGMAS = 0.05, 3.0
@@ -47,7 +49,7 @@ class TrialFigures:
     above: int
     """Successes that took longer than the SLO's p99."""
     overdue: int
-    """Requests in flight at the end that have lasted longer than it."""
+    """Requests without an answer that have lasted longer than it: in flight at the end, or timed out."""
     rate: float
     """Requests that ended, per second: X."""
     in_flight: float
@@ -140,8 +142,9 @@ def server_slower(figures: TrialFigures) -> bool:
 def broken_by(answers: int, failures: int, above: int, overdue: int, failures_percent: float) -> Broken | None:
     """What breaks the SLO: too many failures (`failures_percent` is the most), or too many times above its p99.
 
-    `above` of the answers took longer than the limit, `overdue` requests in flight at the end have lasted longer. Of
-    fewer than LEAST_ANSWERS times, as many must be above as would break it if all others came in time.
+    `above` of the answers took longer than the limit, `overdue` requests without an answer have lasted longer: those in
+    flight at the end and those that timed out, which are failures besides. Of fewer than LEAST_ANSWERS times, as many
+    must be above as would break it if all others came in time.
     """
     if 100 * failures > failures_percent * (answers + failures):
         return "failures"

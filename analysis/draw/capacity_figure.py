@@ -100,7 +100,7 @@ def trials_frame(results: Iterable[RunResult], slo: Slo) -> pd.DataFrame:
 def _time(window: Window) -> tuple[str, float]:
     """The name of the largest percentile that may be printed, else `mean`, and its value in ms."""
     for name, q in FIGURES.items():
-        if (known := quantile(window.response, window.ages, q)) is not None:
+        if (known := quantile(window.response, window.ages, q, window.timed_out)) is not None:
             return name, known.ms
     return "mean", 1000 * window.response.sum_s / window.response.total
 

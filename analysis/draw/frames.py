@@ -11,11 +11,12 @@ import pandas as pd
 
 from analysis.judge.judging import RunResult
 from analysis.judge.verdicts import SERVED, VALID
+from analysis.judge.window import Window
 from analysis.rank.family import known_ratio
 from analysis.rank.medians import interval_rank
 from analysis.rank.ranking import Ranking, shown_ratios
-from analysis.rank.steps import LADDER_KINDS, MOST_BLOCKS, Steps
-from analysis.read.histograms import Histogram, highest_us, merge
+from analysis.rank.steps import MOST_BLOCKS, Steps
+from analysis.read.histograms import highest_us, merge
 
 MOST_KINDS = 8  # of failures, in figure and table
 OTHER_KINDS = "other kinds"
@@ -88,8 +89,9 @@ def commonest(verdicts: pd.Series[str]) -> str:
 def knees(steps: pd.DataFrame, models: Collection[str], think_s: float) -> pd.DataFrame:
     """N* = (R1 + Z) Xmax for each model whose limit stands: `model`, `users` and `rps`.
 
-    R1 is the mean response time at the idle step, else at the lowest one, which must be valid and not full; Xmax is the
-    peak over valid and overload steps, at or below a step at which the server was full. Source: Jain, ch. 33.
+    R1 is the mean response time at the idle step, which must count in most runs; in campaigns without one at the lowest
+    step, which must be valid and not full. Xmax is the peak over valid and overload steps, at or below a step at which
+    the server was full. Source: Jain, ch. 33.
     """
     rows = []
     for model in models:
@@ -97,7 +99,7 @@ def knees(steps: pd.DataFrame, models: Collection[str], think_s: float) -> pd.Da
         ladder = every.ladder
         full = ladder.full_users()
         peaks = {users: each.median("rps") or 0.0 for users, each in ladder.usable(SERVED).by_users()}
-        r1_ms = _unloaded_ms(every)
+        r1_ms = unloaded_ms(every)
         if not full or not peaks or r1_ms is None:
             continue
         at = max(peaks, key=lambda users: peaks[users])
@@ -106,11 +108,12 @@ def knees(steps: pd.DataFrame, models: Collection[str], think_s: float) -> pd.Da
     return pd.DataFrame(rows, columns=["model", "users", "rps"])
 
 
-def _unloaded_ms(every: Steps) -> float | None:
+def unloaded_ms(every: Steps) -> float | None:
     """R1 in ms; None where no step shows it."""
     idle = Steps(every.frame[every.frame["kind"] == "idle"])
     if idle.known("mean_ms"):
-        return idle.median("mean_ms")
+        trusted = Steps(idle.frame[idle.frame["counts"].astype(bool)])
+        return trusted.median("mean_ms") if len(trusted.frame) > MOST_BLOCKS * len(idle.frame) else None
     lowest = every.ladder.at(min(every.ladder.users, default=None))
     sound = lowest.usable(VALID)
     return None if sound.empty or lowest.mostly_full() else sound.median("mean_ms")
@@ -144,29 +147,31 @@ def failures_at_worst(steps: pd.DataFrame, models: Collection[str]) -> pd.DataFr
     return found.groupby(keys, as_index=False, sort=False).agg({"percent": "sum"})[list(found.columns)]
 
 
-def tails_frame(results: Iterable[RunResult], users: int | None) -> pd.DataFrame:
+def tails_frame(results: Iterable[RunResult], steps: pd.DataFrame, users: int | None) -> pd.DataFrame:
     """The complementary distribution at one ladder step: for each label times in `ms` and the `share` slower than each.
 
-    Histograms of the valid runs are added bin by bin, of labels whose step is valid in most. Ends where fewer than ten
-    requests are slower: beyond it is chance.
+    Histograms of the valid runs are added bin by bin, of labels whose step is valid in most; of several trials of a
+    load in one run only the one that counts (`Steps.ladder`). A request that timed out is slower than all that were
+    answered. Ends where fewer than ten requests are slower: beyond it is chance.
     """
-    parts: dict[str, list[Histogram]] = {}
-    runs: Counter[str] = Counter()
+    rows = Steps(steps).ladder.measured.usable(VALID).at(users).frame
+    valid = {(int(block), str(model), int(step)) for block, model, step in rows[["block", "model", "step"]].to_numpy()}
+    windows: dict[str, list[Window]] = {}
     for result in results:
+        run = result.data.run
         for step in result.steps:
-            if step.step.kind in LADDER_KINDS and step.step.users == users and step.window is not None:
-                runs[result.data.run.label] += 1
-                if step.judgement.verdict in VALID:
-                    parts.setdefault(result.data.run.label, []).append(step.window.response)
-    parts = {label: mine for label, mine in parts.items() if len(mine) > MOST_BLOCKS * runs[label]}
-    curves = [_tail(label, merge(histograms)) for label, histograms in parts.items()]
+            if (run.block, run.label, step.step.number) in valid and step.window is not None:
+                windows.setdefault(run.label, []).append(step.window)
+    curves = [_tail(label, mine) for label, mine in windows.items()]
     return pd.concat(curves, ignore_index=True) if curves else pd.DataFrame(columns=["model", "ms", "share"])
 
 
-def _tail(label: str, times: Histogram) -> pd.DataFrame:
-    slower = times.total - np.cumsum(times.counts)
+def _tail(label: str, windows: Sequence[Window]) -> pd.DataFrame:
+    times = merge(window.response for window in windows)
+    longer = sum(window.timed_out.total for window in windows)
+    slower = times.total + longer - np.cumsum(times.counts)
     known = slower >= LEAST_SLOWER
-    ms, share = highest_us(times.index[known]) / 1000, slower[known] / max(1, times.total)
+    ms, share = highest_us(times.index[known]) / 1000, slower[known] / max(1, times.total + longer)
     if not len(share):
         return pd.DataFrame(columns=["model", "ms", "share"])
     wanted = np.geomspace(share[0], share[-1], TAIL_POINTS)  # evenly spread over the axis, which is a log one

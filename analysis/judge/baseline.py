@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from analysis.judge.window import Window
@@ -19,17 +19,23 @@ class Baseline:
     """Coefficient of variation of these response times."""
     step: int
     idle: bool
-    """Measured at the idle step. Else it is the R of the lowest ladder step, and so a bound: R1 is at most this."""
+    """Measured at the idle step. Else it is the R of the lowest load, and so a bound: R1 is at most this."""
     by_name: Mapping[str, float] = field(default_factory=dict)
     """R1 of each name's requests (s), with a locustfile of one's own: of the idle step, or where that has none of this
     name, of the lowest step that has."""
 
 
-def baseline_of(windows: Mapping[int, Window]) -> Baseline | None:
-    """R1 from the idle step, else from the lowest ladder step (older campaigns); None where neither gave an answer."""
-    idle = [window for window in windows.values() if window.step.kind == "idle"]
-    ladder = [window for number, window in sorted(windows.items()) if window.step.kind == "ladder"]
-    for window in (*idle, *ladder[:1]):
+def baseline_of(windows: Iterable[Window], trusted: Callable[[Window], bool]) -> Baseline | None:
+    """R1 from the idle step; where there is none, or it isn't trusted, from the lowest load that is.
+
+    None where neither gave an answer. `trusted` says whether a window's own checks let its figures count.
+    """
+    idle = [window for window in windows if window.step.kind == "idle" and trusted(window)]
+    loads = [window for window in windows if window.step.kind not in ("idle", "return")]
+    lowest = min(loads, key=lambda window: (window.step.users, window.step.number), default=None)
+    own = [window for window in loads if window.own is not None and trusted(window)]
+    named = (*idle, *sorted(own, key=lambda window: window.step.number))
+    for window in (*idle, *([lowest] if lowest is not None and trusted(lowest) else [])):
         response = window.cycle_response_s
         if response is not None and window.successes:
             return Baseline(
@@ -38,7 +44,7 @@ def baseline_of(windows: Mapping[int, Window]) -> Baseline | None:
                 cv=window.response.sd_s / response if response else 0.0,
                 step=window.step.number,
                 idle=window.step.kind == "idle",
-                by_name=_by_name((*idle, *ladder)),
+                by_name=_by_name(named),
             )
     return None
 

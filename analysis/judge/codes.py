@@ -54,6 +54,8 @@ def _check(number: int, meaning: str, unit: FigureUnit, may_lack: tuple[str, ...
     return Code(number, meaning, {"value": unit, "threshold": unit, **figures}, may_lack)
 
 
+ROOM = {"cpu": CORES, "cores": CORES, "others": CORES, "queue": COUNT, "open": COUNT, "limit": COUNT}
+
 CODES: Mapping[str, Code] = {
     # 1 population
     "load.population": _check(
@@ -114,6 +116,9 @@ CODES: Mapping[str, Code] = {
     ),
     "generator.standstill": _check(4, "event-loop lag so long that the worker stood still", MS, worker=TEXT),
     "generator.cpu": _check(4, "CPU of the busiest worker, p95", CORES, ("value", "worker"), worker=TEXT),
+    "generator.shared-cpu": _check(
+        4, "CPU of a host's workers over the cores that they share, p95", SHARE
+    ),
     "generator.descriptors": _check(4, "a worker's descriptors in use", SHARE, ("value", "worker"), worker=TEXT),
     "generator.ports": _check(4, "a load host's local ports in use", SHARE, ("value",)),
     "generator.think": _check(
@@ -146,8 +151,8 @@ CODES: Mapping[str, Code] = {
     ),
     "errors.counts": _check(
         7, "requests by which the counts of generator and server differ", COUNT, ("value", "server"),
-        attempts=COUNT, answered=COUNT, server=COUNT, uncertain=COUNTS, probes=COUNT, background=COUNT,
-        by_kernel=YES, missing=NAMES,
+        attempts=COUNT, answered=COUNT, beyond=COUNT, never_sent=COUNT, in_doubt=COUNTS, besides=COUNTS,
+        server=COUNT, refused=COUNT, probes=COUNT, background=COUNT, by_kernel=YES, missing=NAMES,
     ),
     "tasks.raised": Code(
         None, "exceptions that user classes of a locustfile of one's own raised, since the step's ramp",
@@ -156,10 +161,15 @@ CODES: Mapping[str, Code] = {
     # 8 who was the limit
     "target.slow": _check(
         8, "R over R1", RATIO, ("value", "response_ms", "unloaded_ms"),
-        response_ms=MS, unloaded_ms=MS, watched=YES, own=YES, full=FINDINGS, room=FINDINGS,
+        response_ms=MS, unloaded_ms=MS, at_most=YES, watched=YES, own=YES, full=FINDINGS, room=FINDINGS,
     ),
     "target.short": _check(
-        8, "X under N / (R + Z) with R as random arrivals give it", SHARE, rate=PER_S, bound=PER_S, room=FINDINGS
+        8, "X under N / (R + Z) with R as random arrivals give it", SHARE,
+        rate=PER_S, bound=PER_S, at_least=YES, room=FINDINGS,
+    ),
+    "baseline.untrusted": Code(
+        None, "an idle step that isn't trusted, and the users of the load whose R is a bound of R1 instead",
+        {"run": TEXT, "verdict": TEXT, "users": COUNT}, ("users",),
     ),
     "full.cpu": Code(None, "the server's process tree used up its cores", {"cpu": CORES, "usable": CORES}),
     "full.thread": Code(None, "the server's busiest thread used up a core", {"cpu": CORES}),
@@ -181,20 +191,18 @@ CODES: Mapping[str, Code] = {
         None, "as many descriptors were open as the server's design can watch", {"open": COUNT, "limit": COUNT}
     ),
     "target.saturated": Code(None, "a valid step in which something on the target was full", {"full": FINDINGS}),
-    "target.room": Code(
-        None, "what the target had left",
-        {"cpu": CORES, "cores": CORES, "queue": COUNT, "open": COUNT, "limit": COUNT},
-        ("cpu", "cores", "queue", "open", "limit"),
-    ),
+    "target.room": Code(None, "what the target had left", ROOM, tuple(ROOM)),
+    "target.crowded": Code(None, "others took what the server left of its cores", ROOM, ("queue", "open", "limit")),
     "target.not-watched": Code(None, "no samples of the target fell into the window", {}),
     "target.had-room": Code(None, "the target had room while the generator was the limit", {"room": FINDINGS}),
     "target.no-sign": Code(None, "requests failed, and nothing on the target was full", {"room": FINDINGS}),
     "step.shortfall": Code(
-        None, "goodput under N / (R1 + Z)", {"rate": PER_S, "under": SHARE, "bound": PER_S}
+        None, "goodput under N / (R1 + Z), at least where R1 is at most what is taken for it",
+        {"rate": PER_S, "under": SHARE, "bound": PER_S, "at_least": YES},
     ),
     "step.divided": Code(
         None, "the shortfall of X divided between late users and the server",
-        {"under": SHARE, "generator": SHARE, "server": SHARE, "late_ms": MS},
+        {"under": SHARE, "generator": SHARE, "server": SHARE, "late_ms": MS, "at_least": YES},
     ),
     # 9 the target's kernel
     "target.kernel": _check(
@@ -266,7 +274,10 @@ CODES: Mapping[str, Code] = {
     "cost.ended": Code(
         None, "share of the CPU time that ended children used", {"share": SHARE, "starts": COUNT}, ("starts",)
     ),
-    "target.busy": Code(None, "CPU that the server used", {"cpu": CORES, "cores": CORES, "cpu_ms": MS}),
+    "target.busy": Code(
+        None, "CPU that the server used, and others of its cores",
+        {"cpu": CORES, "cores": CORES, "others": CORES, "cpu_ms": MS}, ("others",),
+    ),
     "target.queue": Code(None, "connections in the accept queue", {"queue": COUNT}),
     "target.descriptors": Code(None, "descriptors that the server had open", {"open": COUNT, "limit": COUNT}),
     "target.queue-most": Code(None, "most connections in the accept queue", {"most": COUNT, "backlog": COUNT}),
@@ -287,6 +298,12 @@ CODES: Mapping[str, Code] = {
     "limit.not-measured": Code(None, "no step of the model was measured", {}),
     "limit.none-valid": Code(None, "no step of the model is valid", {}),
     "limit.not-watched": Code(None, "the target was not watched at the largest valid step", {"users": COUNT}),
+    "limit.crowded": Code(
+        None, "others left nothing of the server's cores at the largest valid step",
+        {"users": COUNT, "target": FINDINGS},
+    ),
+    "limit.lower": Code(None, "the lowest load at which the few blocks that tried it show a limit", {"users": COUNT}),
+    "limit.few-blocks": Code(None, "how many of the model's blocks tried this load", {"tried": COUNT, "blocks": COUNT}),
     "limit.none-reached": Code(None, "no limit up to the largest step", {"users": COUNT, "target": FINDINGS}),
     "limit.none-below": Code(
         None, "no limit at the largest valid step, and nothing known of larger ones",

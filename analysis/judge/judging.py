@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from analysis.judge.baseline import baseline_of, of_the_mix
+from analysis.judge.baseline import Baseline, baseline_of, of_the_mix
 from analysis.judge.findings import Check, Finding
 from analysis.judge.reconciliation import Reconciled, reconcile
 from analysis.judge.repeat import returned
@@ -15,7 +15,7 @@ from analysis.read.ledger import Ledger, steps_of_run
 from analysis.read.results import Campaign, RunData
 from study.errors import FormatError
 from study.formats.ledger_jsonl import RecoveryRecord, SearchRecord, TrialRecord
-from study.plan import Plan, Run, Step
+from study.plan import IDLE_STEP, Plan, Run, Step
 from study.workload import Work
 
 
@@ -80,7 +80,11 @@ def judge_run(data: RunData, plan: Plan, unfinished: bool = False) -> RunResult:
         else:
             windows |= {step.number: window} if window is not None else {}
     run = reconcile(ledger, data.server, data.probes, each_connects=not plan.keeps_alive, background=background)
-    baseline = baseline_of(windows)
+
+    def trusted(window: Window) -> bool:
+        return judge_step(window, plan.during(window.step), run, None, work).gives_r1
+
+    baseline = baseline_of(windows.values(), trusted)
     steps = tuple(
         StepResult(
             data.run,
@@ -104,9 +108,24 @@ def judge_run(data: RunData, plan: Plan, unfinished: bool = False) -> RunResult:
         *(Finding("file.damaged", file=file, error=error) for error in damaged.values()),
         *((Finding("file.ends-early", file=file),) if early else ()),
         *(Finding("file.note", text=note) for note in notes),
+        *_without_idle(data.run, windows.get(IDLE_STEP), baseline, steps),
     )
     repeats = returned(windows.values())
     return RunResult(data, steps, repeats, run, gaps, ledger.trials, ledger.search, ledger.recoveries)
+
+
+def _without_idle(
+    run: Run, idle: Window | None, baseline: Baseline | None, steps: Sequence[StepResult]
+) -> tuple[Finding, ...]:
+    """That R1 is only a bound, or not known, since the idle step isn't trusted."""
+    if idle is None or (baseline is not None and baseline.idle):
+        return ()
+    (judged,) = (step.judgement for step in steps if step.step.kind == "idle")
+    verdict = "disturbed" if judged.disturbed else judged.verdict
+    users = next(
+        (each.step.users for each in steps if baseline is not None and each.step.number == baseline.step), None
+    )
+    return (Finding("baseline.untrusted", run=run.directory, verdict=verdict, users=users),)
 
 
 def _without_steps(data: RunData, plan: Plan, why: Finding) -> RunResult:

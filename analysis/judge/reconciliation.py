@@ -15,6 +15,7 @@ WHOLE_ANSWERS = ("bad-status", "wrong-body", "wrong-header", "rejected")
 NEVER_SENT = ("refused",)
 """Kinds of failures in which no request left the client."""
 MASTER_CONNECTIONS, BACKGROUND, IN_FLIGHT = "master-connections", "background", "in-flight"
+NO_ATTEMPTS = (MASTER_CONNECTIONS, BACKGROUND, IN_FLIGHT)
 """Keys of `uncertain` that are no kinds of failures."""
 
 
@@ -38,6 +39,19 @@ class Reconciled:
     """The server keeps no count: `answered_server` is what the target's kernel accepted, for any program."""
     background: int = 0
     """Answers, or connections where the kernel counts, of the background clients: in no ledger either."""
+    never_sent: int = 0
+    """Attempts that ended without a request: no connection was to be had."""
+    beyond: int = 0
+    """Of `answered_client`, answers that are no attempts: of a locustfile of one's own those that it didn't report, and
+    those that redirected and were followed."""
+
+    @property
+    def in_doubt(self) -> Mapping[str, int]:
+        """The attempts that the server may or may not have answered, by kind.
+
+        Attempts = answered_client - beyond + never_sent + these.
+        """
+        return {kind: count for kind, count in self.uncertain.items() if kind not in NO_ATTEMPTS}
 
     @property
     def surplus(self) -> int | None:
@@ -95,6 +109,8 @@ def reconcile(
         missing=tuple(missing),
         by_kernel=by_kernel,
         background=(background.opened if by_kernel else background.answered) if background is not None else 0,
+        never_sent=sum(failures[kind] for kind in NEVER_SENT),
+        beyond=unreported + followed,
     )
 
 

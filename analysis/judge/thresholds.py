@@ -58,6 +58,8 @@ class Thresholds:
     """An event loop later than this for 1 % of the window stood still. A stall gives one late think time per user but
     one lag sample per 10 ms."""
     worker_cpu: float = _limit(trial.WORKER_CPU_P95)
+    shared_cpu: float = _limit(0.90)
+    """Of cores that more workers share than there are cores: a core counts as full as early as the target's do."""
     descriptors_used: float = _limit(0.80)
     ports_used: float = _limit(0.80)
     think_share: float = _limit(0.01)

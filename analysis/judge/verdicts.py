@@ -33,10 +33,14 @@ Verdict = Literal[
 VALID: tuple[Verdict, ...] = ("valid",)
 SERVED: tuple[Verdict, ...] = ("valid", "overload")
 """Verdicts of the steps whose goodput is the server's own: an overload is a finding about the server."""
+GIVES_R1: tuple[Verdict, ...] = ("valid", "too-few-samples")
+"""Those of an idle step that gives R1: a slow server answers its one user fewer than four times in the window."""
 FLAGGED_IN_REASONS = (2, 4, 7, 9, 11)
 """Checks whose flags a reader of the verdict should know."""
 LATE = ("generator.lag", "generator.turnaround")
 """Checks of the generator that say by how much it lengthens a cycle, so that a shortfall can be divided."""
+BUSY = ("generator.cpu", "generator.shared-cpu")
+"""Those of its CPU: what that costs shows in how late its users are, where the kernel's stamps end response times."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,11 @@ class Judgement:
         """Whether check 11 failed: somebody else used the server's or the workers' cores."""
         return any(check.number == 11 and check.outcome == "fail" for check in self.checks)
 
+    @property
+    def gives_r1(self) -> bool:
+        """Whether R of an idle step with this judgement is R1: no other program may have slowed it."""
+        return self.verdict in GIVES_R1 and not self.disturbed
+
 
 @dataclass(frozen=True)
 class _Evidence:
@@ -70,6 +79,8 @@ class _Evidence:
     """All that points to a limit of the server."""
     short: Finding | None
     """X under N / (R1 + Z) with the think time that passed."""
+    at_least: bool
+    """R1 is at most what is taken for it, so that the shortfall is at least what it seems."""
     shares: Shares | None
     """The same with the think time as drawn, divided; only where it is short."""
     room: Finding
@@ -117,7 +128,9 @@ def judge_step(
         *checks_strangers.strangers(window),
     )
     room = checks_target.room(window)
-    verdict, reasons = _first(window, _Evidence(every, full, signs, short, divided(window, plan, baseline), room))
+    least = baseline is not None and not baseline.idle
+    shares = divided(window, plan, baseline)
+    verdict, reasons = _first(window, _Evidence(every, full, signs, short, least, shares, room))
     background = [
         Finding("background.held", kind=each.kind, held=each.held, wanted=each.wanted, turned_away=each.turned_away)
         for each in window.background
@@ -182,13 +195,15 @@ _LAST: tuple[tuple[int, Verdict], ...] = ((6, "too-few-samples"), (5, "unsteady"
 def _generator(window: Window, found: _Evidence) -> tuple[Verdict, tuple[Reason, ...]] | None:
     """Check 4, or slow answers while the generator was busy; None where neither says that it was the limit.
 
-    Where nothing but late users failed, and the target was full, the larger part of the shortfall names the verdict.
+    Where nothing but late users and busy workers failed, and the target was full, the larger part of the shortfall
+    names the verdict.
     """
+    measured = (*LATE, *BUSY) if window.kernel_stamps else LATE
     failed, limit = found.failed(4), found.failed(8)
     room = Finding("target.had-room", room=(found.room,))
     if failed:
         shares = found.shares
-        if shares is None or not found.signs or any(check.code not in LATE for check in failed):
+        if shares is None or not found.signs or any(check.code not in measured for check in failed):
             return "generator-limited", (*failed, room)
         divided_ = Finding(
             "step.divided",
@@ -196,6 +211,7 @@ def _generator(window: Window, found: _Evidence) -> tuple[Verdict, tuple[Reason,
             generator=shares.generator,
             server=shares.server,
             late_ms=1000 * window.late_s,
+            at_least=found.at_least,
         )
         if shares.verdict == "generator-limited":
             return "generator-limited", (*failed, divided_, *found.signs)
@@ -219,7 +235,7 @@ def shortfall(window: Window, plan: Plan, baseline: Baseline | None) -> Finding 
     under = 1 - window.goodput / bound
     if under <= T.shortfall:
         return None
-    return Finding("step.shortfall", rate=window.goodput, under=under, bound=bound)
+    return Finding("step.shortfall", rate=window.goodput, under=under, bound=bound, at_least=not baseline.idle)
 
 
 def divided(window: Window, plan: Plan, baseline: Baseline | None) -> Shares | None:

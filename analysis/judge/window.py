@@ -15,11 +15,12 @@ from analysis.judge.own_window import OwnWindow, own_part
 from analysis.judge.seconds import Second, joined, pooled
 from analysis.judge.watched import QueueLooks, queue_looks
 from analysis.read.background_rows import BackgroundClients, BackgroundWindow
-from analysis.read.histograms import Histogram, merge
+from analysis.read.histograms import EMPTY, Histogram, merge
 from analysis.read.ledger import Ledger, Record
 from analysis.read.samples import Generator, Samples, Target, generator_of, target_of
 from study.formats.ledger_jsonl import Ticks
 from study.plan import Step
+from study.trial import TIMED_OUT
 
 NOT_WATCHED = Generator()
 
@@ -85,6 +86,8 @@ class Window:
     think_drawn_s: float
     think_passed_s: float
     ticks: tuple[Second, ...]
+    timed_out: Histogram = EMPTY
+    """How long those that timed out were waited for: their answers would have taken at least so long."""
     target: Target | None = None
     generator: Generator = NOT_WATCHED
     background: tuple[BackgroundWindow, ...] = ()
@@ -224,6 +227,7 @@ def window_of(
     failures: Counter[str] = Counter()
     for record in records:
         failures.update(record.failures)
+    failed = merge(record.histogram("failed_us") for record in records)
     ticks = [joined(record.ticks) for record in records]
     start = max(record.started for record in records)
     end = min(record.started + record.seconds for record in records)
@@ -244,7 +248,8 @@ def window_of(
         throughput=sum(record.attempts / record.seconds for record in records),
         response=merge(record.histogram("response_us") for record in records),
         response_s=sum(_response_sum(record) for record in records),
-        failed_s=merge(record.histogram("failed_us") for record in records).sum_s,
+        failed_s=failed.sum_s,
+        timed_out=failed.longest(failures[TIMED_OUT]),  # a client waits for none longer than for these
         in_flight=sum(
             (record.in_flight_s + here - after) / record.seconds
             for record, (here, after) in zip(records, read_late, strict=True)

@@ -52,6 +52,8 @@ class BlockCapacity:
     confirmation: Outcome | None
     """What the last trial twice as long at `low` came to; None where there was none."""
     differing: tuple[Differing, ...]
+    wide: bool = False
+    """A load between the two ends was tried and gave no clear result, so that they are further apart than was asked."""
     unclear: tuple[str, ...] = ()
     """Why each load beyond `low` gave no clear result: its verdict, or `FEW_ANSWERS`."""
 
@@ -182,6 +184,7 @@ def block_capacity(result: RunResult, plan: Plan) -> BlockCapacity | None:
         ended="slo" if high is not None else why_open(decisive, low, plan),
         broken=slo_broken(failed[-1], plan.slo) if failed else None,
         confirmation=confirmation(trials, low),
+        wide=is_wide(decisive, low, high),
         differing=tuple(
             Differing(
                 step.step.number, step.step.users, live[step.step.number].outcome, outcome, step.judgement.verdict
@@ -211,16 +214,23 @@ def confirmation(trials: Sequence[Trial], low: int | None) -> Outcome | None:
     return next((trial.outcome for trial in reversed(trials) if trial.long and trial.users == low), None)
 
 
+def is_wide(decisive: Sequence[Trial], low: int | None, high: int | None) -> bool:
+    """Whether a load between these ends of a bracket was tried: it neither passed nor failed."""
+    return low is not None and high is not None and any(low < trial.users < high for trial in decisive)
+
+
 def capacity_values(capacities: Iterable[ModelCapacity]) -> Mapping[str, Mapping[int, float]]:
     """Per label and block the low end of each closed bracket: what may be compared by ratios within blocks.
 
     Empty for a label of which some block is only a bound by its own size (no load failed, or none passed): the other
-    blocks would be a choice by their result. A block whose last trial was unclear is left out alone.
+    blocks would be a choice by their result. A block whose last trial was unclear is left out alone, and one whose
+    bracket is wider than the resolution, below which nothing is claimed.
     """
     values: dict[str, dict[int, float]] = {}
     for each in capacities:
         bound = any(not block.closed and block.ended != "unclear" for block in each.blocks)
-        closed = {block.block: float(block.low) for block in each.blocks if block.low is not None and block.closed}
+        narrow = [block for block in each.blocks if block.closed and not block.wide]
+        closed = {block.block: float(block.low) for block in narrow if block.low is not None}
         values[each.model] = {} if bound or not each.searched else closed
     return values
 
@@ -230,7 +240,7 @@ def why_open(trials: Sequence[Trial], low: int | None, plan: Plan) -> End:
     if low is not None and low >= plan.most_users:
         return "most"
     beyond = [trial.outcome for trial in trials if low is None or trial.users > low]
-    return "generator" if beyond and beyond[-1] == "generator" else "unclear" if beyond else "most"
+    return "generator" if beyond and beyond[-1] == "generator" else "unclear"
 
 
 def over_blocks(label: str, blocks: Sequence[BlockCapacity], plan: Plan) -> ModelCapacity:

@@ -1,8 +1,10 @@
 """The limit of each model: what of the target was used up at the lowest step at which it was full, with the figures.
 
 A limit is looked for at the ladder steps at which the target was full or overloaded in most blocks and that no larger
-valid step contradicts. What was full is what the checks of those steps report (check 8, `full.*` in codes.py): a limit
-never rests on a rule of its own. Figures are medians over the blocks of that step.
+valid step contradicts. After a search those are the loads that most of the model's blocks tried; only where none of
+them shows a limit are the others looked at, and the limit says of how many blocks it is. What was full is what the
+checks of those steps report (check 8, `full.*` in codes.py): a limit never rests on a rule of its own. Figures are
+medians over the blocks of that step.
 """
 
 from __future__ import annotations
@@ -56,6 +58,12 @@ class Limit:
     users: int | None
     findings: tuple[Reason, ...]
 
+    @property
+    def top(self) -> int | None:
+        """The users of the largest step, at which none was reached; None of any other kind."""
+        first = self.findings[0] if self.kind == "none reached" else None
+        return int(first["users"]) if isinstance(first, Finding) else None
+
 
 def limits_of(steps: Steps, labels: Sequence[str], declared: Mapping[str, Declared] | None = None) -> tuple[Limit, ...]:
     """One limit for each label, in their order."""
@@ -70,19 +78,35 @@ def limit_of(steps: Steps, label: str, declared: Declared) -> Limit:
     if mine.empty:
         return Limit(label, "not known", None, (Finding("limit.not-measured"),))
     rungs = mine.by_users()
-    full = mine.full_users()
     largest_valid = max((users for users, rows in rungs if rows.most_have("valid")), default=0)
-    for users, rows in rungs:
-        if users in full:
-            kind, findings = _server(rows, declared)
-            said = (*findings, *_in_windows(rows, findings), *_overflows(rungs, users))
-            return Limit(label, kind, users, _once(said))
-        if rows.most_have("generator-limited") and users > largest_valid:
-            return Limit(label, "generator", users, _once(_generator(rows)))
-    return _unlimited(label, rungs, ladder.users[-1])
+    late = [users for users, rows in rungs if rows.most_have("generator-limited") and users > largest_valid]
+    # The server's own limit first: a smaller load may be too much for the generator at some moment, and not for it.
+    if full := mine.full_users():
+        users, where = _lowest(full, mine)
+        kind, findings = _server(mine.at(users), declared)
+        said = (*findings, *_in_windows(mine.at(users), findings), *where, *_overflows(rungs, users))
+        return Limit(label, kind, users, _once(said))
+    if late:
+        users, where = _lowest(late, mine)
+        return Limit(label, "generator", users, _once([*_generator(mine.at(users)), *where]))
+    return _unlimited(label, rungs, ladder.users[-1], mine)
 
 
-def _unlimited(label: str, rungs: Sequence[tuple[int, Steps]], top: int) -> Limit:
+def _lowest(shown: Sequence[int], mine: Steps) -> tuple[int, list[Finding]]:
+    """The lowest of these users that most blocks tried, else the lowest; and what is to be said of the others."""
+    usual = mine.of_most_blocks().users
+    users = min(shown, key=lambda each: (each not in usual, each))
+    lower = [Finding("limit.lower", users=shown[0])] if shown[0] < users else []
+    return users, lower if users in usual else [_tried(mine.at(users), mine)]
+
+
+def _tried(rows: Steps, mine: Steps) -> Finding:
+    """How many of a model's blocks tried the load of these rows."""
+    tried, blocks = (int(each.frame["block"].nunique()) for each in (rows, mine))
+    return Finding("limit.few-blocks", tried=tried, blocks=blocks)
+
+
+def _unlimited(label: str, rungs: Sequence[tuple[int, Steps]], top: int, mine: Steps) -> Limit:
     """`top` is the largest step that the plan asks for: below it nothing says that no limit was reached."""
     valid = [(users, rows) for users, rows in rungs if rows.most_have("valid")]
     if not valid:
@@ -91,11 +115,16 @@ def _unlimited(label: str, rungs: Sequence[tuple[int, Steps]], top: int) -> Limi
     if not rows.known("server_cpu_cores"):
         return Limit(label, "not known", None, (Finding("limit.not-watched", users=users), *_above(rungs)))
     target = _once([*_cpu(rows), *_room(rows)])
+    watched = rows.targets()
+    if sum(map(checks_target.crowded, watched)) > MOST_BLOCKS * len(watched):
+        taken = Finding("limit.crowded", users=users, target=target)
+        return Limit(label, "not known", None, (taken, *_above(rungs)))
     if users < top:
         above = min((other for other, _ in rungs if other > users), default=top)
         left = Finding("limit.none-below", users=users, above=above, target=target)
         return Limit(label, "not known", None, (left, *_above(rungs)))
-    return Limit(label, "none reached", None, (Finding("limit.none-reached", users=users, target=target),))
+    few = () if users in mine.of_most_blocks().users else (_tried(rows, mine),)
+    return Limit(label, "none reached", None, (Finding("limit.none-reached", users=users, target=target), *few))
 
 
 def _above(rungs: Sequence[tuple[int, Steps]]) -> tuple[Finding, ...]:
@@ -215,7 +244,8 @@ def _cpu(rows: Steps) -> list[Finding]:
     used, cores, each = (rows.median(name) for name in ("server_cpu_cores", "server_cores", "server_cpu_ms"))
     if used is None or cores is None or each is None:
         return []
-    return [Finding("target.busy", cpu=used, cores=cores, cpu_ms=each)]
+    taken = [checks_target.others(target) or 0.0 for target in rows.targets()]
+    return [Finding("target.busy", cpu=used, cores=cores, others=median(taken) if taken else None, cpu_ms=each)]
 
 
 def _room(rows: Steps) -> list[Finding]:

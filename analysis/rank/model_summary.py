@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -49,7 +48,7 @@ def summary_frame(steps: Steps, ranking: Ranking, plan: Plan, capacities: Iterab
     are none. `at_least` and `at_most` are frozensets of the names of the columns that hold a bound.
     """
     known = {capacity.model: capacity for capacity in capacities}
-    rows = [_row(model, steps.of_model(model).ladder, ranking, plan) for model in plan.models]
+    rows = [_row(model, steps.of_model(model).ladder, ranking) for model in plan.models]
     for row in rows:
         if (capacity := known.get(row["model"])) is not None:
             row |= _capacity(row, capacity)
@@ -59,31 +58,27 @@ def summary_frame(steps: Steps, ranking: Ranking, plan: Plan, capacities: Iterab
 
 
 def _capacity(row: dict[str, Any], capacity: ModelCapacity) -> dict[str, Any]:
-    """The columns of a model's capacity; after a search it is what the model sustains, and no step of it need be that.
+    """The columns of a model's capacity, which is what it sustains: one rule says which load keeps the SLO.
 
-    It is a median over blocks of loads that each of them chose for itself.
+    It is a median over blocks, so that no step need have so many users.
     """
-    columns = {
+    bounds = {"capacity_users", "sustained_users"} if capacity.at_least else set()
+    return {
         "capacity_users": capacity.users,
+        "sustained_users": capacity.users,
         "capacity_low": capacity.low,
         "capacity_high": capacity.high,
         "capacity_ended": capacity.broken or capacity.ended,
+        "at_least": row["at_least"] | bounds,
     }
-    bounds = set(row["at_least"]) | ({"capacity_users"} if capacity.at_least else set())
-    if capacity.searched:
-        columns["sustained_users"] = capacity.users
-        bounds = bounds - {"sustained_users"} | ({"sustained_users"} if capacity.at_least else set())
-    return {**columns, "at_least": frozenset(bounds)}
 
 
-def _row(model: str, ladder: Steps, ranking: Ranking, plan: Plan) -> dict[str, Any]:
+def _row(model: str, ladder: Steps, ranking: Ranking) -> dict[str, Any]:
     measured = ladder.measured
-    sustained = sustained_users(ladder, plan)
     row: dict[str, Any] = {
         "model": model,
         "verdict": model_verdict(ladder),
         "blocks": int(measured.frame["block"].nunique()),
-        "sustained_users": sustained.users,
         "rank_rps": ranking.goodput.ranks.get(model),
         "rank_mean_ms": ranking.response.ranks.get(model),
         "rank_capacity": ranking.capacity.ranks.get(model),
@@ -98,7 +93,6 @@ def _row(model: str, ladder: Steps, ranking: Ranking, plan: Plan) -> dict[str, A
             "peak_rps_high": median.high,
         }
     bounds = {"peak_rps"} if peak and model not in ranking.reached else set()
-    bounds |= {"sustained_users"} if sustained.at_least else set()
     row |= {"at_least": frozenset(bounds), "at_most": frozenset()}
     if ranking.common_users is None:
         return row
@@ -131,34 +125,3 @@ def model_verdict(ladder: Steps) -> str:
     """`valid` where any ladder step is, else the commonest verdict of its steps."""
     verdicts = ladder.frame["verdict"]
     return "valid" if (verdicts == "valid").any() else str(verdicts.mode().iloc[0]) if len(verdicts) else "not-measured"
-
-
-@dataclass(frozen=True)
-class Sustained:
-    """The largest step within the SLO; `at_least` where no larger step shows that the server doesn't keep it there."""
-
-    users: int | None
-    at_least: bool
-
-
-def sustained_users(ladder: Steps, plan: Plan) -> Sustained:
-    """The largest valid step within the plan's SLO, medians over blocks; an unknown p99 is not within it.
-
-    A larger step shows that where it is an overload, or its figures are trusted and one of them is beyond the SLO: a
-    step that the generator spoilt, that was not measured, or whose p99 isn't known says nothing.
-    """
-    within: list[int] = []
-    broken: list[int] = []
-    for users, rows in ladder.measured.usable(SERVED).by_users():
-        p99_ms = rows.median("p99_ms")
-        shares = (rows.frame["failures"] / rows.frame["requests"]).dropna()  # none where no request ended
-        failures = 100 * float(shares.median()) if len(shares) else 0.0
-        known = rows.frame["p99_ms"].notna().all() and not rows.bounded("p99_ms").any()
-        if failures > plan.slo.failures_percent or rows.most_have("overload"):
-            broken.append(users)
-        elif p99_ms is not None and p99_ms > plan.slo.p99_ms:
-            broken += [] if rows.frame["times_bound"].any() else [users]
-        elif p99_ms is not None and known and rows.most_have("valid"):
-            within.append(users)
-    most = max(within, default=None)
-    return Sustained(most, most is not None and not any(users > most for users in broken))

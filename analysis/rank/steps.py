@@ -106,11 +106,19 @@ class Steps:
         """
         if self.empty:
             return self
+        good = self.frame["verdict"].isin(list(verdicts))
+        return Steps(self.frame[good & self._in_most_blocks(good)])
+
+    def of_most_blocks(self) -> Steps:
+        """Rows of the steps that more than half of a model's blocks have; of a ladder all."""
+        return self if self.empty else Steps(self.frame[self._in_most_blocks(self.frame["block"].notna())])
+
+    def _in_most_blocks(self, good: pd.Series[bool]) -> pd.Series[bool]:
+        """For each row whether the rows of its load that are `good` are of more than half of the model's blocks."""
         frame, load = self.frame, [self.frame["model"], self.frame["users"]]
-        good = frame["verdict"].isin(list(verdicts))
         blocks = good.groupby(load).transform("size")
         blocks = blocks.where(~frame["kind"].isin(TRIAL_KINDS), frame.groupby("model")["block"].transform("nunique"))
-        return Steps(frame[good & (good.groupby(load).transform("sum") / blocks > MOST_BLOCKS)])
+        return good.groupby(load).transform("sum") / blocks > MOST_BLOCKS
 
     def most_have(self, verdict: str) -> bool:
         """Whether more than half of the rows have this verdict."""
@@ -134,12 +142,14 @@ class Steps:
         ]
 
     def contradicts(self, full: Steps) -> bool:
-        """Whether these rows, of a larger step, show that the server was not at its limit in those of `full`."""
-        if not self.most_have("valid"):
+        """Whether these rows, of a larger step, show that the server was not at its limit in those of `full`, in the
+        blocks that tried both: in another the server may have been faster."""
+        both = set(self.frame["block"]) & set(full.frame["block"])
+        mine, theirs = (Steps(rows.frame[rows.frame["block"].isin(both)]) for rows in (self, full))
+        if mine.empty or not mine.most_have("valid"):
             return False
-        here, there = (rows.with_verdict(SERVED).median("rps") for rows in (self, full))
-        more = here is not None and there is not None and here > (1 + T.tie) * there
-        return more or not self.mostly_full()
+        here, there = (rows.with_verdict(SERVED).median("rps") or 0.0 for rows in (mine, theirs))
+        return 0 < (1 + T.tie) * there < here or not mine.mostly_full()
 
     def bounded(self, column: str) -> pd.Series[bool]:
         """For each row whether only a lower bound of this column is known."""
@@ -172,8 +182,8 @@ def slo_broken(result: StepResult, slo: Slo) -> Broken | None:
     window = result.window
     if window is None:
         return None
-    above, overdue = window.response.above(slo.p99_ms).total, window.ages.above(slo.p99_ms).total
-    return broken_by(window.successes, window.failed, above, overdue, slo.failures_percent)
+    above, *overdue = (each.above(slo.p99_ms).total for each in (window.response, window.ages, window.timed_out))
+    return broken_by(window.successes, window.failed, above, sum(overdue), slo.failures_percent)
 
 
 def final_outcome(result: StepResult, slo: Slo) -> Outcome:
@@ -189,7 +199,9 @@ def final_outcome(result: StepResult, slo: Slo) -> Outcome:
 
 
 def counting(result: StepResult, slo: Slo) -> bool:
-    """Whether what a step shows is the server's own: it is valid or an overload, or the server broke the SLO."""
+    """Whether what a step shows is the server's own: valid, an overload, or a broken SLO; of the idle step, R1."""
+    if result.step.kind == "idle":
+        return result.judgement.gives_r1
     return result.judgement.verdict in SERVED or final_outcome(result, slo) == "failed"
 
 
@@ -273,7 +285,7 @@ def _row(result: StepResult) -> dict[str, Any]:
 
 
 def _measured(window: Window) -> dict[str, Any]:
-    quantiles = {name: quantile(window.response, window.ages, q) for name, q in QUANTILES.items()}
+    quantiles = {name: quantile(window.response, window.ages, q, window.timed_out) for name, q in QUANTILES.items()}
     target = window.target
     count = window.think_count
     return {

@@ -90,6 +90,12 @@ class Histogram:
         kept = lowest_us(self.index) > limit_ms * 1000
         return Histogram(self.index[kept], self.counts[kept])
 
+    def longest(self, count: int) -> Histogram:
+        """The `count` longest times; all where there are fewer."""
+        above = self.total - np.cumsum(self.counts)
+        counts = np.clip(count - above, 0, self.counts)
+        return Histogram(self.index[counts > 0], counts[counts > 0])
+
 
 EMPTY = Histogram(np.empty(0, np.int64), np.empty(0, np.int64))
 

@@ -98,6 +98,8 @@ class Generator:
     """CPU of all workers of a host over the cores that they share, 0 to 1."""
     groups: tuple[CoreGroupSeconds, ...] = ()
     """The workers' cores on each load host; none in older campaigns."""
+    shared_cpu_p95: float | None = None
+    """As `cpu_share`, the 95th percentile of the window's seconds, of hosts with more workers than cores."""
 
 
 @dataclass(frozen=True)
@@ -222,7 +224,18 @@ def generator_of(rows: pd.DataFrame) -> Generator:
         .agg({"cpu_cores": "sum", "cores": "max"})
     )
     share = (each["cpu_cores"] / each["cores"]).max() if len(each) else None
-    return Generator(_known(ports), _known(share), tuple(_groups(hosts, rows)))
+    return Generator(_known(ports), _known(share), tuple(_groups(hosts, rows)), _shared_p95(workers))
+
+
+def _shared_p95(workers: pd.DataFrame) -> float | None:
+    """Of each second the workers' CPU together over their cores: one worker alone may never use much of a core."""
+    hosts = workers.groupby("host")
+    sharing = workers[hosts["name"].transform("nunique") > hosts["cores"].transform("max")]
+    if sharing.empty:
+        return None
+    at = sharing.groupby(["host", "name"]).cumcount().rename("at")  # each process's row has a moment of its own
+    seconds = sharing.groupby(["host", at]).agg(used=("cpu_cores", "sum"), cores=("cores", "max"))
+    return _known((seconds["used"] / seconds["cores"]).groupby("host").quantile(0.95).max())
 
 
 def _groups(of: pd.DataFrame, rows: pd.DataFrame) -> Iterator[CoreGroupSeconds]:

@@ -70,12 +70,12 @@ def _less_compared(outcome: CampaignOutcome) -> str:
     parts = [f"Not compared: {series(bound)}, since in some block no load failed or none passed."] if bound else []
     if unclear:
         parts.append(
-            f"Not compared: {series(unclear)}, since no block has both a load that passed and one that failed."
+            f"Not compared: {series(unclear)}, since no block has a load that passed and one that failed next to it."
         )
     for model in figure.medians:
         compared, blocks = len(figure.ranked.values[model]), len(known[model].blocks)
         if compared < blocks:
-            others = "in the others no load beyond the capacity gave a clear result"
+            others = "in the others the loads next to the capacity gave no clear result"
             parts.append(f"Of {model} {compared} of {blocks} blocks are compared: {others}.")
     return "".join(f" {part}" for part in parts)
 
@@ -123,17 +123,17 @@ def _goodput(outcome: CampaignOutcome) -> Iterator[str]:
 def _no_limit(outcome: CampaignOutcome, known: list[str]) -> Iterator[str]:
     """Models of which no step showed a limit: those that were looked at and valid at the top, then the others."""
     ranking = outcome.ranking
-    idle = [limit.model for limit in outcome.limits if limit.kind == "none reached" and limit.model in known]
+    tops = {limit.model: limit.top for limit in outcome.limits if limit.top is not None and limit.model in known}
     peaks = {model: f"{model} {peak_text(ranking, model)}" for model in known}
-    if idle:
+    for top in sorted(set(tops.values())):
+        idle = [model for model in known if tops.get(model) == top]
         who = f"{idle[0]} was not" if len(idle) == 1 else f"None of {series(idle)} was"
         figures = "; ".join(peaks[model] for model in idle)
-        top = counted(outcome.campaign.plan.most_users, "user")
         yield (
-            f"{who} at its limit: valid at {top}, the largest step, with nothing of the target full ({figures}), so"
-            " that requests per second say what the users asked for, and rank nothing."
+            f"{who} at its limit: valid at {counted(top, 'user')}, the largest step, with nothing of the target full"
+            f" ({figures}), so that requests per second say what the users asked for, and rank nothing."
         )
-    if rest := [model for model in known if model not in idle]:
+    if rest := [model for model in known if model not in tops]:
         yield (
             f"The limit of {series(rest)} is not known: "
             f"{'; '.join(peaks[model] for model in rest)}. Requests per second rank nothing."
@@ -208,7 +208,7 @@ def _collapsed(outcome: CampaignOutcome) -> Iterator[str]:
             continue
         asked = ""
         if plan.mean_think_s:
-            asked = f" where its users could ask for {number(lowest / plan.mean_think_s)}"
+            asked = f" where its users could ask for up to {number(lowest / plan.mean_think_s)}"
         yield (
             f"{model} could not keep up at {counted(lowest, 'user')}, its lowest step:"
             f" {number(served.median('rps'))} requests/s{asked}{_p99(served)} (overload)."
@@ -227,9 +227,10 @@ def _untrusted(outcome: CampaignOutcome) -> Iterator[str]:
         verdicts = series(sorted(set(rows.frame["verdict"])))
         rate = rows.median("rps")
         seen = f"{number(rate)} requests/s{_p99(rows)} were observed" if rate is not None else "no figure came"
+        most = "in more than half of the blocks " if len(ladder.with_verdict(SERVED).frame) else ""
         yield (
-            f"{model} was measured and none of its steps is trusted: at {counted(top, 'user')} {seen}, which is no"
-            f" finding about the server ({verdicts})."
+            f"{model} was measured and {most}none of its steps is trusted: at {counted(top, 'user')} {seen}, which is"
+            f" no finding about the server ({verdicts})."
         )
 
 

@@ -11,7 +11,7 @@ from analysis.rank.generator_rate import cores_beyond
 from analysis.rank.limits import Limit
 from analysis.rank.outcome import CampaignOutcome
 from analysis.rank.steps import LADDER_KINDS
-from analysis.tell.words import bounded, counted, series
+from analysis.tell.words import bounded, counted, series, span_text
 from study.plan import RECOVERY_S, Plan, Slo
 
 BROKEN = {"p99": "p99", "failures": "failures"}
@@ -82,7 +82,9 @@ def one_capacity(capacity: ModelCapacity, limit: Limit | None, cores: int | None
     if high is None:
         return f"{model} carries at least {counted(users, 'user')}{why}"
     if capacity.low is None:
-        within = f"{counted(users, 'user')} [below {high:,}]" if capacity.searched else f"fewer than {high:,} users"
+        within = (
+            f"{counted(users, 'user')} [below {high:,}]" if capacity.searched else f"fewer than {counted(high, 'user')}"
+        )
         return f"{model} carries {within}{why}"
     if capacity.searched:
         return f"{model} carries {counted(users, 'user')} [{capacity.low:,}, {high:,}]{why}"
@@ -111,16 +113,17 @@ def client_text(plan: Plan) -> str:
         classes = f" ({', '.join(plan.user_classes)})" if plan.user_classes else ""
         tags = f", tasks tagged {', '.join(plan.tags)}" if plan.tags else ""
         return f"user classes of {plan.locustfile}{classes}{tags}, with waits and connections of their own"
-    low, high = plan.think_time
-    return f"think time {low:g}-{high:g} s, client {plan.client}, connection {plan.connection}"
+    think = "no think time" if not plan.mean_think_s else f"think time {span_text(*plan.think_time)} s"
+    return f"{think}, client {plan.client}, connection {plan.connection}"
 
 
 def load_text(plan: Plan) -> str:
     """As `60, 150, 400 users` or `a search from 50 to 6,400 users`."""
     search = plan.capacity_search
     if search is None:
-        return f"{', '.join(str(users) for users in plan.users)} users"
-    return f"a search from {search.start:,} to {search.most:,} users"
+        *lower, top = plan.users
+        return ", ".join((*map(str, lower), counted(top, "user", spec="d")))
+    return f"a search from {search.start:,} to {counted(search.most, 'user')}"
 
 
 def differing(outcome: CampaignOutcome) -> tuple[str, ...]:
@@ -171,8 +174,9 @@ def recoveries(outcome: CampaignOutcome) -> tuple[str, ...]:
         where = f"{result.data.run.label}, block {result.data.run.block}"
         for ended, then in RECOVERIES.items():
             at = [each.step for each in result.recoveries if (each.fresh_server, each.recovered) == ended]
-            if loads := [f"{users[step]:,}" for step in at if step in users]:
-                trials = f"the trial{'s' if len(loads) > 1 else ''} at {series(loads)} users"
+            if loads := [users[step] for step in at if step in users]:
+                tried = series([*(f"{load:,}" for load in loads[:-1]), counted(loads[-1], "user")])
+                trials = f"the trial{'s' if len(loads) > 1 else ''} at {tried}"
                 sentences.append(f"{where}: after {trials} {NOT_BACK}; {then}.")
     return tuple(sentences)
 
@@ -181,7 +185,10 @@ def _ended(capacity: ModelCapacity, limit: Limit | None) -> str:
     if capacity.ended == "slo":
         full = FULL.get(limit.kind) if limit is not None and limit.users is not None else None
         open_below = no_low_end(capacity) if capacity.users is not None and capacity.low is None else ""
-        parts = (BROKEN.get(capacity.broken or "", "the SLO"), f"full: {full}" if full else "", open_below)
+        wide = sum(block.wide for block in capacity.blocks)
+        where = f" in {wide} of {len(capacity.blocks)} blocks" if len(capacity.blocks) > 1 else ""
+        between = f"no clear result between what passed and what failed{where}" if wide else ""
+        parts = (BROKEN.get(capacity.broken or "", "the SLO"), f"full: {full}" if full else "", between, open_below)
         return "; ".join(filter(None, parts))
     blocks = sum(block.ended == capacity.ended for block in capacity.blocks)
     where = f" in {blocks} of {len(capacity.blocks)} blocks" if blocks < len(capacity.blocks) else ""
@@ -212,10 +219,13 @@ def _unconfirmed(capacity: ModelCapacity) -> str:
 
 def _blocks(capacities: Sequence[ModelCapacity]) -> str:
     """What the brackets are intervals of."""
-    most = max(len(each.blocks) for each in capacities)
+    numbers = sorted({len(each.blocks) for each in capacities})
+    most = numbers[-1]
     if not any(each.searched and each.high is not None for each in capacities):
         return ""
     if most == 1:
         return " In brackets: the most users that passed and the fewest that failed, in one block."
     coverage = min(each.coverage or 0.0 for each in capacities if each.high is not None)
-    return f" In brackets: the interval of the median over {most} blocks of this campaign ({coverage:.0%})."
+    blocks = f"{numbers[0]} to {most}" if numbers[0] < most else str(most)
+    least = "at least " if numbers[0] < most else ""
+    return f" In brackets: the interval of the median over {blocks} blocks of this campaign ({least}{coverage:.0%})."

@@ -125,16 +125,23 @@ def control_lines(ranking: Ranking, plan: Plan) -> list[str]:
 
 
 def _capped(figure: FigureRanking) -> str:
-    """What the control withdraws: differences that its own two runs have, which is no test that passed."""
-    if figure.control is None or figure.cap <= 1:
+    """What the control leaves open, and what it withdraws: differences that its own two runs have, untested or not."""
+    control = figure.control
+    if control is None:
         return ""
-    least, failed = figure.cap - 1, figure.control.claim in ("more", "less")
+    open_ = ""
+    if control.claim == "undetermined" and control.low and control.high:
+        far = percent_digits(max(control.high, 1 / control.low) - 1)
+        open_ = f"; it shows no difference of the two runs, and excludes none of up to {far}"
+    if figure.cap <= 1:
+        return open_
+    least, failed = figure.cap - 1, control.claim in ("more", "less")
     size = f"exceed {percent_digits(max(least, figure.ranked.resolution))}"
     if least < figure.ranked.resolution:
         why = "the resolution of the search"
     else:
         why = "the end of this interval" if failed else "what these two runs differ by"
-    limit = f"; a difference of two models must {size}, {why}, besides its own test"
+    limit = f"{open_}; a difference of two models must {size}, {why}, besides its own test"
     return f"{limit}, and no tie is claimed" if failed else limit
 
 
@@ -156,8 +163,9 @@ def verdict_lines(steps: Steps, labels: Sequence[str]) -> list[str]:
         over = mine.with_verdict(["overload"]).frame
         if not over.empty:
             goodputs = " to ".join(dict.fromkeys(f"{value:.1f}" for value in (over["rps"].min(), over["rps"].max())))
-            places = series([str(users) for users in sorted(over["users"].unique())])
-            line += f"; in overload, at {places} users, {goodputs} requests/s"
+            *lower, top = sorted(over["users"].unique())
+            places = series([*map(str, lower), counted(top, "user", spec="d")])
+            line += f"; in overload, at {places}, {goodputs} requests/s"
         lines.append(line)
     return lines
 
@@ -249,9 +257,9 @@ def background_lines(steps: Steps, labels: Sequence[str]) -> list[str]:
         measured = Steps(mine.frame[mine.frame["requests"].notna()])
         rows = measured.at(max(measured.users, default=None))
         held = [
-            counted(rows.median(f"{kind}_held") or 0.0, one, several)
+            counted(mean, one, several, ",.0f" if mean == round(mean) else ",.1f")
             for kind, (one, several) in BACKGROUND_CLIENTS.items()
-            if rows.known(f"{kind}_held")
+            if (mean := rows.median(f"{kind}_held")) is not None
         ]
         if not held:
             continue

@@ -49,6 +49,8 @@ def why_no_order(ranking: Ranking, figure: FigureRanking) -> str:
     if ranking.blocks < T.least_blocks:
         blocks = {0: "no block was", 1: "one block was"}.get(ranking.blocks, f"{ranking.blocks} blocks were")
         return f"{blocks} measured, and a ranking needs {T.least_blocks}"
+    if len(ranking.measured) < 2:
+        return "one model was measured"
     if figure.claims:
         return f"tests hold only for {series([_claim_text(pair, figure) for pair in figure.claims])}"
     if pairs := tested(figure):

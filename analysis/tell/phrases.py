@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from analysis.judge.findings import Finding
 from analysis.judge.reconciliation import BACKGROUND, IN_FLIGHT, MASTER_CONNECTIONS
+from analysis.judge.thresholds import THRESHOLDS as T
 from analysis.tell.words import counted, counters, series, was
 from study.safe_text import short_name
 
@@ -16,7 +17,7 @@ BACKGROUND_CLIENTS: Mapping[str, tuple[str, str]] = {
 UNCERTAIN: Mapping[str, tuple[str, str]] = {
     MASTER_CONNECTIONS: ("connection of a worker to its master", "connections of workers to their master"),
     BACKGROUND: ("uncertain request of the background clients", "uncertain requests of the background clients"),
-    IN_FLIGHT: ("in flight", "in flight"),
+    IN_FLIGHT: ("in flight at the end", "in flight at the end"),
 }
 
 
@@ -112,11 +113,12 @@ def drift(what: str) -> Callable[[Finding], str]:
 
 
 def silent(f: Finding) -> str:
-    """The seconds without answers."""
+    """The seconds in which nearly all answers that are due are missing; some of a few are there by chance."""
     if not f["spans"]:
-        return "answers in every second"
+        return "no second is without the answers that are due in it, beyond chance"
     seconds = series([f"{start:.0f}-{end:.0f}" for start, end in f["spans"]])
-    return f"no answers in seconds {seconds} of the window, {f['expected']:.0f} a second expected"
+    due = f"under {T.silent_share:.0%} of the {f['expected']:.0f} a second expected"
+    return f"hardly any answers in seconds {seconds} of the window, {due}"
 
 
 def cycles(f: Finding) -> str:
@@ -130,6 +132,8 @@ def cycles(f: Finding) -> str:
 
 def failures(f: Finding) -> str:
     """How many requests failed, by kind."""
+    if not f["requests"]:
+        return "no request ended in the window"
     kinds = ", ".join(f"{count} {kind}" for kind, count in f["kinds"].items())
     return f"{f['failed']} of {f['requests']} failed ({f['value']:.2%})" + (f": {kinds}" if kinds else "")
 
@@ -149,32 +153,43 @@ def unanswered(f: Finding) -> str:
 
 
 def counts_of_the_run(f: Finding) -> str:
-    """The generator's counts of a run and the server's, or the kernel's."""
+    """The generator's counts of a run, which add up to its attempts, and the server's, or the kernel's."""
     why = ""
     if f["missing"]:
         why = f"records are missing: {', '.join(f['missing'][:3])}{' and more' if len(f['missing']) > 3 else ''}; "
     elif f["value"] is None:
         why = "the server's own counts were not recorded; "
-    generator = f"{counted(f['attempts'], 'attempt', spec='.0f')}, {f['answered']} answered"
-    if f["by_kernel"] and f["server"] is None:
-        kept = "the server keeps no count, and of connections that stay open the kernel counts no requests"
-        return f"{why}{generator}; {kept}"
-    own = f", {f['probes']} of them the campaign's own probes" if f["probes"] else ""
-    own += f", {f['background']} of them those of the background clients" if f["background"] else ""
-    requests = [_uncertain(kind, count) for kind, count in f["uncertain"].items() if count]
-    uncertain = f"; uncertain: {', '.join(requests) or 'none timed out, aborted or in flight'}"
-    server = "an unknown number" if f["server"] is None else str(f["server"])
-    if f["by_kernel"]:
-        kernel = (
-            f"the server keeps no count, the kernel's counters stand in: {server} connections accepted on the target"
-        )
-        return f"{why}{generator}; {kernel}, by any program{own}{uncertain}"
-    return f"{why}{generator}; the server counts {server} answered{own}{uncertain}"
+    return f"{why}{_attempts(f)}; {_by_the_server(f)}"
 
 
-def _uncertain(kind: str, count: int) -> str:
+def _attempts(f: Finding) -> str:
+    parts = [f"{f['answered']} answered"]
+    parts += [f"{f['never_sent']} refused a connection"] if f["never_sent"] else []
+    doubt = ", ".join(f"{count} {kind}" for kind, count in f["in_doubt"].items() if count)
+    parts += [f"{doubt} (which the server may have answered)"] if doubt else []
+    text = f"{counted(f['attempts'], 'attempt', spec='.0f')}: {', '.join(parts)}"
+    text += f"; {counted(f['beyond'], 'answer', spec='.0f')} beyond the attempts" if f["beyond"] else ""
+    besides = [_besides(kind, count) for kind, count in f["besides"].items() if count]
+    return f"{text}; besides {', '.join(besides)}" if besides else text
+
+
+def _besides(kind: str, count: int) -> str:
     one, several = UNCERTAIN.get(kind, (kind, kind))
     return counted(count, one, several, ".0f")
+
+
+def _by_the_server(f: Finding) -> str:
+    """What the server counts, or the kernel for it."""
+    if f["by_kernel"] and f["server"] is None:
+        return "the server keeps no count, and of connections that stay open the kernel counts no requests"
+    own = f", {f['probes']} of them the campaign's own probes" if f["probes"] else ""
+    own += f", {f['background']} of them those of the background clients" if f["background"] else ""
+    server = "an unknown number" if f["server"] is None else str(f["server"])
+    if f["by_kernel"]:
+        kernel = "the server keeps no count, the kernel's counters stand in"
+        return f"{kernel}: {server} connections accepted on the target, by any program{own}"
+    refused_ = f", and {f['refused']} refused besides" if f["refused"] else ""
+    return f"the server counts {server} answered{own}{refused_}"
 
 
 def kernel(f: Finding) -> str:
@@ -245,15 +260,19 @@ def room(f: Finding) -> str:
     """What the target had left."""
     parts = []
     if f["cpu"] is not None:
-        parts.append(
-            f"CPU {f['cpu']:.2f} of {cores(f['cores'])}" if f["cores"] is not None else f"CPU {f['cpu']:.2f} cores"
-        )
+        of = f"of {cores(f['cores'])}" if f["cores"] is not None else "cores"
+        parts.append(f"CPU {f['cpu']:.2f} {of}{taken(f)}")
     if f["queue"] is not None:
         parts.append(f"accept queue {f['queue']:.1f}")
     if f["open"] is not None:
         most = f" of {f['limit']:.0f}" if f["limit"] else ""
         parts.append(f"{f['open']:.0f}{most} descriptors")
     return ", ".join(parts) or "the target's figures are empty"
+
+
+def taken(f: Finding) -> str:
+    """As ` with 0.48 more taken by others`; empty where they took next to nothing."""
+    return f" with {f['others']:.2f} more taken by others" if f["others"] else ""
 
 
 def cores(number: float) -> str:
@@ -293,9 +312,11 @@ def control(f: Finding) -> str:
 
 def background(f: Finding) -> str:
     """Background clients of one kind that were held."""
-    held = f"{f['held']:.0f} of {counted(f['wanted'], *BACKGROUND_CLIENTS[f['kind']], '.0f')} {was(f['wanted'])} held"
-    lost = f" ({f['turned_away']} refused, cut off or not answered)" if f["turned_away"] else ""
-    return f"in the background, {held}{lost}"
+    several = counted(f["wanted"], *BACKGROUND_CLIENTS[f["kind"]], ".0f")
+    text = f"in the background, {f['held']:.4g} of {several} {was(f['wanted'])} held on average"
+    if not f["turned_away"]:
+        return text
+    return f"{text}, and {counted(f['turned_away'], 'time', spec='.0f')} one was refused, cut off or not answered"
 
 
 def ended(f: Finding) -> str:

@@ -27,6 +27,7 @@ NAMES: Mapping[str, str] = {
     "generator.loop-lag": "event-loop lag p99 ms",
     "generator.standstill": "event-loop lag p99 ms",
     "generator.cpu": "worker CPU p95 cores",
+    "generator.shared-cpu": "workers' CPU p95 over the cores that they share",
     "generator.descriptors": "descriptors used",
     "generator.ports": "ports used",
     "generator.think": "think times drawn",
@@ -112,26 +113,58 @@ def _population(f: Finding) -> str:
 def _slow(f: Finding) -> str:
     full = joined(f["full"])
     if f["value"] is None:
-        unknown = "neither the idle step nor the lowest one gave a response time"
+        unknown = "neither the idle step nor the lowest load gave a response time that is trusted"
         why = "no request ended" if f["response_ms"] is None else unknown
         return f"{why}. {full}" if full else why
     if f["own"]:
         own = f"its R = {f['response_ms']:.1f} ms is the lowest that was measured, and no idle server's"
         return f"{own}; the target was full: {full}" if full else own
-    ratio = f"R = {f['response_ms']:.1f} ms is {f['value']:.1f} times R1 = {f['unloaded_ms']:.1f} ms"
+    times = f"{f['value']:.1f} times R1 = {f['unloaded_ms']:.1f} ms"
+    if f["at_most"]:
+        times = f"at least {f['value']:.1f} times R1, which is at most {f['unloaded_ms']:.1f} ms"
+    ratio = f"R = {f['response_ms']:.1f} ms is {times}"
     if full:
         return f"{ratio}; the target was full: {full}"
-    if not f["watched"]:
-        return f"{ratio}; the target was not watched"
-    return f"{ratio}, and nothing that was watched on the target was full: {joined(f['room'])}" if f["room"] else ratio
+    return f"{ratio}{_left(f)}" if f["watched"] else f"{ratio}; the target was not watched"
 
 
 def _short(f: Finding) -> str:
+    line = f"N / (R + Z){', which is at least ' if f['at_least'] else ' = '}{f['bound']:.1f}"
     if f["value"] <= 0:
-        return f"{f['rate']:.1f} requests/s are on the line N / (R + Z) = {f['bound']:.1f}"
-    text = f"{f['rate']:.1f} requests/s are {f['value']:.1%} under N / (R + Z) = {f['bound']:.1f}"
-    text += " with R as random arrivals give it"
-    return f"{text}, and nothing that was watched on the target was full: {joined(f['room'])}" if f["room"] else text
+        return f"{f['rate']:.1f} requests/s are {'not under' if f['at_least'] else 'on'} the line {line}"
+    least = "at least " if f["at_least"] else ""
+    text = f"{f['rate']:.1f} requests/s are {least}{f['value']:.1%} under {line} with R as random arrivals give it"
+    return f"{text}{_left(f)}"
+
+
+def _left(f: Finding) -> str:
+    """That nothing of the target was full, with what it had left; or that others took the rest of its cores."""
+    if not f["room"]:
+        return ""
+    crowded = any(each.code == "target.crowded" for each in f["room"])
+    what = "others left nothing of the server's cores" if crowded else "nothing that was watched on the target was full"
+    return f", and {what}: {joined(f['room'])}"
+
+
+def _shortfall(f: Finding) -> str:
+    if f["at_least"]:
+        return f"{f['rate']:.1f} requests/s are at least {f['under']:.1%} under N / (R1 + Z) >= {f['bound']:.1f}"
+    return f"{f['rate']:.1f} requests/s are {f['under']:.1%} under N / (R1 + Z) = {f['bound']:.1f}"
+
+
+def _divided(f: Finding) -> str:
+    least, most = ("at least ", "at most ") if f["at_least"] else ("", "")
+    return (
+        f"{least}{f['under']:.1%} under N / (R1 + Z drawn): users who began late, {f['late_ms']:.2f} ms on average,"
+        f" explain {most}{f['generator']:.0%} of it, the server {least}{f['server']:.0%}"
+    )
+
+
+def _untrusted(f: Finding) -> str:
+    text = f"{f['run']}: its idle step is {f['verdict']}, so that "
+    if f["users"] is None:
+        return f"{text}R1 is not known"
+    return f"{text}R1 is only known to be at most R at {counted(f['users'], 'user')}"
 
 
 Sentence = str | Callable[[Finding], str]
@@ -144,7 +177,9 @@ SENTENCES: dict[str, Sentence] = {
         "{worker} had users of another load still, {mean:.1f} on average and not {wanted},"
         " and the right number in {right:.1%} of the window"
     ),
-    "load.told-otherwise": "the workers were told to run {told} users together, not {wanted}",
+    "load.told-otherwise": lambda f: (
+        f"the workers were told to run {counted(f['told'], 'user', spec='.0f')} together, not {f['wanted']}"
+    ),
     "load.host-lost": "{host} was lost in this step, and its records with it",
     "law.interactive": phrases.interactive_law,
     "law.iterations": phrases.iterations_law,
@@ -165,6 +200,9 @@ SENTENCES: dict[str, Sentence] = {
         "the workers' CPU was not recorded"
         if f["value"] is None
         else f"{f['worker']} used {f['value']:.2f} of a core (p95)"
+    ),
+    "generator.shared-cpu": (
+        "the workers of a load host, more than its cores for them, used {value:.0%} of these cores together (p95)"
     ),
     "generator.descriptors": lambda f: (
         "the workers' descriptors have no known limit"
@@ -204,14 +242,13 @@ SENTENCES: dict[str, Sentence] = {
     ),
     "target.saturated": lambda f: f"saturated: {joined(f['full'])}",
     "target.room": phrases.room,
+    "target.crowded": phrases.room,
     "target.not-watched": "the target was not watched",
     "target.had-room": lambda f: f"on the target: {joined(f['room'])}",
     "target.no-sign": lambda f: f"with no sign of a limit on the target: {joined(f['room'])}",
-    "step.shortfall": "{rate:.1f} requests/s are {under:.1%} under N / (R1 + Z) = {bound:.1f}",
-    "step.divided": (
-        "{under:.1%} under N / (R1 + Z drawn): users who began late, {late_ms:.2f} ms on average, explain"
-        " {generator:.0%} of it, the server {server:.0%}"
-    ),
+    "step.shortfall": _shortfall,
+    "step.divided": _divided,
+    "baseline.untrusted": _untrusted,
     "target.kernel": phrases.kernel,
     "evidence.kernel": lambda f: f"its kernel counted {counters(f['counters'])}",
     "evidence.refused": phrases.refused,
@@ -241,7 +278,7 @@ SENTENCES: dict[str, Sentence] = {
     "cost.kernel": "{share:.0%} of its cores' busy time was the kernel's",
     "cost.ended": phrases.ended,
     "target.busy": lambda f: (
-        f"{f['cpu']:.2f} of {phrases.cores(f['cores'])} busy, {f['cpu_ms']:.2g} ms of CPU a request"
+        f"{f['cpu']:.2f} of {phrases.cores(f['cores'])} busy{phrases.taken(f)}, {f['cpu_ms']:.2g} ms of CPU a request"
     ),
     "target.queue": "{queue:,.0f} in the accept queue",
     "target.descriptors": "{open:,.0f} of {limit:,.0f} descriptors open",
@@ -263,6 +300,12 @@ SENTENCES: dict[str, Sentence] = {
     "limit.not-measured": "no step was measured",
     "limit.none-valid": "no step is valid",
     "limit.not-watched": lambda f: f"the target was not watched at {counted(f['users'], 'user')}",
+    "limit.crowded": lambda f: (
+        f"others left nothing of the server's cores at {counted(f['users'], 'user')}, the largest valid step:"
+        f" {joined(f['target'])}"
+    ),
+    "limit.lower": lambda f: f"half of the blocks or fewer tried {counted(f['users'], 'user')}, where it shows as well",
+    "limit.few-blocks": lambda f: f"{f['tried']:.0f} of {counted(f['blocks'], 'block', spec='.0f')} tried this load",
     "limit.none-reached": lambda f: f"up to {counted(f['users'], 'user')}: {joined(f['target'])}",
     "limit.none-below": lambda f: (
         f"none was reached at {counted(f['users'], 'user')}, the largest valid step, and nothing is known of"

@@ -21,6 +21,11 @@ def counted(number: float, one: str, several: str = "", spec: str = ",.0f") -> s
     return f"{text} {one if text == '1' else several or one + 's'}"
 
 
+def span_text(low: float, high: float) -> str:
+    """As `1-5`, or `2` where the ends are the same."""
+    return f"{low:g}" if low == high else f"{low:g}-{high:g}"
+
+
 def was(number: float, spec: str = ",.0f") -> str:
     """`was` after a number that is shown as 1, else `were`."""
     return "was" if format(number, spec) == "1" else "were"

@@ -102,7 +102,7 @@ class Recorder:
             tally.turned.append(seconds)
 
     def connected(self, seconds: float) -> None:
-        """A connection was established over TLS in so many seconds, which are a part of the request's time."""
+        """The connection of a request that succeeds now was established over TLS in so many seconds of its time."""
         tally = self._tally
         if tally is not None:
             tally.connects += 1

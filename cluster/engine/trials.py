@@ -14,7 +14,7 @@ from study.formats.ledger_jsonl import PhaseRecord, SearchRecord, TrialRecord
 from study.formats.live_json import TriedLoad
 from study.plan import IDLE_STEP, Plan, Step
 from study.search import Bracket, Next, Trial, next_trial
-from study.trial import TrialFigures, as_trial, outcome_of
+from study.trial import TIMED_OUT, TrialFigures, as_trial, outcome_of
 
 TRIALS = ("trial", "confirm")
 """The kinds of a search's steps."""
@@ -102,7 +102,7 @@ def figures_of(
         answers=sum(record.successes for record in records),
         failures=sum(record.attempts - record.successes for record in records),
         above=sum(count_above(record.response_us, limit_ms) for record in records),
-        overdue=sum(count_above(record.in_flight_age_us, limit_ms) for record in records),
+        overdue=sum(overdue(record, limit_ms) for record in records),
         rate=sum(record.attempts / record.seconds for record in records),
         # The users of a locustfile of one's own are all in an iteration or wait, whatever their requests.
         in_flight=sum(record.in_flight_s / record.seconds for record in records)
@@ -126,6 +126,12 @@ def count_above(encoded: str, limit_ms: float) -> int:
     times = HdrHistogram.decode(encoded)
     at = times._counts_index_for(int(limit_ms * 1000))
     return int(np.frombuffer(times.counts, dtype=np.uint64)[at + 1 :].sum())
+
+
+def overdue(record: PhaseRecord, limit_ms: float) -> int:
+    """How many requests of a record have no answer and have lasted longer: in flight, or timed out."""
+    timed_out = min(record.failures.get(TIMED_OUT, 0), count_above(record.failed_us, limit_ms))
+    return count_above(record.in_flight_age_us, limit_ms) + timed_out
 
 
 def quantile_ms(encoded: str, q: float) -> float:

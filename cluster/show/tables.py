@@ -42,11 +42,12 @@ def show_plan(console: Console, setup: Setup, capacity: DescribeCapacity) -> Non
     plan = setup.plan
     console.print(f"plan {plan.name}, on {setup.inventory.source}", highlight=False, soft_wrap=True)
     low, high = plan.think_time
+    think = f"think time {low:g}{f'-{high:g}' if high > low else ''} s" if high else "no think time"
     for name, value in (
         ("users", f"{_load(plan)}; {plan.spawn_rate:g} more a second"),
         (
             "client",
-            f"{plan.client}, connection {plan.connection}, think time {low:g}-{high:g} s, timeout {plan.timeout:g} s"
+            f"{plan.client}, connection {plan.connection}, {think}, timeout {plan.timeout:g} s"
             if setup.own is None
             else f"{plan.locustfile}: {', '.join(setup.own.user_classes)}; timeout {plan.timeout:g} s by default",
         ),

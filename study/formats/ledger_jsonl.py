@@ -110,7 +110,7 @@ class PhaseRecord:
     turnaround_s: Seconds = 0.0
     """Sum of the times from such an answer's arrival to the start of the request: neither response nor think time."""
     connects: int = 0
-    """Connections that the lean client established over TLS."""
+    """Successes for which the lean client established a connection over TLS."""
     connect_s: Seconds = 0.0
     """Sum of the times from their start to the end of their handshake, which are parts of response times."""
     read_late_s: Seconds = 0.0
@@ -149,7 +149,7 @@ class TrialRecord:
     """`passed`, `failed`, `generator` or `unclear`."""
     answers: int
     above: int
-    """Times above the SLO's 99th percentile; those of requests still in flight included."""
+    """Times above the SLO's 99th percentile; those of requests still in flight, or timed out, included."""
     failures: int
     lag_p99_ms: Milliseconds
     """Of the worker with the largest."""

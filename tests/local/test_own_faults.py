@@ -111,7 +111,7 @@ def test_with_a_locustfile_a_rare_slow_answer_is_no_fault(own_trial: OwnTrial) -
 
 def test_with_a_locustfile_a_server_that_stalls_is_unsteady(own_trial: OwnTrial) -> None:
     outcome = own_trial(LONG, Fault(server="stalls"), "unsteady")
-    assert re.search(r"no answers in seconds \d+-\d+ of the window", outcome.reasons), outcome.reasons
+    assert re.search(r"hardly any answers in seconds \d+-\d+ of the window", outcome.reasons), outcome.reasons
 
 
 def test_with_a_locustfile_users_that_end_themselves_are_told(own_trial: OwnTrial) -> None:

@@ -54,7 +54,10 @@ def test_answers_in_pieces_and_cut_off(authority: Authority, keep_alive: bool) -
             talk.send(good(LAST))
 
     with serving(script, tls=authority.certificate("pieces").context) as server:
-        ended = run(server.port, keep_alive=keep_alive, tls=True, ca=str(authority.ca))["ended"]
+        result = run(server.port, keep_alive=keep_alive, tls=True, ca=str(authority.ca))
+    ended, record = result["ended"], result["record"]
+    assert record["connects"] == record["successes"] == 3  # the failures had connections too, and no response time
+    assert 0 < record["connect_s"] < sum(each["ms"] for each in ended if not each["failure"]) / 1000
     short = "short-body: closed within the body"
     assert [each["failure"] for each in ended] == ["", short, "", short, ""]
 

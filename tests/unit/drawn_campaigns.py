@@ -18,16 +18,26 @@ import pandas as pd
 
 from analysis.judge.findings import Finding
 from analysis.judge.verdicts import SERVED
-from analysis.rank.capacity import BlockCapacity, ModelCapacity, confirmation, decisive_trials, over_blocks, why_open
+from analysis.rank.capacity import (
+    BlockCapacity,
+    ModelCapacity,
+    confirmation,
+    decisive_trials,
+    is_wide,
+    over_blocks,
+    why_open,
+)
 from analysis.rank.limits import limits_of
 from analysis.rank.model_summary import summary_frame
 from analysis.rank.outcome import CampaignOutcome
 from analysis.rank.ranking import rank_models
 from analysis.rank.steps import CHECK_COLUMNS, COLUMNS, WHOLE, Steps
 from analysis.read.results import Campaign
+from analysis.read.samples import CoreGroupSeconds, Target
 from study.layout import CampaignFiles
 from study.plan import AA_SUFFIX, Plan
 from study.search import Next, Outcome, Trial, bracket, next_trial
+from study.trial import Broken
 from tests.unit.synthetic import plan
 
 MODELS = ("single", "thread", "select", "fork")
@@ -45,6 +55,8 @@ class Truth:
     late_from: float = math.inf
     """Users from which on the generator is the limit."""
     watched: bool = True
+    crowded: bool = False
+    """Others take all that the server leaves of its core."""
 
     def asked(self, users: int) -> float:
         """N / (R1 + Z): what so many users ask for."""
@@ -95,6 +107,7 @@ def mixed(draw: np.random.Generator) -> Drawn:
             response=0.004 * float(np.exp(draw.choice([0, 0.02, 0.1, 1.0]))),
             late_from=float(draw.choice(users)) if draw.random() < 0.15 else math.inf,
             watched=bool(draw.random() > 0.1),
+            crowded=bool(draw.random() < 0.15),
         )
     blocks, bounded = int(draw.choice([1, 2, 4, 5, 6, 8, 8, 10])), bool(draw.random() < 0.2)
     return drawn(draw, truth, blocks, users, lost=0.1, disturbed=0.1, mistaken=0.05, bounded=bounded)
@@ -114,7 +127,8 @@ def searched(draw: np.random.Generator) -> Drawn:
     if draw.random() < 0.3:  # alike
         truth = dict.fromkeys(truth, next(iter(truth.values())))
     asked = {"users": [], "search": {"from": 100, "most": 800}}
-    return drawn(draw, truth, int(draw.choice([1, 2, 6, 8, 8])), (100, 800), 0.03, 0.1, 0.05, asked=asked)
+    blocks = int(draw.choice([1, 2, 6, 8, 8]))
+    return drawn(draw, truth, blocks, (100, 800), 0.03, 0.1, 0.05, cut=0.05, asked=asked)
 
 
 def drawn(
@@ -126,11 +140,12 @@ def drawn(
     disturbed: float = 0.0,
     mistaken: float = 0.0,
     bounded: bool = False,
+    cut: float = 0.0,
     asked: Mapping[str, Any] = MappingProxyType({}),
 ) -> Drawn:
     """`lost`, `disturbed`, `mistaken`: shares of rows not measured, disturbed, or called saturated by mistake.
 
-    `asked`: keys of the plan.
+    `cut` is the share of trials after which a run ends before its search does. `asked`: keys of the plan.
     """
     usual = {"models": list(truth), "users": list(users), "blocks": blocks, "return_step": False}
     chosen = plan(**{**usual, "aa": len(truth) > 1, **asked})
@@ -153,6 +168,8 @@ def drawn(
                 place = {"block": block, "model": label, "step": number, "kind": step, "users": count}
                 rows.append({**EMPTY, **row, **place, "times_bound": late, "counts": row["verdict"] in SERVED})
                 trials.append(Trial(count, _trial_outcome(row, chosen), long))
+                if cut and draw.random() < cut:
+                    break
             if any(row["model"] == label and row["block"] == block and "rps" in row for row in rows):
                 runs.setdefault(label, []).append(_block_capacity(block, trials, chosen))
     steps = Steps(_typed(pd.DataFrame(rows, columns=[*COLUMNS, "target", "counts", "full"])))
@@ -217,7 +234,10 @@ def _block_capacity(block: int, trials: Sequence[Trial], asked: Plan) -> BlockCa
     decisive = decisive_trials(trials, [trial.outcome in ("passed", "failed") for trial in trials])
     low, high = bracket(decisive)
     ended = "slo" if high is not None else why_open(decisive, low, asked)
-    return BlockCapacity(block, low, high, ended, "p99" if high is not None else None, confirmation(trials, low), ())
+    broken: Broken | None = "p99" if high is not None else None
+    return BlockCapacity(
+        block, low, high, ended, broken, confirmation(trials, low), (), wide=is_wide(decisive, low, high)
+    )
 
 
 EMPTY: Mapping[str, Any] = {
@@ -252,8 +272,11 @@ def _row(draw: np.random.Generator, server: _Server, users: int, mistaken: float
         "requests": round(30 * rps), "failures": 0, "server_cores": 1.0 if truth.watched else None,
         "server_cpu_ms": 1000 * used / rps if used is not None else None, "saturated": False,
     }  # fmt: skip
+    if truth.crowded and used is not None:
+        second = ((1.0,) * 30, (used,) * 30, (0.0,) * 30)
+        row["target"] = Target(used, 1.0, group=CoreGroupSeconds("target", 1.0, (1.0,) * 30, *second, None))
     if over:
-        short = Finding("step.shortfall", rate=rps, under=1 - rps / asked, bound=asked)
+        short = Finding("step.shortfall", rate=rps, under=1 - rps / asked, bound=asked, at_least=False)
         return {**row, "verdict": "overload", "reasons": (short, cpu), "full": (cpu,)}
     if full:
         return {**row, "verdict": "valid", "saturated": True, "reasons": (Finding("target.saturated", full=(cpu,)),)}

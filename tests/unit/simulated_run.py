@@ -167,7 +167,11 @@ def judged(path: Path, plan: Plan, step: Step, lines: Sequence[Mapping[str, Any]
     windows = {0: watched_window(ledger, IDLE, TargetSamples()), step.number: watched_window(ledger, step, samples)}
     attempts = windows[step.number].attempts
     run = Reconciled(attempts, attempts, attempts, {})
-    return judge_step(windows[step.number], plan, run, baseline_of(windows))
+
+    def trusted(window: Window) -> bool:
+        return judge_step(window, plan.during(window.step), run, None).gives_r1
+
+    return judge_step(windows[step.number], plan, run, baseline_of(windows.values(), trusted))
 
 
 def idle_records(response: Draw, draw: np.random.Generator, workers: int) -> list[dict[str, Any]]:

@@ -12,12 +12,13 @@ from study.plan import Plan
 
 
 def generator(window: Window, plan: Plan) -> tuple[Check, ...]:
-    """All parts of check 4."""
+    """All parts of check 4. The one user of the idle step doesn't think, and so keeps its worker busy."""
+    busy_ = () if window.step.kind == "idle" else (cpu(window), *shared_cpu(window))
     return (
         lag(window),
         *turnaround(window, plan),
         *loop_lag(window),
-        cpu(window),
+        *busy_,
         descriptors(window),
         ports(window),
         *(() if window.own is not None else (think(window, plan),)),  # no plan says how long its users wait
@@ -77,6 +78,14 @@ def cpu(window: Window) -> Check:
     """CPU in cores of the busiest worker, 95th percentile of the window's seconds; one worker runs on one core."""
     name, value = _worst(window, lambda worker: worker.cpu_p95)
     return check(_at_most(value, T.worker_cpu), "generator.cpu", value=value, threshold=T.worker_cpu, worker=name)
+
+
+def shared_cpu(window: Window) -> tuple[Check, ...]:
+    """The same of a host's workers together, over the cores that they share, where they are more than these."""
+    value = window.generator.shared_cpu_p95
+    if value is None:
+        return ()
+    return (check(passed(value <= T.shared_cpu), "generator.shared-cpu", value=value, threshold=T.shared_cpu),)
 
 
 def descriptors(window: Window) -> Check:

@@ -18,6 +18,7 @@ from analysis.judge.own_window import OwnWindow
 from analysis.judge.thresholds import THRESHOLDS as T
 from analysis.judge.window import Window
 from study.plan import Plan
+from study.trial import TIMED_OUT
 from study.workload import Work
 
 TOO_MANY = "load.worker-over"
@@ -68,7 +69,7 @@ def in_step(window: Window) -> bool:
 
     The window then cuts a whole wave of them, where it cuts independent users at random.
     """
-    return window.failures.get("timed-out", 0) > window.attempts / 2
+    return window.failures.get(TIMED_OUT, 0) > window.attempts / 2
 
 
 def _late_s(window: Window) -> float:

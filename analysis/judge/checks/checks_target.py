@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from analysis.judge.baseline import Baseline
 from analysis.judge.findings import Check, Finding, Outcome, check
 from analysis.judge.laws.expected_queue import QueueMean, judge_queue, pool_busy, pool_full
+from analysis.judge.laws.strangers import judge_strangers
 from analysis.judge.thresholds import THRESHOLDS as T
 from analysis.judge.window import Window
 from analysis.read.samples import Target
@@ -182,6 +183,7 @@ def who_was_the_limit(window: Window, baseline: Baseline | None, used_up: Sequen
         threshold=allowed,
         response_ms=None if response is None else 1000 * response,
         unloaded_ms=None if baseline is None else 1000 * baseline.response_s,
+        at_most=baseline is not None and not baseline.idle,
         watched=target is not None,
         own=own,
         full=tuple(used_up),
@@ -211,6 +213,7 @@ def short_of_the_line(
             threshold=T.shortfall,
             rate=window.throughput,
             bound=bound,
+            at_least=not baseline.idle,
             room=(room(window),) if outcome == "fail" else (),
         ),
     )
@@ -258,15 +261,33 @@ def _queue_near_limit(window: Window) -> bool:
 
 
 def room(window: Window) -> Finding:
-    """What the target had left."""
+    """What the target had left: nothing of its cores where others took the rest (`target.crowded`)."""
     target = window.target
     if target is None:
         return Finding("target.not-watched")
     return Finding(
-        "target.room",
+        "target.crowded" if crowded(target) else "target.room",
         cpu=target.cpu_cores,
         cores=target.cores,
+        others=others(target),
         queue=window.queue.mean if window.queue is not None else target.accept_queue,
         open=target.fds,
         limit=target.fd_limit,
     )
+
+
+def others(target: Target) -> float | None:
+    """What others took of the server's cores, in cores; None where check 11 has no flag, whose figure may be chance."""
+    group = target.group
+    taken = judge_strangers(group.busy, group.own, group.steal, group.seconds, group.cores) if group else None
+    if group is None or taken is None or taken.outcome not in ("flag", "fail"):
+        return None
+    return taken.share * group.cores
+
+
+def crowded(target: Target) -> bool:
+    """Whether server and others together used the server's cores up, so that nothing says that it had room."""
+    taken = others(target)
+    if taken is None or target.cpu_cores is None or target.cores is None:
+        return False
+    return target.cpu_cores + taken >= T.target_cpu * target.cores

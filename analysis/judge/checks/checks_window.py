@@ -15,6 +15,7 @@ from analysis.judge.thresholds import THRESHOLDS as T
 from analysis.judge.window import Window
 from analysis.read.histograms import EMPTY
 from study.plan import Plan
+from study.trial import TIMED_OUT
 
 
 def stationary(window: Window, plan: Plan) -> tuple[Check, ...]:
@@ -125,7 +126,7 @@ def unanswered(window: Window, plan: Plan) -> Check:
     least_ms = 1000 * T.hanging_s if slowest is None else max(1000 * T.hanging_s, T.hanging_times * slowest)
     # Without a good answer there is no response time to compare ages with, so no request counts as hanging.
     hanging = window.ages.above(least_ms) if slowest is not None else EMPTY
-    timed_out = window.failures.get("timed-out", 0)
+    timed_out = window.failures.get(TIMED_OUT, 0)
     share = (timed_out + hanging.total) / max(1, window.attempts + hanging.total)
     held = (timed_out * plan.timeout + hanging.sum_s) / (window.step.users * window.seconds)
     return check(
@@ -155,9 +156,13 @@ def counts(run: Reconciled) -> Check:
         value=None if apart is None else float(apart),
         threshold=allowed,
         attempts=run.attempts,
-        answered=run.answered_client,
+        answered=run.answered_client - run.beyond,
+        beyond=run.beyond,
+        never_sent=run.never_sent,
+        in_doubt=run.in_doubt,
+        besides={kind: count for kind, count in run.uncertain.items() if kind not in run.in_doubt},
         server=run.answered_server,
-        uncertain=run.uncertain,
+        refused=run.refused_server,
         probes=run.probes,
         background=run.background,
         by_kernel=run.by_kernel,

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.draw.figures import COSTS, PERCENTILES
-from analysis.draw.frames import Point, failures_at_worst, knees, matrix
+from analysis.draw.frames import Point, failures_at_worst, knees, matrix, unloaded_ms
 from analysis.judge.thresholds import THRESHOLDS as T
 from analysis.judge.verdicts import SERVED, VALID
 from analysis.rank.ranking import Ranking
@@ -74,16 +74,23 @@ def _rps(steps: pd.DataFrame, plan: Plan) -> Caption:
 
 
 def _on_the_line(steps: pd.DataFrame, plan: Plan) -> str:
-    """Whether every model follows N / Z up to the largest step, which is said only where each is valid there.
+    """Whether every model follows N / (R1 + Z) up to the largest step, which is said only where each is valid there.
 
-    A valid step is at most 5 % under N / (R1 + Z); one at which the target was full may be the next to bend.
+    A valid step may be under that line: as far as random arrivals make R longer at the measured utilisation.
     """
-    ladder = Steps(steps).ladder
-    tops = {model: ladder.of_model(model).measured.at(plan.most_users) for model in plan.models}
-    there = [model for model, rows in tops.items() if rows.most_have("valid") and not rows.mostly_full()]
-    if len(there) == len(plan.models):
-        return f" No model bends away from it up to {counted(plan.most_users, 'user')}."
+    every = Steps(steps).measured
+    if all(_follows(every.of_model(model), plan) for model in plan.models):
+        top = counted(plan.most_users, "user")
+        return f" No model is more than {T.shortfall:.0%} under N / (R1 + Z) at {top}, or full there."
     return ""
+
+
+def _follows(every: Steps, plan: Plan) -> bool:
+    top, r1_ms = every.ladder.at(plan.most_users), unloaded_ms(every)
+    rate = top.with_verdict(VALID).median("rps") if top.most_have("valid") and not top.mostly_full() else None
+    if rate is None or r1_ms is None:
+        return False
+    return rate >= (1 - T.shortfall) * plan.most_users / (r1_ms / 1000 + plan.mean_think_s)
 
 
 def _response(steps: pd.DataFrame, plan: Plan) -> Caption:
@@ -103,7 +110,7 @@ def _hockey(steps: pd.DataFrame, plan: Plan) -> Caption:
             parts.append(f"{model} {' and '.join(ends)}")
     rest = f"; of {series(fewer)} no two steps are {' or '.join(SERVED)}" if fewer else ""
     text = f"Mean response time observed at the lowest and the highest step: {'; '.join(parts)}{rest}."
-    text += " In an overload it counts the answered requests only."
+    text += " It counts the answered requests only."
     table = _by_users(steps, "mean_ms", plan, "Mean response time in ms")
     return (
         "Mean response time against requests per second",
@@ -128,6 +135,8 @@ def _tails(slower: pd.DataFrame, ranking: Ranking, plan: Plan) -> Caption:
         rows.append((Cell(model), *(Cell(number(float(ms), bound)) for ms in times)))
     heads = ("model", *(f"{share:.0%} take longer than, ms" for share in SHARES))
     text = "No step is valid for all models that have a valid one."
+    if ranking.common_users is not None:
+        text = "Too few requests came there to know what one in ten takes."
     if tenth:
         without = [model for model in plan.models if model not in tenth]
         rest = f"; not known of {series(without)}" if without else ""
@@ -196,7 +205,7 @@ def _failures(steps: pd.DataFrame, plan: Plan) -> Caption:
         for row in worst.to_dict("records")
     )  # fmt: skip
     measured = Steps(steps).ladder.measured
-    text = "No step was measured." if measured.empty else "No request failed in the windows that were measured."
+    text = "No step was measured." if measured.empty else "No request failed in the windows that are shown."
     if rows:
         each = worst.groupby("model", sort=False).agg(
             percent=("percent", "sum"), users=("users", "first"), verdict=("verdict", "first")
@@ -222,7 +231,10 @@ def _model(steps: pd.DataFrame, model: str, plan: Plan) -> Caption:
     text = f"{model}: {_shown(rates[top], 'requests/s')} at {counted(top, 'user')}"
     hollow = [f"{users:,} ({point.verdict})" for users, point in rates.items() if point.verdict != "valid"]
     absent = [f"{users:,}" for users in plan.users if users not in rates]
-    text += f"; not valid at {series(hollow)}" if hollow else "; every measured step is valid"
+    every = "every measured step is valid"
+    if not (Steps(steps).of_model(model).ladder.measured.frame["verdict"] == "valid").all():
+        every = "every measured step is valid in more than half of its runs"
+    text += f"; not valid at {series(hollow)}" if hollow else f"; {every}"
     text += f"; not measured at {series(absent)}" if absent else ""
     return title, f"{text}.", ()
 

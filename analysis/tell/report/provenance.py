@@ -9,7 +9,7 @@ from analysis.rank.outcome import CampaignOutcome
 from analysis.rank.steps import LADDER_KINDS
 from analysis.tell.phrases import BACKGROUND_CLIENTS
 from analysis.tell.report.page import Cell, Table, cells
-from analysis.tell.words import counted, series, shortened
+from analysis.tell.words import counted, series, shortened, span_text
 from study.formats.manifest_json import Manifest, short
 from study.plan import Plan
 
@@ -61,11 +61,12 @@ def _of_the_result(outcome: CampaignOutcome) -> Iterator[str]:
         yield f"How much the figures vary from run to run: {blocks} measured, and a ranking needs {T.least_blocks}."
     if ranking.blocks > 1:
         yield "What another day gives: intervals and ranks are of this campaign, and days differ."
-    idle = [limit.model for limit in outcome.limits if limit.kind == "none reached"]
+    tops = {limit.model: limit.top for limit in outcome.limits if limit.top is not None}
     unknown = [limit.model for limit in outcome.limits if limit.kind == "not known"]
-    if idle:
+    for top in sorted(set(tops.values())):
+        idle = [model for model, users in tops.items() if users == top]
         they = "it was" if len(idle) == 1 else "they were"
-        yield f"The limit of {shortened(idle)}: {they} valid and not full at {counted(plan.most_users, 'user')}."
+        yield f"The limit of {shortened(idle)}: {they} valid and not full at {counted(top, 'user')}."
     if ended := [limit.model for limit in outcome.limits if limit.kind == "generator"]:
         yield f"The limit of {shortened(ended)}: the load generator's was reached first."
     if unknown:
@@ -85,8 +86,11 @@ def _of_the_set_up(plan: Plan, manifest: Manifest | None) -> Iterator[str]:
     machines = {facts.boot_id for facts in (manifest.hosts if manifest else {}).values()}
     if len(machines) == 1:
         yield "What a network does: server and load ran on one machine, and shared its memory and caches."
-    low, high = plan.think_time
-    then = "go on with their tasks" if plan.locustfile is not None else f"then think {low:g}-{high:g} s"
+    then = "then ask again"
+    if plan.locustfile is not None:
+        then = "go on with their tasks"
+    elif plan.mean_think_s:
+        then = f"then think {span_text(*plan.think_time)} s"
     yield (
         f"Clients that come whatever the server does: its users, {plan.most_users:,} at most, wait for each answer and"
         f" {then}, so that a slow server is asked less."

@@ -20,7 +20,7 @@ from analysis.rank.outcome import CampaignOutcome
 from analysis.read.results import Campaign
 from analysis.tell.answer import answer_sentences
 from analysis.tell.calibration_sentence import calibration_lines
-from analysis.tell.capacity_sentence import load_text
+from analysis.tell.capacity_sentence import client_text, load_text
 from analysis.tell.limit_sentence import limit_text
 from analysis.tell.markdown_sections import (
     control_lines,
@@ -87,6 +87,7 @@ def report_html(outcome: CampaignOutcome, slower: pd.DataFrame, ratios: pd.DataF
         plan=plan,
         campaign_root=_link_to(campaign.files.directory, files.directory),
         load=load_text(plan),
+        client=client_text(plan),
         done=sum(result.data.state == "done" for result in results),
         runs=len(results),
         answer=answer_sentences(outcome),

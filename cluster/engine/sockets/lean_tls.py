@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from cluster.engine.clocks import now
 from cluster.engine.sockets.lean import ANCILLARY, RECEIVE, LeanUser
+from cluster.remote.http.http_message import ResponseOutcome
 
 RECORD = 16 * 1024  # bytes of plain text in the largest record of TLS
 
@@ -131,6 +132,8 @@ class TlsLeanUser(LeanUser):
 
     _context: ClassVar[ssl.SSLContext]
     _name: ClassVar[str]
+    _connect_s: float | None = None
+    """How long the connection of the request in flight took; None where it was kept, or isn't established yet."""
 
     @classmethod
     def prepare(cls, host: str | None) -> bytes:
@@ -179,7 +182,14 @@ class TlsLeanUser(LeanUser):
             super()._readable()
             connection.fill()
             connection.shake()
-        self.recorder.connected(now() - connection.opened_at)
+        self._connect_s = now() - connection.opened_at
+
+    def _record(self, at: float, answer: ResponseOutcome) -> None:
+        """With the time that its connection took, of a success alone: it is a part of that response time."""
+        seconds, self._connect_s = self._connect_s, None
+        if seconds is not None and answer.kind is None:
+            self.recorder.connected(seconds)
+        super()._record(at, answer)
 
     def _readable(self) -> None:
         """Wait until there is plain text to read, or the end, which may have come with what was read last."""

@@ -150,3 +150,31 @@ def test_what_made_the_trials_beyond_a_capacity_unclear_is_said(tmp_path: Path) 
     write_campaign(tmp_path / "few", small, lambda _run, _step: Load(seconds=60))
     (few,) = capacity_sentences(outcome_of(load(tmp_path / "few")))
     assert "no load gave a clear result: fewer than 300 answers in 2 trials" in few
+
+
+def test_what_is_sustained_is_the_capacity_though_the_server_is_full(tmp_path: Path) -> None:
+    """At 400 users it gives 20 % less than they ask for, and keeps an SLO of 5 s: that load is carried."""
+    made = outcome(
+        tmp_path,
+        lambda _run, step: Load(seconds=60, rate=106.0, response=0.77, server_cpu=1.0) if step.users == 400 else Load(),
+        slo=Slo(p99_ms=5000),
+    )
+    assert made.steps.set_index("users")["verdict"][400] == "overload"
+    (row,) = made.summary.to_dict("records")
+    assert row["sustained_users"] == row["capacity_users"] == only(made).users == 400
+    assert {"sustained_users", "capacity_users"} <= row["at_least"]
+
+
+@pytest.mark.parametrize(("timed_out", "carried"), [(50, None), (20, 100)])
+def test_requests_that_timed_out_are_above_the_slo_and_above_the_printed_quantile(
+    tmp_path: Path, timed_out: int, carried: int | None
+) -> None:
+    """1.25 % or 0.5 % of 4,000 requests wait 2 s in vain: within 2 % failures, and the first isn't within the p99."""
+    slow = Load(seconds=120, failures={"timed-out": timed_out}, failed_after=2.0, server_cpu=1.0)
+    made = outcome(tmp_path, lambda _run, _step: slow, users=[100], slo=Slo(p99_ms=50, failures_percent=2), timeout=2.0)
+    row = made.steps.set_index("kind").loc["ladder"]
+    assert only(made).users == carried
+    assert ("p99_ms" in row["at_least"]) == (carried is None)
+    assert row["p99_ms"] == pytest.approx(2000, rel=0.01) if carried is None else row["p99_ms"] < 50
+    assert row["p50_ms"] < 50
+    assert "p50_ms" not in row["at_least"]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from analysis.judge.baseline import Baseline
@@ -13,13 +16,14 @@ from analysis.judge.findings import Check
 from analysis.judge.reconciliation import Reconciled
 from analysis.judge.repeat import across_blocks, returned
 from analysis.judge.seconds import Second
+from analysis.judge.verdicts import shortfall
 from analysis.judge.watched import QueueLooks
 from analysis.judge.window import Window, Worker
 from analysis.rank.family import Pair
 from analysis.rank.ranking import control_check
 from analysis.read.background_rows import BackgroundWindow
 from analysis.read.histograms import EMPTY, decode
-from analysis.read.samples import CoreGroupSeconds, Generator, Target
+from analysis.read.samples import CoreGroupSeconds, Generator, Target, generator_of
 from analysis.tell.sentences import NAMES, sentence
 from study.plan import Step
 from study.workload import Work
@@ -555,3 +559,85 @@ def test_where_the_kernel_counts_too_many_are_a_flag_and_too_few_a_contradiction
     kept = checks_window.counts(replace(run, answered_server=None))
     assert kept.outcome == "not available"
     assert "the server keeps no count" in detail(kept)
+
+
+def test_workers_that_share_cores_are_judged_by_their_sum() -> None:
+    """Two on one core can't use more than half of it each."""
+    alone = window(workers=(worker(cpu_p95=0.5), worker(name="load1-2", cpu_p95=0.5)))
+    assert checks_generator.cpu(alone).outcome == "pass"
+    assert checks_generator.shared_cpu(alone) == ()
+    for used, outcome in ((0.89, "pass"), (0.99, "fail")):
+        (made,) = checks_generator.shared_cpu(replace(alone, generator=Generator(0.1, used, shared_cpu_p95=used)))
+        assert (made.number, made.outcome, made.value, made.threshold) == (4, outcome, used, 0.9)
+        assert f"used {used:.0%} of these cores together" in detail(made)
+
+
+@pytest.mark.parametrize(("cores", "shared"), [(1.0, 0.98), (2.0, None)])
+def test_the_workers_of_a_host_are_added_up_second_by_second(cores: float, shared: float | None) -> None:
+    rows = pd.DataFrame(
+        [
+            {"role": "worker", "host": "load1", "name": name, "time": second + late, "cpu_cores": 0.49, "cores": cores}
+            for second in range(20)
+            for name, late in (("load1-1", 0.0), ("load1-2", 0.003))
+        ]
+        + [{"role": "host", "host": "load1", "name": "load1", "time": 1.0, "ports_used": 1.0, "ports_limit": 9.0}]
+    ).assign(group_cores=float("nan"), cpu_pressure=float("nan"))
+    assert generator_of(rows).shared_cpu_p95 == (None if shared is None else pytest.approx(shared))
+
+
+@pytest.mark.parametrize(("used", "taken", "said"), [
+    (0.45, 0.5, "others left nothing of the server's cores: CPU 0.45 of 1 core with 0.50 more taken by others"),
+    (0.45, 0.2, "nothing that was watched on the target was full: CPU 0.45 of 1 core with 0.20 more taken by others"),
+    (0.45, 0.0, "nothing that was watched on the target was full: CPU 0.45 of 1 core, "),
+])  # fmt: skip
+def test_what_others_took_of_the_servers_core_stands_with_what_it_had_left(
+    used: float, taken: float, said: str
+) -> None:
+    each = (1.0,) * 60
+    group = CoreGroupSeconds("target", 1.0, each, (used + taken,) * 60, (used,) * 60, (0.0,) * 60, None)
+    check = limit(window(response_s=COUNT * 0.5, target=target(cpu_cores=used, group=group)), R1)
+    assert check.outcome == "fail"
+    assert said in detail(check)
+
+
+@pytest.mark.parametrize("idle", [True, False])
+def test_where_r1_is_a_bound_so_is_what_follows_from_it(idle: bool) -> None:
+    slow = window(response_s=COUNT * 0.5, goodput=0.5 * RATE, throughput=0.5 * RATE)
+    r1 = replace(R1, idle=idle, step=7)
+    said = detail(limit(slow, r1))
+    assert ("is at least 50.0 times R1, which is at most 10.0 ms" in said) is not idle
+    assert ("is 50.0 times R1 = 10.0 ms" in said) is idle
+    (under,) = checks_target.short_of_the_line(slow, PLAN, r1, ())
+    assert ("at least 49." in detail(under)) is not idle
+    assert ("N / (R + Z), which is at least " in detail(under)) is not idle
+    (on,) = checks_target.short_of_the_line(window(throughput=1.01 * RATE), PLAN, r1, ())
+    assert ("are on the line N / (R + Z) = " in detail(on)) is idle
+    short_ = shortfall(slow, PLAN, r1)
+    assert short_ is not None
+    assert ("at least 50.0% under N / (R1 + Z) >= " in sentence(short_)) is not idle
+
+
+KINDS = ("refused", "bad-status", "timed-out", "reset", "short-body")
+
+
+def test_the_counts_of_a_run_that_are_printed_add_up_to_its_attempts() -> None:
+    for seed in range(20):
+        draw = np.random.default_rng(seed)
+        failed = {kind: int(draw.integers(0, 3) * 10) for kind in KINDS}
+        answers = int(draw.integers(0, 1000)) + failed["bad-status"]
+        doubt = {kind: failed[kind] for kind in KINDS[2:]}
+        attempts = answers + failed["refused"] + sum(doubt.values())
+        made = Reconciled(
+            attempts, answers + 7, answers + 3, {**doubt, "in-flight": 5, "background": 2}, refused_server=40, probes=3,
+            never_sent=failed["refused"], beyond=7,
+        )  # fmt: skip
+        text = detail(checks_window.counts(made))
+        ended, beyond, besides, server = text.split("; ")
+        total, *parts = (int(each) for each in re.findall(r"\d+", ended))
+        assert total == sum(parts) == attempts, text
+        assert (beyond, besides) == ("7 answers beyond the attempts", "besides 5 in flight at the end, 2 uncertain"
+                                     " requests of the background clients")  # fmt: skip
+        assert (
+            server
+            == f"the server counts {answers + 3} answered, 3 of them the campaign's own probes, and 40 refused besides"
+        )

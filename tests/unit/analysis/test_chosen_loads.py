@@ -9,11 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.draw.frames import points
-from analysis.rank.capacity import BlockCapacity, decisive_trials
+from analysis.draw.frames import points, tails_frame
+from analysis.rank.capacity import BlockCapacity, capacity_values, decisive_trials
 from analysis.rank.outcome import CampaignOutcome, outcome_of
 from analysis.read.results import load
+from analysis.tell.answer import answer_sentences
 from analysis.tell.capacity_sentence import capacity_sentences
+from analysis.tell.limit_sentence import limit_text
+from analysis.tell.report.provenance import not_shown
 from study.plan import Run, SearchTable, Slo, Step
 from study.search import Trial
 from tests.unit.synthetic import Load, plan, write_campaign, write_run
@@ -177,3 +180,83 @@ def test_what_is_sustained_after_a_search_is_its_capacity_and_need_not_be_a_step
     (row,) = made.summary.to_dict("records")
     assert row["sustained_users"] == row["capacity_users"] == 150
     assert 150 not in made.rows.users
+
+
+def test_a_limit_is_named_at_a_load_of_most_blocks(tmp_path: Path) -> None:
+    """Block 1 alone tried 150 users, and was full there; all three are full at 200."""
+
+    def load_of(_run: Run, step: Step) -> Load:
+        return full(step.users, 45.0) if step.users >= 150 else Load(seconds=60)
+
+    made = searched(tmp_path, {1: (100, 200, 150), 2: (100, 200), 3: (100, 200)}, load_of)
+    (limit,) = made.limits
+    assert (limit.kind, limit.users) == ("CPU", 200)
+    assert "tried this load" not in limit_text(limit)
+    assert "half of the blocks or fewer tried 150 users, where it shows as well" in limit_text(limit)
+
+
+def test_a_limit_that_few_blocks_show_says_of_how_many_it_is(tmp_path: Path) -> None:
+    def load_of(_run: Run, step: Step) -> Load:
+        return full(400, 100.0) if step.users == 400 else Load(seconds=60)
+
+    made = searched(tmp_path, {1: (100, 200, 400), 2: (100, 200), 3: (100, 200)}, load_of)
+    (limit,) = made.limits
+    assert (limit.kind, limit.users) == ("CPU", 400)
+    assert "; 1 of 3 blocks tried this load" in limit_text(limit)
+
+
+def test_where_no_limit_was_reached_the_load_is_that_which_was_tried(tmp_path: Path) -> None:
+    """A run that ended early; its plan goes up to 1,000 users."""
+    made = searched(tmp_path, {1: (50, 100, 200)}, sound)
+    (text,) = (each for each in answer_sentences(made) if "at its limit" in each)
+    assert text.startswith("single was not at its limit: valid at 200 users, the largest step")
+    assert "The limit of single: it was valid and not full at 200 users." in not_shown(made)
+
+
+def test_of_two_trials_of_a_load_the_tails_have_the_one_that_counts(tmp_path: Path) -> None:
+    """The first takes 4 ms, and the confirmation, which decides, 8 ms."""
+
+    def load_of(_run: Run, step: Step) -> Load:
+        return Load(seconds=60, response=0.008 if step.kind == "confirm" else 0.004, spread=0.1)
+
+    made = searched(tmp_path, {1: (100, 200, -200)}, load_of)
+    curve = tails_frame(made.results, made.steps, 200)
+    assert curve["ms"].min() > 5
+    assert curve["share"].max() > 0.99
+    assert len(tails_frame(made.results, made.steps, 50)) == len(tails_frame(made.results, made.steps, None)) == 0
+
+
+def test_requests_that_timed_out_are_in_the_tail(tmp_path: Path) -> None:
+    """2 % of them: no time of an answer is longer than what the slowest 2 % take."""
+    slow = Load(seconds=60, failures={"timed-out": 40}, failed_after=2.0, server_cpu=1.0)
+    made = searched(tmp_path, {1: (100,)}, lambda _run, _step: slow)
+    share = 40 / float(made.steps.set_index("kind")["requests"]["trial"])
+    assert tails_frame(made.results, made.steps.assign(verdict="valid"), 100)["share"].min() == pytest.approx(share)
+
+
+def test_a_limit_stands_though_another_block_was_faster_at_a_larger_load(tmp_path: Path) -> None:
+    """Blocks 1 and 2 are full at 200 users; in block 3 the server carries 250."""
+
+    def load_of(run: Run, step: Step) -> Load:
+        return full(200, 50.0) if step.users == 200 and run.block < 3 else Load(seconds=60)
+
+    loads = {1: (100, 200), 2: (100, 200), 3: (100, 250)}
+    (limit,) = searched(tmp_path / "other", loads, load_of).limits
+    assert (limit.kind, limit.users) == ("CPU", 200)
+    (limit,) = searched(tmp_path / "same", {**loads, 1: (100, 200, 250), 2: (100, 200, 250)}, load_of).limits
+    assert limit.kind == "none reached"
+
+
+def test_a_bracket_with_a_load_inside_that_gave_no_clear_result_is_not_compared(tmp_path: Path) -> None:
+    """200 users pass and 400 fail; at 283 the generator was late."""
+
+    def load_of(_run: Run, step: Step) -> Load:
+        return {283: Load(seconds=60, lag_ms=60.0), 400: full(400, 100.0)}.get(step.users, Load(seconds=60))
+
+    made = searched(tmp_path, {1: (100, 200, 400, 283)}, load_of)
+    ((block,),) = (each.blocks for each in made.capacities)
+    assert (block.low, block.high, block.wide) == (200, 400, True)
+    assert capacity_values(made.capacities) == {"single": {}}
+    assert "(p99; full: CPU; no clear result between what passed and what failed;" in capacity_sentences(made)[0]
+    narrow = searched(tmp_path / "narrow", {1: (100, 200, 400)}, load_of)
+    assert capacity_values(narrow.capacities) == {"single": {1: 200.0}}

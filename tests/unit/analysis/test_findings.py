@@ -100,9 +100,16 @@ def test_singular_and_plural() -> None:
     assert sentence(Finding("full.accept-queue", queue=2.0, **queue)).startswith("2.0 connections waited in its accept")
     dropped = Finding("full.overflows", drops=1, requests=2)
     assert sentence(dropped) == "its listening socket dropped 1 connection with 2 requests"
-    assert sentence(Finding("target.busy", cpu=0.5, cores=1.0, cpu_ms=2.0)).startswith("0.50 of 1 core busy")
+    assert sentence(Finding("target.busy", cpu=0.5, cores=1.0, others=None, cpu_ms=2.0)).startswith(
+        "0.50 of 1 core busy"
+    )
     held = Finding("background.held", kind="slow", held=1.0, wanted=1, turned_away=0)
-    assert sentence(held) == "in the background, 1 of 1 slow client was held"
+    assert sentence(held) == "in the background, 1 of 1 slow client was held on average"
+    held = Finding("background.held", kind="slow", held=18.25, wanted=20, turned_away=20)
+    assert sentence(held) == (
+        "in the background, 18.25 of 20 slow clients were held on average, and 20 times one was refused, cut off or not"
+        " answered"
+    )
 
 
 def test_a_value_and_its_threshold_are_printed_with_the_digits_that_tell_them_apart() -> None:

@@ -104,3 +104,19 @@ def test_young_requests_in_flight_change_nothing() -> None:
 def test_where_nothing_was_answered_the_ages_are_all_that_is_known() -> None:
     assert_quantile(quantile(EMPTY, of_ms(*[3_000.0] * 40), 0.5), 3_000, at_least=True)
     assert quantile(EMPTY, EMPTY, 0.5) is None
+
+
+def test_a_request_that_timed_out_takes_at_least_as_long_as_it_was_waited_for() -> None:
+    answered, few, many = of_ms(*range(1, 1001)), of_ms(*[5_000.0] * 100), of_ms(*[5_000.0] * 2000)
+    assert_quantile(quantile(answered, EMPTY, 0.5, few), 550, at_least=False)  # all of those are above it
+    assert_quantile(quantile(answered, EMPTY, 0.95, few), 5_000, at_least=True)
+    assert_quantile(quantile(answered, EMPTY, 0.5, many), 5_000, at_least=True)
+    assert_quantile(quantile(EMPTY, EMPTY, 0.5, many), 5_000, at_least=True)
+    assert_quantile(quantile(of_ms(*[9_000.0] * 100), EMPTY, 0.5, of_ms(*[1_000.0] * 9)), 9_000, at_least=False)
+
+
+def test_the_longest_times_of_a_histogram() -> None:
+    times = of_ms(1, 1, 2, 3, 3, 3)
+    assert [times.longest(count).total for count in (0, 1, 4, 6, 9)] == [0, 1, 4, 6, 6]
+    assert times.longest(4).counts.tolist() == [1, 3]
+    assert EMPTY.longest(3).total == 0

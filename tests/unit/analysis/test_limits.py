@@ -131,8 +131,10 @@ def test_the_generator(tmp_path: Path) -> None:
 
 
 def test_a_limit_below_the_steps_that_the_generator_spoilt_stands(tmp_path: Path) -> None:
-    limit = found(tmp_path, {400: over(90.0, 400, server_cpu=0.98), 800: Load(lag_ms=60.0, late=0.03)})
+    limit = found(tmp_path / "below", {400: over(90.0, 400, server_cpu=0.98), 800: Load(lag_ms=60.0, late=0.03)})
     assert (limit.kind, limit.users) == ("CPU", 400)
+    limit = found(tmp_path / "above", {400: Load(lag_ms=60.0, late=0.03), 800: over(90.0, 800, server_cpu=0.98)})
+    assert (limit.kind, limit.users) == ("CPU", 800)
 
 
 def test_none_reached(tmp_path: Path) -> None:
@@ -191,3 +193,14 @@ def test_figures_of_some_blocks_say_of_how_many(tmp_path: Path) -> None:
     write_campaign(tmp_path, asked, load_of)
     limit = limit_of(analyze(tmp_path, write=False).rows, "single", Declared())
     holds(limit, "CPU, first at 400 users: its process tree used 0.98 of 1 core", "so in 2 of 3 windows of this load")
+
+
+def test_none_was_reached_is_not_said_where_others_took_the_rest_of_the_core(tmp_path: Path) -> None:
+    crowded = {users: Load(server_cpu=0.4, strangers=0.55) for users in USERS}
+    limit = found(tmp_path / "crowded", crowded)
+    assert (limit.kind, limit.users) == ("not known", None)
+    holds(limit, "others left nothing of the server's cores at 800 users, the largest valid step")
+    holds(limit, "0.40 of 1 core busy with 0.55 more taken by others")
+    some = found(tmp_path / "some", {users: Load(server_cpu=0.4, strangers=0.1) for users in USERS})
+    assert some.kind == "none reached"
+    holds(some, "0.40 of 1 core busy with 0.10 more taken by others")

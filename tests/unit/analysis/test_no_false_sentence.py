@@ -293,6 +293,7 @@ def test_no_limit_is_denied_or_named_where_the_truth_is_otherwise(mixed: list[Dr
             kinds.add(limit.kind)
             if limit.kind == "none reached":
                 assert truth.watched
+                assert not truth.crowded
                 assert truth.late_from > top
                 assert truth.capacity > 0.85 * truth.asked(top), limit
             if limit.kind == "CPU":
@@ -306,10 +307,42 @@ def test_no_limit_is_denied_or_named_where_the_truth_is_otherwise(mixed: list[Dr
                 for model in re.findall(r"[\w-]+", named[1]):
                     if model in drawn.truth:
                         assert drawn.truth[model].capacity > 0.85 * drawn.truth[model].asked(top), text
-            if "No model bends away" in text:
+                        assert not drawn.truth[model].crowded, text
+            if "No model is more than 5%" in text:
                 assert all(truth.capacity > 0.85 * truth.asked(top) for truth in drawn.truth.values()), text
                 assert all(truth.late_from > top for truth in drawn.truth.values()), text
     assert kinds >= {"none reached", "CPU", "generator", "not known"}
+
+
+@pytest.mark.slow
+def test_a_limit_of_few_blocks_says_of_how_many_it_is(searched: list[Drawn]) -> None:
+    few = 0
+    for drawn in searched:
+        for limit in drawn.outcome.limits:
+            mine = drawn.outcome.rows.of_model(limit.model).ladder.measured
+            users = limit.users or limit.top
+            tried, blocks = (each.frame["block"].nunique() for each in (mine.at(users), mine))
+            if users is not None and 2 * tried <= blocks:
+                few += 1
+                assert f"{tried} of {blocks} blocks tried this load" in limit_text(limit)
+            else:
+                assert "tried this load" not in limit_text(limit)
+    assert few
+
+
+@pytest.mark.slow
+def test_where_no_limit_was_reached_the_load_that_is_named_was_valid(mixed: list[Drawn], searched: list[Drawn]) -> None:
+    seen = 0
+    for drawn in (*mixed, *searched):
+        for text in sentences(drawn):
+            if named := re.match(r"(?:None of )?(.+?) was (?:not )?at its limit: valid at ([\d,]+) user", text):
+                for model in re.findall(r"[\w-]+", named[1]):
+                    if model in drawn.truth:
+                        seen += 1
+                        rows = drawn.outcome.rows.of_model(model).ladder.measured
+                        assert rows.users[-1] == _whole(named[2]), text
+                        assert rows.at(_whole(named[2])).most_have("valid"), text
+    assert seen
 
 
 @pytest.mark.slow

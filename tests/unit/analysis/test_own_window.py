@@ -141,7 +141,7 @@ def test_no_plan_says_how_long_users_wait() -> None:
 def test_the_unloaded_response_time_is_that_of_the_windows_own_mix() -> None:
     first = idle(own(names=(named("/a", 50, 0.01),)))
     lowest = own_sound(own(names=(named("/a", 10, 0.012), named("/b", 10, 0.04))), step=Step(1, "ladder", 4))
-    baseline = baseline_of({0: first, 1: lowest})
+    baseline = baseline_of((first, lowest), lambda window: True)
     assert baseline is not None
     assert baseline.by_name == {"/a": pytest.approx(0.01), "/b": pytest.approx(0.04)}
     mixed = of_the_mix(baseline, own_sound(own(names=(named("/a", 300, 0.02), named("/b", 100, 0.08)))))

@@ -47,7 +47,7 @@ def test_what_is_said_of_a_server_that_holds_background_clients_is_what_its_user
 
 @pytest.mark.parametrize("steps", [LONGEST_LIST, LONGEST_LIST + 7])
 def test_a_list_of_steps_that_is_cut_says_how_many_are_left_out(steps: int) -> None:
-    short = Finding("step.shortfall", rate=70.0, under=0.3, bound=100.0)
+    short = Finding("step.shortfall", rate=70.0, under=0.3, bound=100.0, at_least=False)
     rows = [
         {"model": "single", "kind": "ladder", "users": users, "verdict": "overload", "reasons": (short,)}
         for users in range(1, steps + 1)

@@ -15,22 +15,24 @@ from analysis.draw.capacity_figure import capacities, capacity_frame
 from analysis.draw.frames import ratios_frame
 from analysis.judge.findings import Finding
 from analysis.rank.capacity import BlockCapacity, over_blocks
-from analysis.rank.family import Ranked, compare_family, order
+from analysis.rank.family import Pair, Ranked, compare_family, order
 from analysis.rank.machine_summary import summary_value
 from analysis.rank.model_summary import summary_frame
 from analysis.rank.outcome import CampaignOutcome
 from analysis.rank.ranking import FigureRanking, rank_models
 from analysis.rank.steps import CHECK_COLUMNS, Steps
 from analysis.tell.answer import answer_sentences, capacity_order
-from analysis.tell.capacity_sentence import capacity_sentences
+from analysis.tell.capacity_sentence import capacity_sentences, client_text, load_text
 from analysis.tell.markdown_sections import control_lines, failed_checks
 from analysis.tell.orders import why_no_order
 from analysis.tell.report.capacity_caption import capacity_table
 from analysis.tell.report.captions import figure_captions
 from analysis.tell.report.report_tables import scoreboard
+from analysis.tell.sentences import sentence
 from analysis.tell.summary import claim, order_line, verdict_text
 from study.search import End
 from tests.unit.drawn_campaigns import Drawn, Truth, drawn
+from tests.unit.synthetic import plan
 
 NO_TAILS = pd.DataFrame(columns=["model", "ms", "share"])
 IDLE, FULL = 5000.0, 60.0
@@ -207,9 +209,12 @@ def test_a_capacity_that_is_a_bound_stands_with_its_sign_in_the_order_too(carrie
     (text,) = capacity_order(carried)
     assert text.startswith("By capacity: thread (3,200 users) > select (at least 1,000 users); over 5 blocks")
     assert "Not compared: single and process, since in some block no load failed or none passed." in text
-    assert "Not compared: fork and poll-loop, since no block has both a load that passed and one that failed." in text
+    assert (
+        "Not compared: fork and poll-loop, since no block has a load that passed and one that failed next to it."
+        in text
+    )
     assert text.endswith(
-        "Of select 5 of 6 blocks are compared: in the others no load beyond the capacity gave a clear result."
+        "Of select 5 of 6 blocks are compared: in the others the loads next to the capacity gave no clear result."
     )
     whole = over_blocks("select", blocks(*[LOWER] * 6), carried.campaign.plan)
     found = tuple(whole if each.model == "select" else each for each in carried.capacities)
@@ -303,3 +308,30 @@ def test_what_the_control_withdraws_has_digits_and_a_reason(compared: Drawn) -> 
     searched = compared.plan.model_copy(update={"search": {"from": 1, "most": 2}})
     (line,) = (each for each in control_lines(nothing, searched) if each.startswith("- capacity"))
     assert line.endswith("are not compared: in some block the capacity of one of them is only a bound or not known")
+
+
+def test_an_undetermined_control_says_what_it_leaves_open(compared: Drawn) -> None:
+    """Two runs of one model that differ by 5 %, give or take 10 %: a difference of 15 % isn't excluded."""
+    pair = Pair("rps", "single-aa", "single", 1.05, 0.95, 1.16, 0.3, 0.9, 6, "undetermined")
+    figure = replace(compared.outcome.ranking.goodput, control=pair, cap=1.05)
+    text = control_lines(replace(compared.outcome.ranking, goodput=figure), compared.plan)[0]
+    assert "it shows no difference of the two runs, and excludes none of up to 16.0%;" in text
+    assert "a difference of two models must exceed 5.0%, what these two runs differ by, besides its own test" in text
+    even = replace(figure, control=replace(pair, ratio=1.0), cap=1.0)
+    text = control_lines(replace(compared.outcome.ranking, goodput=even), compared.plan)[0]
+    assert text.endswith("; it shows no difference of the two runs, and excludes none of up to 16.0%")
+    tied = replace(figure, control=replace(pair, claim="tie"), cap=1.02)
+    assert "excludes none" not in control_lines(replace(compared.outcome.ranking, goodput=tied), compared.plan)[0]
+
+
+def test_one_user_and_no_think_time_are_told_as_such() -> None:
+    alone = plan(users=[1], think_time=(0.0, 0.0))
+    assert (load_text(alone), load_text(plan(users=[1, 20]))) == ("1 user", "1, 20 users")
+    assert client_text(alone).startswith("no think time, client")
+    assert client_text(plan(think_time=(2.0, 2.0))).startswith("think time 2 s, client")
+    assert client_text(plan()).startswith("think time 1-5 s, client")
+
+
+def test_of_a_window_without_requests_no_share_failed() -> None:
+    nothing = Finding("errors.failures", value=0.0, threshold=0.01, failed=0, requests=0, kinds={})
+    assert sentence(nothing) == "no request ended in the window"

@@ -69,7 +69,7 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     ("inconsistent", {"wall_factor": (1.0, 1 / 1.2)}, "the clock of load1-2 ran 20.0% fast"),
     ("unexplained", {**OVER, "server_cpu": 0.2, "cpu": 0.1}, "nothing that was watched on the target was full"),
     ("unsteady", {"drift": 0.8}, "drifted by +79"),
-    ("unsteady", {"silent": ((7, 9), (20, 22)), "seconds": 40.0}, "no answers in seconds 7-9 and 20-22"),
+    ("unsteady", {"silent": ((7, 9), (20, 22)), "seconds": 40.0}, "hardly any answers in seconds 7-9 and 20-22"),
 ]
 
 
@@ -88,6 +88,14 @@ def test_a_verdict_prints_as_one_line(tmp_path: Path) -> None:
     assert "generator-limited" in str(late)
     assert "ms late (p99)" in str(late)
     assert "\n" not in str(late)
+
+
+def test_where_others_took_the_rest_of_the_core_nothing_is_called_not_full(tmp_path: Path) -> None:
+    got = judged(tmp_path, rate=X_FREE * 0.9, response=0.3, server_cpu=0.45, strangers=0.5)
+    text = "; ".join(got.reasons)
+    assert got.verdict == "disturbed"
+    assert "others left nothing of the server's cores: CPU 0.45 of 1 core with 0.50 more taken by others" in text
+    assert "nothing that was watched" not in text
 
 
 def test_valid_has_no_complaint(tmp_path: Path) -> None:
@@ -154,6 +162,18 @@ def test_where_users_are_late_and_the_target_is_full_the_larger_part_names_the_v
     assert got.verdict == verdict
     assert said in "; ".join(got.reasons)
     assert "0.93 of 1 core" in "; ".join(got.reasons)
+
+
+@pytest.mark.parametrize(("client", "verdict"), [("lean", "overload"), ("http", "generator-limited")])
+def test_what_a_busy_worker_costs_is_how_late_its_users_are(tmp_path: Path, client: str, verdict: str) -> None:
+    """Of a full server at 82 % of the line; only the lean client's times don't hold what its worker's CPU delays."""
+    asked = plan(models=["single"], users=[100, 400], aa=False, return_step=False, client=client)
+    busy: dict[str, Any] = {**OVER, "cpu": 0.8, "server_cpu": 0.99, "late": 0.002}
+    write_campaign(tmp_path, asked, top_step(Load(**busy)))
+    assert verdicts_of(tmp_path, "1-single")[-1].verdict == verdict
+    valid = tmp_path / "valid"
+    write_campaign(valid, asked, top_step(Load(cpu=0.8)))
+    assert verdicts_of(valid, "1-single")[-1].verdict == "generator-limited"
 
 
 def test_a_disturbed_step_that_gave_what_it_should_is_valid_and_says_so(tmp_path: Path) -> None:

@@ -88,3 +88,12 @@ def test_figures_are_sums_over_workers(asked: Plan) -> None:
     assert figures.rate == pytest.approx(20 / 0.204, rel=0.15)
     assert figures.complete
     assert not figures_of(both, 20, 50.0, 3).complete
+
+
+@pytest.mark.parametrize(("limit_ms", "overdue"), [(50.0, 12), (5000.0, 0)])
+def test_a_request_that_timed_out_has_lasted_as_long_as_it_was_waited_for(
+    asked: Plan, limit_ms: float, overdue: int
+) -> None:
+    """Its timeout was 2 s, which says nothing of a limit of 5 s."""
+    load = Load(seconds=4.0, failures={"timed-out": 12, "reset": 8}, failed_after=2.0)
+    assert figures_of(records(asked, Step(1, "trial", 20), load), 20, limit_ms, 2).overdue == overdue
