@@ -11,10 +11,10 @@ from analysis.draw.request_frames import REQUEST_COLUMNS, requests_frame
 from analysis.judge.baseline import Baseline, baseline_of, of_the_mix
 from analysis.judge.checks import checks_generator, checks_laws, checks_window
 from analysis.judge.own_window import NamedRequests, OwnWindow
-from analysis.judge.seconds import Second
 from analysis.judge.verdicts import divided, shortfall
 from analysis.judge.window import Window
 from analysis.read.histograms import decode
+from analysis.read.seconds import Second
 from analysis.tell.sentences import sentence
 from study.plan import IDLE_STEP, Step
 from tests.unit.synthetic import encode, plan
