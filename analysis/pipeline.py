@@ -207,7 +207,7 @@ def _draw(outcome: CampaignOutcome, figures: bool, files: CampaignFiles) -> tupl
     from analysis.draw.figures import drawings  # seaborn takes a second to import, and no verdict needs it
     from analysis.draw.frames import ratios_frame, tails_frame
     from analysis.draw.request_figure import request_drawings
-    from analysis.draw.style import save
+    from analysis.draw.style import remove, save
     from analysis.tell.report.report_page import report_html
 
     plan, ranking = outcome.campaign.plan, outcome.ranking
@@ -218,8 +218,11 @@ def _draw(outcome: CampaignOutcome, figures: bool, files: CampaignFiles) -> tupl
         for name, figure in drawings(
             outcome.steps, slower, ratios, plan.models, think_s, outcome.summary, plan.slo.p99_ms, trials
         ):
-            drawn += save(figure, files.figures, name)
-        for name, figure in request_drawings(requests_frame(outcome.results)):
-            drawn += save(figure, files.figures, name)
+            if figure is None:
+                remove(files.figures, name)
+            else:
+                drawn += save(figure, files.figures, name)
+        for name, named in request_drawings(requests_frame(outcome.results)):
+            drawn += save(named, files.figures, name)
     write_whole(files.report, report_html(outcome, slower, ratios, files))
     return (*drawn, files.report)

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.draw.style import INK, Style, canvas, log_axis, row_note, sign, styles
+from analysis.draw.style import INK, QUIET, Style, canvas, legend, log_axis, row_note, sign, styles
 from analysis.judge.judging import RunResult
 from analysis.judge.quantiles import quantile
 from analysis.judge.window import Window
@@ -19,6 +19,7 @@ from analysis.rank.steps import final_outcome
 from study.plan import Slo
 
 ROW_IN, MARGIN_IN = 0.42, 1.0
+ARROW_PT = 13
 MARKS = {"passed": ("+", "a trial that passed"), "failed": ("x", "a trial that failed")}
 """Marker of a trial by its outcome, and its words in the legend."""
 SIGNS = {"+": "+", "x": r"\times"}
@@ -47,10 +48,12 @@ def capacities(frame: pd.DataFrame, labels: Sequence[str]) -> Figure:
     """A row for each model of `capacity_frame`, in the plan's order from the top."""
     figure, (axes,) = canvas(MARGIN_IN + ROW_IN * max(len(frame), 1))
     looks = styles(labels)
-    sns.stripplot(
-        data=frame.astype({"capacity_users": float}), x="capacity_users", y="model", hue="model", ax=axes, jitter=False,
-        size=8, palette={label: look.colour for label, look in looks.items()}, legend=False, order=list(frame["model"]),
-    )  # fmt: skip
+    values = frame.astype({"capacity_users": float})
+    for model in frame["model"]:
+        sns.stripplot(
+            data=values[values["model"] == model], x="capacity_users", y="model", ax=axes, jitter=False, size=8,
+            color=looks[model].colour, marker=looks[model].marker, order=list(frame["model"]),
+        )  # fmt: skip
     ends = pd.concat([frame["capacity_users"], frame["capacity_high"]]).dropna().astype(float)
     left = ends.min() / 1.3
     for at, row in enumerate(frame.to_dict("records")):
@@ -80,7 +83,20 @@ def capacities(frame: pd.DataFrame, labels: Sequence[str]) -> Figure:
     if len(frame):
         log_axis(axes, "x", left, ends.max() * 1.6)
     axes.set(xlabel="users carried within the SLO", ylabel="", ylim=(len(frame) - 0.5, -0.7))
+    legend(figure, _signs(frame))
     return figure
+
+
+def _signs(frame: pd.DataFrame) -> list[Line2D]:
+    """The legend's entries of what occurs: points with intervals, and arrows where a capacity is only a bound."""
+    carried, high = frame["capacity_users"].notna(), frame["capacity_high"].notna()
+    bar = Line2D([], [], color=QUIET, marker="o", lw=2.2, label="capacity and its interval")
+    least = sign("at least", r"$\rightarrow$")
+    most = sign("fewer than", r"$\leftarrow$")
+    for arrow in (least, most):
+        arrow.set_markersize(ARROW_PT)
+    shown = ((bar, carried & high), (least, carried & ~high), (most, ~carried & high))
+    return [entry for entry, rows in shown if rows.any()]
 
 
 def trials_frame(results: Iterable[RunResult], slo: Slo) -> pd.DataFrame:

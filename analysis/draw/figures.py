@@ -228,19 +228,26 @@ def drawings(
     summary: pd.DataFrame | None = None,
     slo_ms: float | None = None,
     trials: pd.DataFrame | None = None,
-) -> Iterator[tuple[str, Figure]]:
-    """Every figure of a campaign by the name of its file, one at a time."""
-    if summary is not None and len(carried := capacity_frame(summary)):
-        yield "capacity", capacities(carried, models)
-    yield "rps", rps_against_users(steps, models, think_s)
-    yield "response-time", response_against_users(steps, models, slo_ms, trials)
-    yield "response-rps", response_against_rps(steps, models)
-    yield "tails", tails(slower, models)
-    yield "cost", cost_of_a_request(steps, models)
-    yield "ratios", ratio_forest(ratios)
-    yield "failures", failures_by_kind(steps, models)
+) -> Iterator[tuple[str, Figure | None]]:
+    """Every figure of a campaign by the name of its file, one at a time; None where it would be empty."""
+    carried = pd.DataFrame() if summary is None else capacity_frame(summary)
+    yield "capacity", capacities(carried, models) if len(carried) else None
+    medians = {column: points(steps, column, models) for column in ("rps", "mean_ms", *PERCENTILES, *COSTS)}
+    known = {column for column, rows in medians.items() if len(rows)}
+    yield "rps", rps_against_users(steps, models, think_s) if "rps" in known else None
+    tried = pd.DataFrame() if trials is None else trials
+    yield (
+        "response-time",
+        response_against_users(steps, models, slo_ms, trials) if known & set(PERCENTILES) or len(tried) else None,
+    )
+    yield "response-rps", response_against_rps(steps, models) if {"rps", "mean_ms"} <= known else None
+    yield "tails", tails(slower, models) if len(slower) else None
+    yield "cost", cost_of_a_request(steps, models) if known & set(COSTS) else None
+    yield "ratios", ratio_forest(ratios) if len(ratios) else None
+    yield "failures", failures_by_kind(steps, models) if len(failures_at_worst(steps, models)) else None
+    measured = set(medians["rps"]["model"])
     for model in models:
-        yield f"model-{model}", one_model(steps, model, models, think_s)
+        yield f"model-{model}", one_model(steps, model, models, think_s) if model in measured else None
 
 
 def _looks(frame: pd.DataFrame, labels: Sequence[str] | None) -> dict[str, Style]:

@@ -80,7 +80,7 @@ def points(steps: pd.DataFrame, column: str, models: Collection[str]) -> pd.Data
     )[["model", "users", "value", "low", "high", "valid", "at_least", "at_most", "verdict"]]
 
 
-def commonest(verdicts: pd.Series[str]) -> str:
+def commonest(verdicts: Iterable[str]) -> str:
     """The verdict of most runs; of as many, one that isn't valid."""
     counts = Counter(str(verdict) for verdict in verdicts)
     return min(counts, key=lambda verdict: (-counts[verdict], verdict == "valid", verdict))

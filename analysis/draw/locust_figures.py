@@ -5,11 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.draw.style import PANEL_IN, canvas, legend, line_of, log_axis, note, plain_ticks, save, styles
+from analysis.draw.style import (
+    PANEL_IN,
+    canvas,
+    legend,
+    line_of,
+    log_axis,
+    note,
+    plain_ticks,
+    save,
+    sign,
+    styles_in_order,
+)
 from analysis.read.locust_csv import LocustRun
 
 PERCENTILES = {"p50_ms": "p50 (median)", "p95_ms": "p95", "p99_ms": "p99"}
@@ -62,7 +74,7 @@ def rps_against_users(rows: pd.DataFrame) -> Figure:
     """Requests/s against users, of those rows alone that `held` keeps."""
     figure, (axes,) = canvas(PANEL_IN)
     steady = held(rows)
-    for name, look in styles(list(rows["run"].unique())).items():
+    for name, look in styles_in_order(list(rows["run"].unique())).items():
         mine = steady[steady["run"] == name]
         axes.scatter(mine["users"], mine["rps"], marker=look.marker, s=36, facecolor="none", edgecolor=look.colour,
                      linewidth=1.3, label=name)  # fmt: skip
@@ -101,7 +113,7 @@ def draw_all(runs: Sequence[LocustRun], directory: Path) -> tuple[Path, ...]:
 
 def _lines(axes: Axes, rows: pd.DataFrame, column: str) -> None:
     """A line for each stretch of each run, broken where the column is empty; a lone point between breaks is a dot."""
-    for name, look in styles(list(rows["run"].unique())).items():
+    for name, look in styles_in_order(list(rows["run"].unique())).items():
         for _, mine in rows[rows["run"] == name].groupby("stretch"):
             known = mine[column].notna()
             alone = known & ~known.shift(fill_value=False) & ~known.shift(-1, fill_value=False)
@@ -110,7 +122,9 @@ def _lines(axes: Axes, rows: pd.DataFrame, column: str) -> None:
 
 
 def _entries(figure: Figure, rows: pd.DataFrame) -> None:
-    entries = [line_of(name, look) for name, look in styles(list(rows["run"].unique())).items()]
+    entries = [line_of(name, look) for name, look in styles_in_order(list(rows["run"].unique())).items()]
     for entry in entries:
         entry.set_marker("" if len(figure.axes) > 1 else entry.get_marker())
+    if any(line.get_marker() == "." and np.size(line.get_xdata()) for axes in figure.axes for line in axes.get_lines()):
+        entries.append(sign("a row between two without a figure", "."))
     legend(figure, entries)

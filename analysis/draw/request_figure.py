@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.draw.style import canvas, legend, line_of, log_axis, styles, users_axis
+from analysis.draw.style import canvas, legend, line_of, log_axis, styles_in_order, users_axis
 from analysis.judge.verdicts import SERVED
 
 MOST_LINES = 8
@@ -33,7 +33,7 @@ def request_lines(frame: pd.DataFrame) -> pd.DataFrame:
 def one_models_requests(rows: pd.DataFrame) -> Figure:
     """One model's rows of `request_lines`: a line a name, its rate above and its 95th percentile below."""
     figure, (above, below) = canvas(2.4, 2.4)
-    looks = styles(sorted(rows["request"].unique()))
+    looks = styles_in_order(sorted(rows["request"].unique()))
     for request, look in looks.items():
         mine = rows[rows["request"] == request].sort_values("users")
         for axes, column in ((above, "rps"), (below, "p95_ms")):

@@ -23,25 +23,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-COLOURS = {
-    "#0072b2": "#56b4ff",
-    "#d55e00": "#ff8a3d",
-    "#009e73": "#2fd0a2",
-    "#cc79a7": "#f0a0cc",
-    "#e69f00": "#ffc14d",
-    "#56b4e9": "#9ad8ff",
-    "#000000": "#f2f2f2",
-    "#7f6a00": "#d6c05a",
-}
-"""Okabe and Ito's palette, which colour-blind readers tell apart, its yellow darkened to show on white; each with its
-counterpart on a dark page."""
+from study.palette import DARK_COLOURS, Look, in_order, looks
+
 PAPER, INK, QUIET, GRID = "#ffffff", "#262626", "#6b6b6b", "#d9d9d9"
-DARK = {**COLOURS, PAPER: "#15181c", INK: "#e8e8e8", QUIET: "#a3a3a3", GRID: "#3a3f45"}
+DARK = {**DARK_COLOURS, PAPER: "#15181c", INK: "#e8e8e8", QUIET: "#a3a3a3", GRID: "#3a3f45"}
 """Every colour that a figure has, and what it becomes on a dark page."""
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*", "d", "8", "H")
 Dash = tuple[float, tuple[float, ...]]
 """Offset, and lengths of dash and gap in turn; none of them is a solid line."""
-DASHES: tuple[Dash, ...] = ((0, ()), (0, (5, 2)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2, 1, 2, 1, 2)))
 WIDE = 20  # where the largest is more than so many times the least, a log scale shows them
 PNG_DPI = 190
 WIDTH_IN, PANEL_IN, LEGEND_ROW_IN = 5.0, 3.2, 0.2
@@ -64,12 +52,17 @@ class Style:
 
 
 def styles(labels: Sequence[str]) -> dict[str, Style]:
-    """One style for each label by its place in the plan, the same in every figure; no two alike up to 120 labels."""
-    colours = tuple(COLOURS)
-    return {
-        label: Style(colours[at % len(colours)], MARKERS[at % len(MARKERS)], DASHES[at % len(DASHES)])
-        for at, label in enumerate(labels)
-    }
+    """One style for each label by its name, the same in every figure of every campaign."""
+    return {label: _style(each) for label, each in looks(labels).items()}
+
+
+def styles_in_order(names: Sequence[str]) -> dict[str, Style]:
+    """One style for each name by its place, for names that are no models'."""
+    return {name: _style(each) for name, each in in_order(names).items()}
+
+
+def _style(each: Look) -> Style:
+    return Style(each.colour, each.marker, (0, each.dash))
 
 
 def canvas(*heights: float, share_x: bool = True) -> tuple[Figure, list[Axes]]:
@@ -157,13 +150,23 @@ def legend(figure: Figure, entries: Sequence[Artist]) -> None:
     figure.set_size_inches(width, height + LEGEND_ROW_IN * -(-len(entries) // columns))
 
 
+def remove(directory: Path, name: str) -> None:
+    """Remove a figure that an earlier analysis saved."""
+    for path in _files(directory, name):
+        path.unlink(missing_ok=True)
+
+
+def _files(directory: Path, name: str) -> tuple[Path, ...]:
+    return tuple(directory / f"{name}.{suffix}" for suffix in ("png", "svg"))
+
+
 def save(figure: Figure, directory: Path, name: str) -> tuple[Path, ...]:
     """PNG and SVG, each by a temporary name and a rename, so that a reader never meets half a file.
 
     The canvases print themselves: Figure.savefig draws everything a second time, for the layout.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    paths = tuple(directory / f"{name}.{suffix}" for suffix in ("png", "svg"))
+    paths = _files(directory, name)
     for path in paths:
         descriptor, temporary = tempfile.mkstemp(dir=directory, prefix=f".{path.name}.")
         os.close(descriptor)

@@ -11,12 +11,15 @@ from analysis.judge.reconciliation import Reconciled, reconcile
 from analysis.judge.repeat import returned
 from analysis.judge.verdicts import Judgement, judge_step
 from analysis.judge.window import Window, window_of
+from analysis.read.course import RunCourse, course_of
 from analysis.read.ledger import Ledger, steps_of_run
 from analysis.read.results import Campaign, RunData
 from study.errors import FormatError
 from study.formats.ledger_jsonl import RecoveryRecord, SearchRecord, TrialRecord
 from study.plan import IDLE_STEP, Plan, Run, Step
 from study.workload import Work
+
+NOT_RUN = RunCourse()
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ class RunResult:
     """How its search ended while the run went on."""
     recoveries: tuple[RecoveryRecord, ...] = ()
     """After its failed trials: the waits for an idle server's response time."""
+    course: RunCourse = NOT_RUN
+    """Its seconds."""
 
 
 def judge_all(campaign: Campaign) -> Iterator[RunResult]:
@@ -111,7 +116,8 @@ def judge_run(data: RunData, plan: Plan, unfinished: bool = False) -> RunResult:
         *_without_idle(data.run, windows.get(IDLE_STEP), baseline, steps),
     )
     repeats = returned(windows.values())
-    return RunResult(data, steps, repeats, run, gaps, ledger.trials, ledger.search, ledger.recoveries)
+    course = course_of(ledger, samples)
+    return RunResult(data, steps, repeats, run, gaps, ledger.trials, ledger.search, ledger.recoveries, course)
 
 
 def _without_idle(

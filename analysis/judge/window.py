@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.judge.own_window import OwnWindow, own_part
-from analysis.judge.seconds import Second, joined, pooled
 from analysis.judge.watched import QueueLooks, queue_looks
 from analysis.read.background_rows import BackgroundClients, BackgroundWindow
 from analysis.read.histograms import EMPTY, Histogram, merge
 from analysis.read.ledger import Ledger, Record
 from analysis.read.samples import Generator, Samples, Target, generator_of, target_of
+from analysis.read.seconds import Second, joined, pooled
 from study.formats.ledger_jsonl import Ticks
 from study.plan import Step
 from study.trial import TIMED_OUT

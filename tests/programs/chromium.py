@@ -76,9 +76,25 @@ class Page:
             self.events.append(self._next(until))
         self.ask("Runtime.evaluate", expression="document.fonts.ready.then(() => true)", awaitPromise=True)
 
+    def scripts(self, run: bool) -> None:
+        """Whether the scripts of pages that are opened from now on run."""
+        self.ask("Emulation.setScriptExecutionDisabled", value=not run)
+
+    def move(self, x: float, y: float) -> None:
+        """Move the mouse to a place of the window."""
+        self.ask("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+
+    def until(self, expression: str) -> Any:
+        """The first value of an expression that isn't false. Raises TimeoutError."""
+        end = time.monotonic() + PATIENCE_S
+        while not (value := self.value(expression)):
+            if time.monotonic() > end:
+                raise TimeoutError(f"never true: {expression}")
+        return value
+
     def value(self, expression: str) -> Any:
-        """What a JavaScript expression gives."""
-        found = self.ask("Runtime.evaluate", expression=expression, returnByValue=True)
+        """What a JavaScript expression gives; of a promise, what it comes to."""
+        found = self.ask("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         if "exceptionDetails" in found:
             raise RuntimeError(str(found["exceptionDetails"]))
         return found["result"].get("value")

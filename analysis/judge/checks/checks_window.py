@@ -10,10 +10,10 @@ from analysis.judge.checks.checks_laws import batch_error
 from analysis.judge.findings import Check, Outcome, check, passed
 from analysis.judge.laws.law_error import cycle_cv, drift_of_rate, drift_of_response, warm_up
 from analysis.judge.reconciliation import Reconciled
-from analysis.judge.seconds import Second
 from analysis.judge.thresholds import THRESHOLDS as T
 from analysis.judge.window import Window
 from analysis.read.histograms import EMPTY
+from analysis.read.seconds import Second
 from study.plan import Plan
 from study.trial import TIMED_OUT
 

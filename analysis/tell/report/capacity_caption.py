@@ -14,12 +14,11 @@ from analysis.tell.words import BOUNDS, bounded, number
 
 
 def capacity_picture(directory: Path, outcome: CampaignOutcome) -> Picture | None:
-    """The figure with its caption; None where it isn't drawn."""
-    path = directory / "capacity.svg"
-    if not path.is_file() or capacity_frame(outcome.summary).empty:
+    """The figure with its caption; None where no capacity is known."""
+    if capacity_frame(outcome.summary).empty:
         return None
     text = f"Users that each model carries with {slo_text(outcome.campaign.plan.slo)}; an arrow marks a bound."
-    return Picture(inlined(path), "Capacity", text, (capacity_table(outcome),))
+    return Picture("capacity", inlined(directory / "capacity.svg"), "Capacity", text, (capacity_table(outcome),))
 
 
 def capacity_table(outcome: CampaignOutcome) -> Table:

@@ -29,11 +29,10 @@ Caption = tuple[str, str, tuple[Table, ...]]
 def pictures(
     directory: Path, steps: pd.DataFrame, slower: pd.DataFrame, ratios: pd.DataFrame, ranking: Ranking, plan: Plan
 ) -> dict[str, Picture]:
-    """By the name of the figure's file; those that aren't drawn are left out."""
+    """By the name of the figure's file; of those that aren't drawn the words and tables alone."""
     return {
-        name: Picture(inlined(directory / f"{name}.svg"), *caption)
+        name: Picture(name, inlined(directory / f"{name}.svg"), *caption)
         for name, caption in figure_captions(steps, slower, ratios, ranking, plan).items()
-        if (directory / f"{name}.svg").is_file()
     }
 
 

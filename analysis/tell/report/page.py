@@ -12,7 +12,10 @@ from analysis.draw.style import DARK
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a table. `note`, such as an interval, is shown small below the text; `href` makes the text a link."""
+    """A cell of a table. `note`, such as an interval, is shown small below the text.
+
+    `href` makes the text a link: to a part of the page, as `#models`, or to a file below the campaign's directory.
+    """
 
     text: str
     href: str = ""
@@ -37,7 +40,10 @@ class Table:
 class Picture:
     """A figure. `summary` says what it shows, for readers who can't see it; `data` are the tables it was drawn from."""
 
+    name: str
+    """Of its files, without their ending."""
     source: str
+    """Empty where nothing was drawn: title and summary then stand alone."""
     title: str
     summary: str
     data: tuple[Table, ...] = ()
@@ -49,7 +55,9 @@ def cells(*texts: str) -> tuple[Cell, ...]:
 
 
 def inlined(svg: Path) -> str:
-    """A figure as a data URI, its colours changed where the reader's page is dark."""
+    """A figure as a data URI, its colours changed where the page is dark; empty where there is no such file."""
+    if not svg.is_file():
+        return ""
     text = svg.read_text(encoding="utf-8")
     variables = {colour: f"--c{at}" for at, colour in enumerate(DARK)}
     for colour, name in variables.items():

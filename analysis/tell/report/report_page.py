@@ -34,12 +34,18 @@ from analysis.tell.report import class_report
 from analysis.tell.report import report_tables as tables
 from analysis.tell.report.capacity_caption import capacity_picture
 from analysis.tell.report.captions import pictures
+from analysis.tell.report.chart_data import encoded, figure_charts
+from analysis.tell.report.heading import headline, question, when_and_where
 from analysis.tell.report.page import Picture, Table
 from analysis.tell.report.provenance import not_shown, origin, where_table
 from analysis.tell.report.request_tables import own_tables, request_picture
+from analysis.tell.report.run_data import runs_value, script_json
+from analysis.tell.report.scripts import page_script, policy
+from analysis.tell.report.terms import terms_of
 from study.formats.manifest_json import ModelDescription
 from study.layout import CampaignFiles
 from study.safe_text import inert
+from study.web import uplot_style
 
 TEMPLATES = Path(__file__).parent / "templates"
 FIRST, DETAILS = ("capacity", "response-time"), ("rps", "response-rps", "tails", "cost", "failures")
@@ -67,8 +73,8 @@ class Section:
 def report_html(outcome: CampaignOutcome, slower: pd.DataFrame, ratios: pd.DataFrame, files: CampaignFiles) -> str:
     """The page; `slower` and `ratios` are the frames that figures were drawn from (`analysis/draw/frames.py`).
 
-    `files` is where page and figures are: the campaign itself, or elsewhere. Figures that were not drawn are left out;
-    every text from files is escaped.
+    `files` is where page and figures are: the campaign itself, or elsewhere. Of figures that were not drawn the words
+    stand alone; every text from files is escaped.
     """
     campaign, steps, ranking, results = outcome.campaign, outcome.steps, outcome.ranking, outcome.results
     plan, manifest = campaign.plan, campaign.manifest
@@ -83,14 +89,22 @@ def report_html(outcome: CampaignOutcome, slower: pd.DataFrame, ratios: pd.DataF
     ladders = tables.ladder_tables(campaign, steps)
     again = class_report.same_set_up(plan)
     requests, exceptions = requests_frame(results), exceptions_frame(results)
+    answer = answer_sentences(outcome)
+    first, script = headline(outcome, answer), page_script()
     return environment.get_template("report.html").render(
         plan=plan,
         campaign_root=_link_to(campaign.files.directory, files.directory),
+        home=campaign.files.directory.resolve().name,
+        place=files.directory.resolve().name,
+        question=question(plan),
+        when_and_where=when_and_where(manifest),
+        terms=tuple(terms_of(plan)),
         load=load_text(plan),
         client=client_text(plan),
         done=sum(result.data.state == "done" for result in results),
         runs=len(results),
-        answer=answer_sentences(outcome),
+        headline=first,
+        answer=[sentence for sentence in answer if sentence != first],
         summary=tables.summary_table(campaign, outcome.summary, ranking, outcome.limits),
         first=[drawn[name] for name in FIRST if name in drawn],
         details=[drawn[name] for name in DETAILS if name in drawn],
@@ -118,6 +132,11 @@ def report_html(outcome: CampaignOutcome, slower: pd.DataFrame, ratios: pd.DataF
         where=where_table(manifest),
         not_shown=not_shown(outcome),
         gaps=gap_lines(results, outcome.missing),
+        chart_style=Markup(uplot_style()),
+        chart_json=Markup(script_json(encoded(figure_charts(outcome, slower, ratios, requests)))),
+        run_json=Markup(script_json(runs_value(outcome))),
+        script=Markup(script),
+        policy=policy(script),
     )
 
 

@@ -69,16 +69,16 @@ def _by_name(rows: pd.DataFrame) -> Table:
 
 
 def request_picture(directory: Path, model: str, requests: pd.DataFrame) -> Picture | None:
-    """The figure of a model with its caption; None where it isn't drawn."""
-    path = directory / f"requests-{model}.svg"
+    """The figure of a model with its caption; None without a locustfile of one's own."""
+    name = f"requests-{model}"
     names = requests.loc[requests["model"] == model, "name"].nunique()
-    if not path.is_file() or not names:
+    if not names:
         return None
     text = (
         f"Rate and 95th percentile of {counted(names, 'name')} of requests against users, medians of the blocks; "
         "steps that are valid or overload alone, the names with the most requests."
     )
-    return Picture(inlined(path), f"Requests of {model} by name", text)
+    return Picture(name, inlined(directory / f"{name}.svg"), f"Requests of {model} by name", text)
 
 
 def _end_of(traceback: str) -> str:

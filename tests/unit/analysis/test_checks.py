@@ -15,7 +15,6 @@ from analysis.judge.checks import checks_generator, checks_laws, checks_stranger
 from analysis.judge.findings import Check
 from analysis.judge.reconciliation import Reconciled
 from analysis.judge.repeat import across_blocks, returned
-from analysis.judge.seconds import Second
 from analysis.judge.verdicts import shortfall
 from analysis.judge.watched import QueueLooks
 from analysis.judge.window import Window, Worker
@@ -24,6 +23,7 @@ from analysis.rank.ranking import control_check
 from analysis.read.background_rows import BackgroundWindow
 from analysis.read.histograms import EMPTY, decode
 from analysis.read.samples import CoreGroupSeconds, Generator, Target, generator_of
+from analysis.read.seconds import Second
 from analysis.tell.sentences import NAMES, sentence
 from study.plan import Step
 from study.workload import Work

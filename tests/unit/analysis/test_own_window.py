@@ -13,10 +13,10 @@ from analysis.judge.baseline import Baseline, baseline_of, of_the_mix
 from analysis.judge.checks import checks_generator, checks_laws, checks_window
 from analysis.judge.findings import Finding
 from analysis.judge.own_window import NamedRequests, OwnWindow, own_part
-from analysis.judge.seconds import Second
 from analysis.judge.verdicts import divided, shortfall
 from analysis.judge.window import Window
 from analysis.read.histograms import decode
+from analysis.read.seconds import Second
 from analysis.tell.sentences import sentence
 from study.formats.own_counts import ExceptionCount, OwnCounts
 from study.plan import IDLE_STEP, Step
