@@ -56,8 +56,8 @@ def _runs(listed_files: PackFile) -> str:
 def _who(verified: Verification) -> Iterator[str]:
     packed, here = verified.sums.listed, verified.here
     yield inert(f"Campaign {packed.campaign}, {_runs(packed)}. Its list of files has the SHA-256 {packed.digest}.")
-    if verified.measured is not None:
-        yield f"Measured: {inert(origin(verified.measured))}"
+    if verified.again is not None:
+        yield inert(origin(verified.measured))
     yield f"Packed by {inert(_program(packed.program))}."
     if verified.alike:
         yield "Analysed here by the same code, with the same libraries."
