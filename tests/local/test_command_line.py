@@ -11,8 +11,9 @@ from urllib.parse import unquote
 import pytest
 
 from study.layout import from_here, results_directory
+from study.plan import Slo
 from tests.running import FAB, PROJECT, environment, fab, write_plan
-from tests.unit.synthetic import plan, write_campaign
+from tests.unit.synthetic import Load, plan, write_campaign
 
 NAMES = (
     "analyze", "check", "clean", "deploy", "history", "plan", "report", "run-campaign", "serve", "status", "stop",
@@ -193,3 +194,16 @@ def test_a_campaign_that_can_not_be_written_to_is_analysed_elsewhere(tmp_path: P
     own = {"steps.csv", "checks.csv", "summary.csv"}
     assert all((made / link).exists() for link in links), links
     assert own <= set(links)
+
+
+@pytest.mark.slow
+def test_a_model_that_misses_what_it_must_carry_ends_the_command_with_its_status(tmp_path: Path) -> None:
+    asked = plan(models=["single"], users=[100, 200], aa=False, slo=Slo(p99_ms=50, must_carry=200))
+    full = Load(seconds=60.0, server_cpu=1.0, response=0.5)
+    write_campaign(tmp_path / "c", asked, lambda _run, step: full if step.users == 200 else Load(seconds=60.0))
+    summary = tmp_path / "step.md"
+    done = fab(tmp_path, "analyze", "c", "--junit", "junit.xml", GITHUB_STEP_SUMMARY=str(summary))
+    assert done.returncode == 5, done.stdout + done.stderr
+    assert "Each model must carry 200 users: single misses it." in done.stdout
+    assert "single misses it" in summary.read_text(encoding="utf-8")
+    assert '<failure type="misses"' in (tmp_path / "junit.xml").read_text(encoding="utf-8")

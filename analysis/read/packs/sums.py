@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,10 +70,8 @@ def _list_of(archive: Path, unpacked: Unpacked) -> tuple[PackFile, bool]:
     if path.name not in unpacked.digests:
         raise FormatError(f"{archive}: not a pack of a campaign: it holds no {path.name}")
     text = read_bounded(path, MOST_LISTED).decode("utf-8", "replace")
-    value: Mapping[str, object] = {}
     try:
-        value = read_json(path)
-        listed = parse_as(PackFile, value, path.name)
+        listed = parse_as(PackFile, read_json(path), path.name)
     except FormatError as error:
         if f'"format": {FORMAT},' not in text and '"format": ' in text:
             raise FormatError(str(error).replace(str(path), f"{archive}: {path.name}")) from None

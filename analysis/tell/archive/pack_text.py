@@ -28,7 +28,7 @@ def verification_text(verified: Verification) -> str:
         "\n".join(listed([*_who(verified), *_sum_lines(verified), *_again_lines(verified)])),
         section("Changed since it was packed", _changes(verified)),
         section("Not what the raw files give", _differing(again.differing) if again is not None else []),
-        section("Drawn otherwise", _redrawn(verified) if again is not None else []),
+        section("Drawn otherwise", _redrawn(verified)),
     ]
     if sums.whole and not verified.same and verified.alike:
         parts.append("Every sum fits: what differs was changed before it was packed, or by the program that packed it.")
@@ -56,13 +56,15 @@ def _runs(listed_files: PackFile) -> str:
 def _who(verified: Verification) -> Iterator[str]:
     packed, here = verified.sums.listed, verified.here
     yield inert(f"Campaign {packed.campaign}, {_runs(packed)}. Its list of files has the SHA-256 {packed.digest}.")
-    if verified.measured is not None:
-        yield f"Measured: {inert(origin(verified.measured))}"
+    if verified.again is not None:
+        yield inert(origin(verified.measured))
     yield f"Packed by {inert(_program(packed.program))}."
     if verified.alike:
         yield "Analysed here by the same code, with the same libraries."
         return
-    differences = [] if packed.program.code == here.code else ["another version of the code, which may word otherwise"]
+    differences = (
+        [] if packed.program.code == here.code else ["another version of the code, which may word sentences otherwise"]
+    )
     if minor(packed.program.python) != minor(here.python):
         differences.append(f"Python {here.python}")
     if packed.program.machine != here.machine:
@@ -136,11 +138,12 @@ def _around(text: str, place: int) -> str:
 
 def _redrawn(verified: Verification) -> list[str]:
     again: AnalysedAgain | None = verified.again
-    if again is None or not again.redrawn:
+    drawn = [name for name in again.redrawn if name not in verified.sums.changed] if again is not None else []
+    if not drawn:
         return []
     why = (
         "the same code and libraries draw them otherwise"
         if verified.alike
         else "other code, libraries or machines draw otherwise, so that their bytes say nothing"
     )
-    return [f"- {shortened(list(again.redrawn))}: {why}"]
+    return [f"- {shortened(drawn)}: {why}"]
