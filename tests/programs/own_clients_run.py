@@ -23,7 +23,7 @@ from locust.env import Environment
 from cluster.engine.clocks import now
 from cluster.engine.own import sessions
 from cluster.engine.own.own_recorder import OwnRecorder
-from cluster.engine.recorder import Phase
+from cluster.engine.phase_tally import Phase
 
 TIMEOUT_S = 5.0
 

@@ -43,7 +43,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Analysis:
 
 @pytest.fixture(scope="module")
 def charts(found: Analysis) -> dict[str, tuple[Chart, ...]]:
-    slower = tails_frame(found.results, found.ranking.common_users)
+    slower = tails_frame(found.results, found.steps, found.ranking.common_users)
     return figure_charts(found, slower, ratios_frame(found.ranking), requests_frame(found.results))
 
 
@@ -164,7 +164,7 @@ def test_words_are_explained_that_the_plan_brings_up() -> None:
 def test_an_unmeasured_campaign_has_no_charts(tmp_path: Path) -> None:
     files = write_campaign(tmp_path, ASKED, skip=[run.directory for run in ASKED.runs()])
     empty = analyze(files.directory)
-    slower, ratios = tails_frame(empty.results, None), ratios_frame(empty.ranking)
+    slower, ratios = tails_frame(empty.results, empty.steps, None), ratios_frame(empty.ranking)
     assert figure_charts(empty, slower, ratios, requests_frame(empty.results)) == {}
     assert runs_value(empty)["runs"] == []
     assert not list(files.figures.glob("*.svg"))
