@@ -10,6 +10,7 @@ from cluster.show.page.watched_campaign import WatchedCampaign
 from cluster.show.page.watched_run import WatchedRun
 from cluster.show.progress import MARKS, between
 from study.layout import CampaignFiles
+from study.palette import look
 
 JSONObject = dict[str, Any]
 
@@ -82,7 +83,7 @@ def _run_view(watched: WatchedCampaign, run: WatchedRun) -> JSONObject:
         "block": run.run.block,
         "label": run.run.label,
         "model": run.run.model,
-        "colours": {},
+        "colours": {"--on-white": look(run.run.label).colour, "--on-dark": look(run.run.label).dark},
         "status": run.status,
         "reason": run.state.reason if run.state is not None else "",
         "attempt": run.state.attempt if run.state is not None else 1,

@@ -4,8 +4,8 @@ const PANELS = [
   {part: "counts", text: "requests per second", lines: {rps: "answered", failures: "failed"}},
   {part: "counts", text: "response time in ms", log: true, lines: {mean_ms: "mean of the second"}, windows: {5: "p50 of the window", 6: "p99 of the window"}},
   {part: "host", text: "CPU cores", lines: {server_cpu: "server", others: "other programs on its cores"}, also: {worker_cpu: "busiest worker"}},
-  {part: "host", text: "connections waiting to be accepted", lines: {accept_queue: "accept queue"}},
-  {part: "host", text: "memory of the server in MiB", lines: {memory_mb: "memory"}},
+  {part: "host", text: "accept queue", lines: {accept_queue: "accept queue"}},
+  {part: "host", text: "memory, MiB", lines: {memory_mb: "memory"}},
 ];
 const TINTS = [["#0072b2", "#56b4ff", []], ["#d55e00", "#ff8a3d", [5, 2]], ["#009e73", "#2fd0a2", [1, 1.2]]];
 
