@@ -9,9 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 TESTS = Path(__file__).parent
+
+settings.register_profile("study", deadline=None)  # how long an example takes decides no test
+settings.load_profile("study")
 
 NOT_QUICK = {
     "analysis": (

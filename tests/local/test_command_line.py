@@ -189,7 +189,7 @@ def test_a_campaign_that_can_not_be_written_to_is_analysed_elsewhere(tmp_path: P
     made = tmp_path / "elsewhere"
     assert {path.name for path in made.iterdir()} >= {"steps.csv", "summary.md", "report.html", "figures"}
     page = (made / "report.html").read_text(encoding="utf-8")
-    links = [unquote(link) for link in re.findall(r'<a href="([^"#]+)"', page)]
+    links = [unquote(link) for link in re.findall(r'<a data-file="([^"#]+)"', page)]
     assert any("runs/" in link for link in links)
     own = {"steps.csv", "checks.csv", "summary.csv"}
     assert all((made / link).exists() for link in links), links

@@ -453,7 +453,7 @@ def test_a_child_killed_before_it_received_its_client(start: Start) -> None:
 
 
 def test_a_child_killed_just_after_it_reported_free(start: Start) -> None:
-    server = start("prefork-fdpass", "--processes", "2", "--wait-ms", "200")
+    server = start("prefork-fdpass", "--processes", "2", "--wait-ms", "1500")
     wait_for(lambda: len(server.children()) == 2)
     with server.connect() as client:
         client.sendall(REQUEST)

@@ -146,7 +146,7 @@ _json = st.recursive(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(["run.json", "ledger.jsonl", "manifest.json"]), st.data())
 def test_any_values_of_the_right_keys_are_a_gap_or_one_message(
     whole: CampaignFiles, tmp_path: Path, name: str, data: st.DataObject

@@ -50,7 +50,7 @@ def read(course: Course, version: str, full: bool) -> LocustRun:
     return run
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25)
 @given(courses(), st.sampled_from(VERSIONS), st.booleans())
 def test_what_happened_is_read_back(course: Course, version: str, full: bool) -> None:
     run = read(course, version, full)
@@ -119,7 +119,7 @@ def at_most(run: LocustRun, course: Course, version: str, full: bool) -> None:
     assert sum(mine.rps for mine in names if mine) == pytest.approx(held.rps)
 
 
-@settings(max_examples=80, deadline=2000)
+@settings(max_examples=30)
 @given(st.data(), st.sampled_from(VERSIONS))
 def test_damaged_files_are_read_in_part_or_refused(data: st.DataObject, version: str) -> None:
     """Bytes are put into the files or cut out of them; whatever comes of it is a summary or one message."""

@@ -87,6 +87,7 @@ def found_in(archive: Path, place: Path) -> PackSums | StudyError:
         shutil.rmtree(place, ignore_errors=True)
 
 
+@pytest.mark.slow
 def test_an_untouched_pack_comes_out_the_same(packed: Packed, campaign: CampaignFiles) -> None:
     assert packed.path == campaign.directory.with_name(f"{campaign.directory.name}.zip")
     verified = verify(packed.path)

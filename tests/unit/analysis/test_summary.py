@@ -264,7 +264,7 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert main([str(files.directory)]) == 0
     out = capsys.readouterr().out
     assert "# made-up" in out
-    for name in ("steps.csv", "summary.md", "figures/rps.png", "figures/failures.svg"):
+    for name in ("steps.csv", "summary.md", "figures/rps.png", "figures/cost.svg"):
         assert str(files.directory / name) in out
         assert (files.directory / name).stat().st_size > 0
     assert [path.name for path in files.directory.rglob(".*")] == []

@@ -112,7 +112,7 @@ def tried(text: str) -> None:
             assert not any(word.startswith("-") for word in (entry.destination, entry.user, entry.address))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150)
 @given(_inis)
 @example("[target]\nweb\n[load]\nx[1:999999999]\n")
 @example("[target]\nweb\n[load]\n" + "x[1:9999]\n" * 1000)
@@ -130,13 +130,13 @@ def test_an_inventory_is_a_value_or_one_inventory_error(text: str) -> None:
     check(text)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80)
 @given(st.text(max_size=500))
 def test_any_text_is_a_value_or_one_inventory_error(text: str) -> None:
     check(text)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80)
 @given(st.dictionaries(st.one_of(_names, st.just("_meta")), _json).map(json.dumps))
 @example('{"a": ' * 100_000)
 @example('{"target": ["web"], "load": ["a"], "_meta": {"hostvars": {"a": {"ansible_port": ' + "9" * 5000 + "}}}}")

@@ -79,7 +79,7 @@ def parse_h11(head: bytes) -> h11.Request | None:
     return event if isinstance(event, h11.Request) else None
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300)
 @given(heads())
 @example(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 @example(b"GET / HTTP/1.1\r\nHost: a\r\nX: \t b \t\r\n\r\n")
@@ -100,7 +100,7 @@ def test_accepted_requests_parse_as_in_h11(head: bytes) -> None:
         )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(heads())
 def test_stricter_than_h11_only_where_documented(head: bytes) -> None:
     """We refuse more than h11 only where the docstring of servers.core.http gives a rule for it."""
@@ -124,7 +124,7 @@ def test_stricter_than_h11_only_where_documented(head: bytes) -> None:
     ), (head, parsed.why)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(heads(), st.binary(max_size=20), st.data())
 def test_a_cut_head_is_no_request_and_following_bytes_change_nothing(
     head: bytes, rest: bytes, data: st.DataObject
@@ -138,7 +138,7 @@ def test_a_cut_head_is_no_request_and_following_bytes_change_nothing(
     assert parse(head + rest) == whole
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=60))
 def test_any_bytes_give_a_request_a_refusal_or_none(junk: bytes) -> None:
     assert isinstance(parse_ours(junk), (Request, Refusal, type(None)))
