@@ -61,7 +61,14 @@ def test_steps_csv_has_a_row_for_every_model_and_step(campaign: Path) -> None:
         assert float(row["rps"]) <= 1.15 * int(row["users"]) / 0.1
 
 
-@pytest.mark.parametrize(("client", "kind"), [("lean", "idle"), ("fast", "idle"), ("fast", "ladder")])
+@pytest.mark.parametrize(
+    ("client", "kind"),
+    [
+        ("lean", "idle"),
+        pytest.param("fast", "idle", marks=pytest.mark.slow),
+        pytest.param("fast", "ladder", marks=pytest.mark.slow),
+    ],
+)
 def test_without_think_time_response_times_and_turnarounds_account_for_the_users(
     client: str, kind: str, request: pytest.FixtureRequest
 ) -> None:
@@ -138,6 +145,7 @@ def test_phases_are_kept_apart_and_hold_the_users_that_the_plan_wants(campaign: 
             assert record["users_wanted"] == record["users"] // 2
 
 
+@pytest.mark.slow
 def test_the_analysis_alone_makes_the_same_tables_again(campaign: Path) -> None:
     before = (campaign / "steps.csv").read_bytes()
     (campaign / "steps.csv").unlink()

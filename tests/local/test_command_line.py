@@ -180,6 +180,7 @@ def test_a_terminal_that_is_not_utf8_gets_question_marks(tmp_path: Path) -> None
     assert again.returncode == 0, again.stderr
 
 
+@pytest.mark.slow
 def test_a_campaign_that_can_not_be_written_to_is_analysed_elsewhere(tmp_path: Path) -> None:
     campaign = write_campaign(tmp_path / "c d", plan(models=["single", "thread"], users=[100], blocks=1)).directory
     before = {path: path.stat().st_mtime_ns for path in campaign.rglob("*")}

@@ -125,6 +125,7 @@ def test_response_times_are_compared_where_both_are_valid(base: CampaignFiles, t
     assert ("single", None, "peak_rps") not in said  # the second never reached its limit
 
 
+@pytest.mark.slow
 def test_fewer_than_five_runs_claim_nothing_whatever_the_history(tmp_path: Path) -> None:
     history(tmp_path, (2, 3, 4))
     few = [

@@ -70,6 +70,7 @@ def test_the_archive_is_the_same_bytes_for_the_same_files() -> None:
     assert not [name for name in names if "__pycache__" in name]
 
 
+@pytest.mark.slow
 def test_a_deploy_brings_all_then_nothing_then_what_was_damaged(small_lock: Path, daemon: Sshd) -> None:
     host = SshHost(
         daemon.entry(python=sys.executable), release.this_release().code_name, release.this_release().env_name
