@@ -14,7 +14,7 @@ from analysis.judge.verdicts import SERVED, VALID
 from analysis.judge.window import Window
 from analysis.rank.family import known_ratio
 from analysis.rank.medians import interval_rank
-from analysis.rank.ranking import Ranking, shown_ratios
+from analysis.rank.ranking import Ranking, reaches_peak, shown_ratios
 from analysis.rank.steps import MOST_BLOCKS, Steps
 from analysis.read.histograms import highest_us, merge
 
@@ -103,7 +103,7 @@ def knees(steps: pd.DataFrame, models: Collection[str], think_s: float) -> pd.Da
         if not full or not peaks or r1_ms is None:
             continue
         at = max(peaks, key=lambda users: peaks[users])
-        if full[-1] >= at:
+        if full[-1] >= at and reaches_peak(ladder, at):
             rows.append({"model": model, "users": (r1_ms / 1000 + think_s) * peaks[at], "rps": peaks[at]})
     return pd.DataFrame(rows, columns=["model", "users", "rps"])
 

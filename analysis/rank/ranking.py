@@ -104,7 +104,7 @@ def rank_models(steps: Steps, plan: Plan, capacities: Iterable[ModelCapacity] = 
     control = next((label for label in present if is_control(label, plan)), None)
     peaks = {label: users for label, users in _peaks(served).items() if label != control}
     common = _common(valid, measured)
-    reached = frozenset(label for label, at in peaks.items() if _reached(ladder.of_model(label), at))
+    reached = frozenset(label for label, at in peaks.items() if reaches_peak(ladder.of_model(label), at))
     late = {model for model in measured if valid.of_model(model).at(common).frame["times_bound"].any()}
     asked: dict[str, int | None] = {model: peaks.get(model) for model in measured}
     figures = (
@@ -144,7 +144,7 @@ def _peaks(served: Steps) -> dict[str, int]:
     return peaks
 
 
-def _reached(ladder: Steps, peak: int) -> bool:
+def reaches_peak(ladder: Steps, peak: int) -> bool:
     """Whether the goodput at `peak` is the most that the server gives.
 
     By the steps that most blocks have. A load that fewer tried can only contradict: by more goodput than at the peak,

@@ -83,7 +83,7 @@ class Target:
     """The server's cores, with everybody on them; None in older campaigns."""
     backlog: float | None = None
     starts: float | None = None
-    """Processes and threads started on its machine in the window, by any program."""
+    """Processes and threads started on its machine per second, by any program."""
     kernel: Mapping[str, float] | None = None
     """Sums of the kernel's counters over the window."""
 
@@ -207,7 +207,7 @@ def target_of(rows: pd.DataFrame) -> Target | None:
         listen_socket_drops=_known(server["listen_socket_drops"].sum(min_count=1)),
         group=next(iter(_groups(server, rows)), None),
         backlog=_known(server["backlog"].max()),
-        starts=_known(hosts["starts"].sum(min_count=1)),
+        starts=_per_second(hosts, "starts"),
         kernel=kernel or None,
     )
 
@@ -264,6 +264,12 @@ def _switches(server: pd.DataFrame) -> float | None:
     if counted["ended_cores"].isna().any() or ended > FEW_ENDED * whole:
         return None
     return _known(counted["context_switches"].sum() / counted["seconds"].sum()) if len(counted) else None
+
+
+def _per_second(rows: pd.DataFrame, column: str) -> float | None:
+    """A count over the time that its rows cover: a window's ends lie within rows that are left out."""
+    counted = rows[rows[column].notna()]
+    return _known(counted[column].sum() / counted["seconds"].sum()) if len(counted) else None
 
 
 def _known(value: object) -> float | None:

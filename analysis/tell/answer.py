@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from analysis.judge.verdicts import SERVED
 from analysis.rank.capacity import ModelCapacity
@@ -61,13 +61,24 @@ def capacity_order(outcome: CampaignOutcome) -> tuple[str, ...]:
     return (f"{order}{rest}",)
 
 
+def _open_end(known: Mapping[str, ModelCapacity], bound: Sequence[str]) -> str:
+    """Which end of the bracket some block of these models lacks."""
+    blocks = [block for model in bound for block in known[model].blocks]
+    ends = [
+        word
+        for word, missing in (("no load failed", "high"), ("none passed", "low"))
+        if any(getattr(block, missing) is None for block in blocks)
+    ]
+    return f"in some block {' or '.join(ends)}"
+
+
 def _less_compared(outcome: CampaignOutcome) -> str:
     """Which models' capacities are not compared, and which over fewer blocks than they have, each with why."""
     figure, known = outcome.ranking.capacity, {each.model: each for each in outcome.capacities}
     missing = [model for model in outcome.ranking.measured if model not in figure.medians]
     bound = [model for model in missing if model in known and _bound_by_size(known[model])]
     unclear = [model for model in missing if model not in bound]
-    parts = [f"Not compared: {series(bound)}, since in some block no load failed or none passed."] if bound else []
+    parts = [f"Not compared: {series(bound)}, since {_open_end(known, bound)}."] if bound else []
     if unclear:
         parts.append(
             f"Not compared: {series(unclear)}, since no block has a load that passed and one that failed next to it."
@@ -75,7 +86,7 @@ def _less_compared(outcome: CampaignOutcome) -> str:
     for model in figure.medians:
         compared, blocks = len(figure.ranked.values[model]), len(known[model].blocks)
         if compared < blocks:
-            others = "in the others the loads next to the capacity gave no clear result"
+            others = "in the others no trial next to the capacity gave a clear result"
             parts.append(f"Of {model} {compared} of {blocks} blocks are compared: {others}.")
     return "".join(f" {part}" for part in parts)
 

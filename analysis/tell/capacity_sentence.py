@@ -187,7 +187,7 @@ def _ended(capacity: ModelCapacity, limit: Limit | None) -> str:
         open_below = no_low_end(capacity) if capacity.users is not None and capacity.low is None else ""
         wide = sum(block.wide for block in capacity.blocks)
         where = f" in {wide} of {len(capacity.blocks)} blocks" if len(capacity.blocks) > 1 else ""
-        between = f"no clear result between what passed and what failed{where}" if wide else ""
+        between = f"no trial with a clear result between what passed and what failed{where}" if wide else ""
         parts = (BROKEN.get(capacity.broken or "", "the SLO"), f"full: {full}" if full else "", between, open_below)
         return "; ".join(filter(None, parts))
     blocks = sum(block.ended == capacity.ended for block in capacity.blocks)
@@ -224,7 +224,8 @@ def _blocks(capacities: Sequence[ModelCapacity]) -> str:
     if not any(each.searched and each.high is not None for each in capacities):
         return ""
     if most == 1:
-        return " In brackets: the most users that passed and the fewest that failed, in one block."
+        ends = "the most users that passed and the fewest that failed"
+        return f" In brackets: {ends}, in one block, by the last trial of each load."
     coverage = min(each.coverage or 0.0 for each in capacities if each.high is not None)
     blocks = f"{numbers[0]} to {most}" if numbers[0] < most else str(most)
     least = "at least " if numbers[0] < most else ""

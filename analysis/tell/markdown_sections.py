@@ -14,7 +14,7 @@ from analysis.judge.thresholds import THRESHOLDS as T
 from analysis.rank.family import Claim, Pair, Ranked, known_ratio, of_control
 from analysis.rank.medians import interval_coverage
 from analysis.rank.ranking import FigureRanking, Ranking, shown_ratios
-from analysis.rank.steps import Steps
+from analysis.rank.steps import LADDER_KINDS, Steps
 from analysis.tell.phrases import BACKGROUND_CLIENTS
 from analysis.tell.sentences import NAMES, main_reasons, sentence
 from analysis.tell.words import counted, percent_digits, ratio_digits, series
@@ -102,7 +102,7 @@ def ratio_text(pair: Pair, figure: Ranked) -> str:
 def _called(pair: Pair, figure: Ranked) -> str:
     text = ratio_text(pair, figure)
     blocks = counted(pair.blocks, "block")
-    if pair.p_holm is None:
+    if pair.p_holm is None or pair.claim == "not comparable":
         return f"{text}, {CLAIMS[pair.claim]} ({blocks})"
     return f"{text}, {CLAIMS[pair.claim]} (p {pair.p_holm:.2g} after Holm, {blocks})"
 
@@ -160,7 +160,7 @@ def verdict_lines(steps: Steps, labels: Sequence[str]) -> list[str]:
         line = f"- {label}: " + ", ".join(
             f"{'-'.join(dict.fromkeys((at[0], at[-1])))} {verdicts}" for at, verdicts in parts
         )
-        over = mine.with_verdict(["overload"]).frame
+        over = _trials_and_steps(steps.of_model(label)).with_verdict(["overload"]).frame
         if not over.empty:
             goodputs = " to ".join(dict.fromkeys(f"{value:.1f}" for value in (over["rps"].min(), over["rps"].max())))
             *lower, top = sorted(over["users"].unique())
@@ -168,6 +168,11 @@ def verdict_lines(steps: Steps, labels: Sequence[str]) -> list[str]:
             line += f"; in overload, at {places}, {goodputs} requests/s"
         lines.append(line)
     return lines
+
+
+def _trials_and_steps(steps: Steps) -> Steps:
+    """Every step of the load, of several trials of one load all of them."""
+    return Steps(steps.frame[steps.frame["kind"].isin(LADDER_KINDS)])
 
 
 def _verdicts(rows: pd.DataFrame) -> str:

@@ -53,10 +53,10 @@ def why_no_order(ranking: Ranking, figure: FigureRanking) -> str:
         return "one model was measured"
     if figure.claims:
         return f"tests hold only for {series([_claim_text(pair, figure) for pair in figure.claims])}"
-    if pairs := tested(figure):
+    if pairs := [pair for pair in tested(figure) if pair.claim != "not comparable"]:
         return f"no test tells two of them apart over {blocks_text(pairs)}"
     if figure.pairs and all(pair.claim == "not comparable" for pair in figure.pairs):
-        return "only bounds of them are known"
+        return "of any two of them one figure at least is only a bound"
     return f"no two of them have {T.least_blocks} blocks that can be compared"
 
 

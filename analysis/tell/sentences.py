@@ -295,7 +295,7 @@ SENTENCES: dict[str, Sentence] = {
     ),
     "limit.failed": "{failed:,.0f} of {requests:,.0f} requests failed",
     "limit.workers": phrases.limit_workers,
-    "limit.blocks": lambda f: f"so in {f['full']:.0f} of {counted(f['windows'], 'window', spec='.0f')} of this load",
+    "limit.blocks": lambda f: f"so in {f['full']:.0f} of {counted(f['windows'], 'block', spec='.0f')} at this load",
     "limit.meanwhile": lambda f: f"meanwhile on the target {joined(f['target'], ', ')}",
     "limit.not-measured": "no step was measured",
     "limit.none-valid": "no step is valid",

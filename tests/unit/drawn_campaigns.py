@@ -236,7 +236,14 @@ def _block_capacity(block: int, trials: Sequence[Trial], asked: Plan) -> BlockCa
     ended = "slo" if high is not None else why_open(decisive, low, asked)
     broken: Broken | None = "p99" if high is not None else None
     return BlockCapacity(
-        block, low, high, ended, broken, confirmation(trials, low), (), wide=is_wide(decisive, low, high)
+        block,
+        low,
+        high,
+        ended,
+        broken,
+        confirmation(trials, low),
+        (),
+        wide=asked.search is not None and is_wide(decisive, low, high, asked.search.resolution),
     )
 
 

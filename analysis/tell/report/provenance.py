@@ -78,7 +78,7 @@ def _of_the_result(outcome: CampaignOutcome) -> Iterator[str]:
         steps_bad = f"{len(bad)} of {counted(len(ladder), 'step')}"
         yield f"What the server did at {steps_bad}, whose figures are not trusted: {kinds}."
     if not isinstance(plan.measure, str):
-        yield f"What happens less often than once in {plan.measure:g} s: so long is each window of measurement."
+        yield f"What happens less often than once in {plan.measure:g} s: so long is the shortest window of measurement."
     yield "Threads and processes that live for less than a second: samples are taken once a second."
 
 

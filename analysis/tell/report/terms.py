@@ -23,7 +23,8 @@ def terms_of(plan: Plan) -> Iterator[tuple[str, str]]:
         yield "step", "a number of users that is held while the server settles and is then measured."
     blocks = "one block here" if plan.blocks == 1 else f"{plan.blocks} blocks here; figures are medians over them"
     yield "block", f"a round in which every model is measured once, in random order ({blocks})."
-    yield "goodput", "requests per second that were answered rightly. The peak is the most that a model reached."
+    yield "goodput", "requests per second that were answered rightly. The peak is the most among the"
+    " loads that more than half of the blocks measured."
     yield "p50, p99", "the time within which half, or 99 of 100, of the requests were answered."
     if plan.mean_think_s:
         yield (
@@ -40,7 +41,7 @@ def terms_of(plan: Plan) -> Iterator[tuple[str, str]]:
         )
     yield (
         "valid",
-        "every check of a measurement passed, so that its figures are the server's and not the load generator's, the"
-        " ramp's or another program's. An overload is sound, too: the server could not keep up.",
+        "the checks of a measurement let its figures count as the server's, and not as the load generator's, the ramp's"
+        " or another program's. An overload counts, too: the server could not keep up.",
     )
     yield "tie", f"two models differ by less than {T.tie:.0%}, with 95 % certainty."

@@ -251,12 +251,18 @@ def test_a_bracket_with_a_load_inside_that_gave_no_clear_result_is_not_compared(
     """200 users pass and 400 fail; at 283 the generator was late."""
 
     def load_of(_run: Run, step: Step) -> Load:
-        return {283: Load(seconds=60, lag_ms=60.0), 400: full(400, 100.0)}.get(step.users, Load(seconds=60))
+        slow = {219: full(219, 50.0), 400: full(400, 100.0)}
+        return {283: Load(seconds=60, lag_ms=60.0), **slow}.get(step.users, Load(seconds=60))
 
     made = searched(tmp_path, {1: (100, 200, 400, 283)}, load_of)
     ((block,),) = (each.blocks for each in made.capacities)
     assert (block.low, block.high, block.wide) == (200, 400, True)
     assert capacity_values(made.capacities) == {"single": {}}
-    assert "(p99; full: CPU; no clear result between what passed and what failed;" in capacity_sentences(made)[0]
-    narrow = searched(tmp_path / "narrow", {1: (100, 200, 400)}, load_of)
+    assert (
+        "(p99; full: CPU; no trial with a clear result between what passed and what failed;"
+        in capacity_sentences(made)[0]
+    )
+    untried = searched(tmp_path / "untried", {1: (100, 200, 400)}, load_of)
+    assert capacity_values(untried.capacities) == {"single": {}}
+    narrow = searched(tmp_path / "narrow", {1: (100, 200, 219)}, load_of)
     assert capacity_values(narrow.capacities) == {"single": {1: 200.0}}

@@ -192,7 +192,7 @@ def test_figures_of_some_blocks_say_of_how_many(tmp_path: Path) -> None:
 
     write_campaign(tmp_path, asked, load_of)
     limit = limit_of(analyze(tmp_path, write=False).rows, "single", Declared())
-    holds(limit, "CPU, first at 400 users: its process tree used 0.98 of 1 core", "so in 2 of 3 windows of this load")
+    holds(limit, "CPU, first at 400 users: its process tree used 0.98 of 1 core", "so in 2 of 3 blocks at this load")
 
 
 def test_none_was_reached_is_not_said_where_others_took_the_rest_of_the_core(tmp_path: Path) -> None:

@@ -214,7 +214,7 @@ def test_a_capacity_that_is_a_bound_stands_with_its_sign_in_the_order_too(carrie
         in text
     )
     assert text.endswith(
-        "Of select 5 of 6 blocks are compared: in the others the loads next to the capacity gave no clear result."
+        "Of select 5 of 6 blocks are compared: in the others no trial next to the capacity gave a clear result."
     )
     whole = over_blocks("select", blocks(*[LOWER] * 6), carried.campaign.plan)
     found = tuple(whole if each.model == "select" else each for each in carried.capacities)
