@@ -10,8 +10,22 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.markers import MarkerStyle
 
-from analysis.draw.style import INK, QUIET, Style, canvas, legend, log_axis, row_note, sign, styles
+from analysis.draw.style import (
+    INK,
+    LEFT,
+    QUIET,
+    RIGHT,
+    Style,
+    canvas,
+    formula,
+    legend,
+    log_axis,
+    row_note,
+    sign,
+    styles,
+)
 from analysis.judge.judging import RunResult
 from analysis.judge.quantiles import quantile
 from analysis.judge.window import Window
@@ -19,7 +33,6 @@ from analysis.rank.steps import final_outcome
 from study.plan import Slo
 
 ROW_IN, MARGIN_IN = 0.42, 1.0
-ARROW_PT = 13
 MARKS = {"passed": ("+", "a trial that passed"), "failed": ("x", "a trial that failed")}
 """Marker of a trial by its outcome, and its words in the legend."""
 SIGNS = {"+": "+", "x": r"\times"}
@@ -91,10 +104,8 @@ def _signs(frame: pd.DataFrame) -> list[Line2D]:
     """The legend's entries of what occurs: points with intervals, and arrows where a capacity is only a bound."""
     carried, high = frame["capacity_users"].notna(), frame["capacity_high"].notna()
     bar = Line2D([], [], color=QUIET, marker="o", lw=2.2, label="capacity and its interval")
-    least = sign("at least", r"$\rightarrow$")
-    most = sign("fewer than", r"$\leftarrow$")
-    for arrow in (least, most):
-        arrow.set_markersize(ARROW_PT)
+    least = sign("at least", RIGHT)
+    most = sign("fewer than", LEFT)
     shown = ((bar, carried & high), (least, carried & ~high), (most, ~carried & high))
     return [entry for entry, rows in shown if rows.any()]
 
@@ -134,7 +145,7 @@ def mark_trials(axes: Axes, trials: pd.DataFrame, looks: Mapping[str, Style]) ->
             if shown.empty:
                 continue
             usual = figure == SLO_FIGURE
-            marker, size = (plain, 60) if usual else (f"${SIGNS[plain]}_{{{figure}}}$", 190)
+            marker, size = (MarkerStyle(plain), 60) if usual else (formula(f"{SIGNS[plain]}_{{{figure}}}"), 190)
             axes.scatter(
                 shown["users"], shown["ms"], marker=marker, s=size, c=[looks[model].colour for model in shown["model"]],
                 lw=1.3 if usual else 0.4, zorder=4, label=f"_{outcome} {figure}",

@@ -20,11 +20,13 @@ from analysis.draw.capacity_figure import capacities, capacity_frame, mark_trial
 from analysis.draw.frames import MOST_KINDS, OTHER_KINDS, failures_at_worst, knees, points
 from analysis.draw.ratio_figure import ratio_forest
 from analysis.draw.style import (
+    DOWN,
     GRID,
     INK,
     PANEL_IN,
     PAPER,
     QUIET,
+    UP,
     WIDE,
     Dash,
     Style,
@@ -43,8 +45,9 @@ from analysis.rank.steps import Steps
 PERCENTILES = {"p50_ms": "p50 (median)", "p95_ms": "p95", "p99_ms": "p99"}
 COSTS = {"server_cpu_ms": "CPU a request in ms", "server_pss_mb": "memory in MiB"}
 TIMES: Mapping[str, Dash] = {"p50_ms": (0, ()), "p99_ms": (0, (2, 1.5))}
-BOUNDS = {"at_least": (r"$\uparrow$", 1.15), "at_most": (r"$\downarrow$", 1 / 1.15)}
+BOUNDS = {"at_least": (UP, 1.1), "at_most": (DOWN, 1 / 1.1)}
 """Bounds: the sign, and where it is drawn, as a factor of the value."""
+ARROW_PT2 = 260  # area of an arrow, which fills half of its height
 KNEE = "knee N* = (R1 + Z) Xmax"
 SHADES = tuple(sns.color_palette("cividis", MOST_KINDS).as_hex())
 HATCHES = ("", "//", "..", "\\\\", "xx", "--", "oo", "||")
@@ -271,7 +274,7 @@ def _curves(axes: Axes, medians: pd.DataFrame, looks: Mapping[str, Style], x: st
         for bound, (arrow, place) in BOUNDS.items():
             bounds = mine[mine[bound].astype(bool)]
             axes.scatter(
-                bounds[x], bounds["value"] * place, marker=arrow, s=46, color=look.colour, zorder=3,
+                bounds[x], bounds["value"] * place, marker=arrow, s=ARROW_PT2, color=look.colour, lw=0, zorder=3,
                 label=f"_{bound.replace('_', ' ')}",
             )  # fmt: skip
 

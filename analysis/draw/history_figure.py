@@ -8,9 +8,8 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.path import Path as Shape
 
-from analysis.draw.style import QUIET, canvas, legend, line_of, plain_ticks, styles
+from analysis.draw.style import UP, canvas, legend, line_of, plain_ticks, sign, styles
 
 PANEL_IN = 2.6
 PANELS = {
@@ -18,11 +17,6 @@ PANELS = {
     "peak": ("peak_rps", "peak_rps_low", "peak_rps_high", "peak requests per second"),
 }
 """For each panel the columns of value, lower and upper end, and the axis's label."""
-ABOVE = Shape(
-    [(0, 0), (0, 1), (-0.25, 0.7), (0, 1), (0.25, 0.7)],
-    [Shape.MOVETO, Shape.LINETO, Shape.MOVETO, Shape.LINETO, Shape.LINETO],
-)
-"""An arrow upwards from its point: at least so much."""
 ARROW_PT2 = 600  # its area
 
 
@@ -70,11 +64,10 @@ def _marks(axes: Axes, mine: pd.DataFrame, columns: tuple[str, str, str], colour
     closed = mine[~bound & mine[low].notna() & mine[high].notna()]
     axes.vlines(closed["begun"], closed[low].astype(float), closed[high].astype(float), color=colour, lw=1.2)
     axes.scatter(
-        mine[bound]["begun"], mine[bound][value], marker=ABOVE, s=ARROW_PT2, facecolor="none", edgecolor=colour,
-        lw=1.4, zorder=2,
+        mine[bound]["begun"], mine[bound][value], marker=UP, s=ARROW_PT2, color=colour, lw=0, zorder=2,
     )  # fmt: skip
     return bool(bound.any())
 
 
 def _arrow_entry() -> Line2D:
-    return Line2D([], [], marker=ABOVE, ls="", ms=14, mec=QUIET, mfc="none", label="at least")
+    return sign("at least", UP)

@@ -6,15 +6,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from analysis.draw.style import GRID, INK, PAPER, QUIET, canvas, legend, log_axis, note, row_note, sign
+from analysis.draw.style import GRID, INK, LEFT, PAPER, QUIET, RIGHT, canvas, legend, log_axis, note, row_note, sign
 from analysis.judge.thresholds import THRESHOLDS as T
 
 ROW_IN = 0.27  # height of a row, in a figure with a row for each pair of models
 LONG_PAIR = 32  # letters: beyond it the two names stand one below the other
-RATIO_BOUNDS = {"at least": (r"$\rightarrow$", 1), "at most": (r"$\leftarrow$", -1)}
+RATIO_BOUNDS = {"at least": (RIGHT, 1), "at most": (LEFT, -1)}
 """Bounds of a ratio: the sign in the legend, and which way the arrow goes."""
 ARROW_PT = 26
 
@@ -38,16 +37,10 @@ def ratio_forest(ratios: pd.DataFrame) -> Figure:
             Patch(color=GRID, label=f"within {T.tie:.0%}: a tie"),
             sign("a tie, or a difference that holds", "o"),
             sign("nothing is claimed", "o", hollow=True),
-            *(_arrow(name, arrow) for name, (arrow, _) in RATIO_BOUNDS.items() if (ratios["bound"] == name).any()),
+            *(sign(name, arrow) for name, (arrow, _) in RATIO_BOUNDS.items() if (ratios["bound"] == name).any()),
         ],
     )
     return figure
-
-
-def _arrow(label: str, marker: str) -> Line2D:
-    entry = sign(label, marker)
-    entry.set_markersize(ARROW_PT / 2)  # an arrow that lies is a dash at the size of a point
-    return entry
 
 
 def _forest(axes: Axes, rows: pd.DataFrame) -> None:

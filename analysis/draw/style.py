@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import matplotlib
 import numpy as np
 import seaborn as sns
 from matplotlib.artist import Artist
@@ -21,7 +22,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.markers import MarkerStyle
+from matplotlib.path import Path as Shape
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.transforms import Affine2D
 
 from study.palette import DARK_COLOURS, Look, in_order, looks
 
@@ -117,9 +121,24 @@ def line_of(label: str, look: Style) -> Line2D:
     return line
 
 
-def sign(label: str, marker: str, hollow: bool = False) -> Line2D:
+ARROW_LEGEND_PT = 14
+UP = Shape([(-0.07, 0), (-0.07, 0.6), (-0.28, 0.6), (0, 1), (0.28, 0.6), (0.07, 0.6), (0.07, 0), (-0.07, 0)])
+"""A marker: an arrow from its point. Not a letter, since texts are not parsed as formulas."""
+LEFT, DOWN, RIGHT = (UP.transformed(Affine2D().rotate_deg(degrees)) for degrees in (90, 180, 270))
+
+
+def formula(text: str) -> MarkerStyle:
+    """Mathematical text as a marker; everywhere else a text is drawn as it is."""
+    with matplotlib.rc_context({"text.parse_math": True}):
+        return MarkerStyle(f"${text}$")
+
+
+def sign(label: str, marker: str | Shape | MarkerStyle, hollow: bool = False) -> Line2D:
     """A legend's entry for a sign that any model can bear."""
-    return Line2D([], [], color=QUIET, marker=marker, markerfacecolor=PAPER if hollow else QUIET, ls="", label=label)
+    return Line2D(
+        [], [], color=QUIET, marker=marker, markerfacecolor=PAPER if hollow else QUIET, ls="", label=label,
+        markersize=ARROW_LEGEND_PT if isinstance(marker, Shape) else None,
+    )  # fmt: skip
 
 
 def note(axes: Axes, text: str) -> None:

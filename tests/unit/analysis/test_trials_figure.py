@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.markers import MarkerStyle
 
 from analysis.draw.capacity_figure import trials_frame
 from analysis.draw.figures import response_against_users
@@ -91,3 +93,11 @@ def test_all_marks_lie_within_the_axes(made: CampaignOutcome) -> None:
     figure, trials = drawn(made)
     low, high = figure.axes[-1].get_ylim()
     assert low < trials["ms"].min() <= trials["ms"].max() < high
+
+
+def test_the_name_of_a_figure_is_drawn_as_a_formula_and_not_with_its_dollars(made: CampaignOutcome) -> None:
+    figure, _ = drawn(made)
+    (passed,) = [each for each in figure.axes[-1].collections if each.get_label() == "_passed p95"]
+    with matplotlib.rc_context({"text.parse_math": False}):
+        literal = MarkerStyle("$+_{p95}$")
+    assert len(passed.get_paths()[0]) < len(literal.get_path())
