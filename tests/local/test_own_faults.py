@@ -22,6 +22,8 @@ from tests.local.one_run import WORKERS, Fault, Outcome, Running, Shape, run, st
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 TRIES = 3
+DISTURBED = ("generator-limited", "disturbed", "unexplained")
+"""What other programs on this machine make of a run, a busy client of Python's requests included: it is tried again."""
 SHOP = Shape(user_class="Shopper", users=30)
 BRISK = Shape(user_class="BriskShopper", users=6)
 LONG = Shape(user_class="ManyShopper", users=120, settle=6, measure=14, timeout=8)
@@ -37,7 +39,7 @@ def own_trial(tmp_path_factory: pytest.TempPathFactory) -> OwnTrial:
     def measured(shape: Shape, fault: Fault, wanted: tuple[str, ...]) -> Outcome:
         for _ in range(TRIES):
             outcome = run(tmp_path_factory.mktemp("own") / "run", shape, fault)
-            if outcome.verdict in wanted or outcome.verdict not in ("generator-limited", "disturbed"):
+            if outcome.verdict in wanted or outcome.verdict not in DISTURBED:
                 break
         print(f"{shape.user_class}, {fault}: {outcome}")
         return outcome
