@@ -113,8 +113,11 @@ def mixed(draw: np.random.Generator) -> Drawn:
     return drawn(draw, truth, blocks, users, lost=0.1, disturbed=0.1, mistaken=0.05, bounded=bounded)
 
 
-def searched(draw: np.random.Generator) -> Drawn:
-    """A campaign with a search, of models that carry from less than its first load to more than its largest."""
+def searched(draw: np.random.Generator, *, spoilt: bool = True) -> Drawn:
+    """A campaign with a search, of models that carry from less than its first load to more than its largest.
+
+    `spoilt`: some of its trials are lost, disturbed or misjudged, some of its runs cut off.
+    """
     truth = {
         model: Truth(
             capacity=float(np.exp(draw.uniform(math.log(50), math.log(1200)))) / Z,
@@ -128,6 +131,8 @@ def searched(draw: np.random.Generator) -> Drawn:
         truth = dict.fromkeys(truth, next(iter(truth.values())))
     asked = {"users": [], "search": {"from": 100, "most": 800}}
     blocks = int(draw.choice([1, 2, 6, 8, 8]))
+    if not spoilt:
+        return drawn(draw, truth, blocks, (100, 800), asked=asked)
     return drawn(draw, truth, blocks, (100, 800), 0.03, 0.1, 0.05, cut=0.05, asked=asked)
 
 

@@ -149,7 +149,7 @@ def _place(check: Mapping[Any, Any], steps: pd.DataFrame) -> str:
 
 
 def verdict_table(campaign: Campaign, steps: pd.DataFrame) -> Table:
-    """Each model and step: the verdict of most blocks."""
+    """Each model and step: the verdict of more than half of the blocks."""
     ladder = Steps(steps).ladder
     across = ladder.users
     rows = []

@@ -167,7 +167,8 @@ def test_of_models_that_differ_at_most_5_percent_of_campaigns_say_anything_false
 @pytest.mark.slow
 def test_of_searched_capacities_at_most_5_percent_of_campaigns_say_anything_false() -> None:
     draw = np.random.default_rng(18)
-    searched = [drawn_campaigns.searched(draw) for _ in range(50)]
+    # Little is claimed of spoilt campaigns: their brackets are wider than the resolution.
+    searched = [drawn_campaigns.searched(draw, spoilt=number % 2 == 0) for number in range(50)]
     wrong = sum(bool(false_claims(drawn) or false_words(drawn)) for drawn in searched)
     assert wrong / len(searched) <= chance(searched)
     assert sum(bool(drawn.outcome.ranking.capacity.claims) for drawn in searched) > 3
