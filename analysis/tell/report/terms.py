@@ -23,8 +23,11 @@ def terms_of(plan: Plan) -> Iterator[tuple[str, str]]:
         yield "step", "a number of users that is held while the server settles and is then measured."
     blocks = "one block here" if plan.blocks == 1 else f"{plan.blocks} blocks here; figures are medians over them"
     yield "block", f"a round in which every model is measured once, in random order ({blocks})."
-    yield "goodput", "requests per second that were answered rightly. The peak is the most among the"
-    " loads that more than half of the blocks measured."
+    yield (
+        "goodput",
+        "requests per second that were answered rightly. The peak is the most among the loads that more than half of"
+        " the blocks measured.",
+    )
     yield "p50, p99", "the time within which half, or 99 of 100, of the requests were answered."
     if plan.mean_think_s:
         yield (

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -48,6 +49,22 @@ def test_every_public_definition_has_a_docstring() -> None:
         if not node.name.startswith("_") and not ast.get_docstring(node)
     ]
     assert not missing, "no docstring:\n" + "\n".join(missing)
+
+
+def test_no_line_of_a_string_is_a_statement_of_its_own() -> None:
+    """As the second line of `return "..."` is without parentheses around both. One that follows an assignment describes
+    the attribute."""
+    cut_off = [
+        f"{module}:{line.lineno}"
+        for module in modules(*PACKAGES, "benchmarks", "tests")
+        for node in ast.walk(tree(module))
+        for body in (getattr(node, name, None) for name in ("body", "orelse", "finalbody"))
+        if isinstance(body, list)
+        for before, line in pairwise(body)
+        if isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant) and isinstance(line.value.value, str)
+        if not isinstance(before, ast.Assign | ast.AnnAssign)
+    ]
+    assert not cut_off
 
 
 def test_no_class_name_occurs_twice() -> None:
