@@ -16,8 +16,8 @@ campaign: $(READY) ## run the study on this machine: figures and a summary, in l
 	$(BIN)/fab deploy run-campaign
 
 test: $(READY) ## all tests that fit in five minutes
-	@# tests/conftest.py says which tests share one of the six processes.
-	$(PYTEST) -n 6 -m "not slow and not lab"
+	@# tests/conftest.py says which tests share one of the four processes.
+	$(PYTEST) -n 4 -m "not slow and not lab"
 
 test-quick: $(READY) ## those that serve while one works: less than a minute
 	$(PYTEST) -n 2 -m quick

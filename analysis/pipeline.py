@@ -18,7 +18,7 @@ from analysis.rank.differences import of_the_load, plan_differences
 from analysis.rank.machine_summary import summary_value
 from analysis.rank.outcome import CampaignOutcome, outcome_of
 from analysis.rank.over_time.campaign_history import PlanHistory, histories
-from analysis.read.results import load, read_run
+from analysis.read.results import Campaign, load, read_run
 from analysis.tell.archive.plan_history import history_text
 from analysis.tell.compare_markdown import comparison_text, unjudged
 from analysis.tell.csv_files import checks_table, csv_text, history_table, requests_table, steps_table, summary_table
@@ -112,17 +112,18 @@ def compare(first: Path | str, second: Path | str) -> Comparison:
     """
     if Path(first).resolve() == Path(second).resolve():
         raise UsageError(f"{first} and {second} are the same campaign: there is nothing to compare")
-    one, other = outcome_of(load(first)), outcome_of(load(second))
-    differences = plan_differences(one.campaign.plan, other.campaign.plan)
+    before, after = load(first), load(second)
+    differences = plan_differences(before.plan, after.plan)
     if unlike := [str(difference) for difference in differences if of_the_load(difference)]:
         raise UsageError(
             f"{first} and {second} put different loads on their servers, so that no ratio would be the servers':\n  "
             + "\n  ".join(unlike)
         )
-    if _locustfile(one) != _locustfile(other):
+    if _locustfile(before) != _locustfile(after):
         raise UsageError(f"{first} and {second} ran different locustfiles: their loads can't be compared")
-    if not common_models(one, other):
+    if not common_models(before, after):
         raise UsageError(f"{first} and {second} have no model in common")
+    one, other = outcome_of(before), outcome_of(after)
     compared = compare_outcomes(one, other, past_days(one, other))
     return Comparison(**vars(compared), text=comparison_text(compared), unjudged=unjudged(compared))
 
@@ -167,10 +168,9 @@ def history(results: Path | str) -> History:
     return made
 
 
-def _locustfile(outcome: CampaignOutcome) -> str | None:
+def _locustfile(campaign: Campaign) -> str | None:
     """The digest of a campaign's own locustfile and its files; None where it has none, or no manifest."""
-    manifest = outcome.campaign.manifest
-    return None if manifest is None else manifest.identity.get(LOCUSTFILE)
+    return None if campaign.manifest is None else campaign.manifest.identity.get(LOCUSTFILE)
 
 
 def _write(outcome: CampaignOutcome, text: str, figures: bool, files: CampaignFiles) -> tuple[Path, ...]:

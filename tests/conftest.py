@@ -60,10 +60,14 @@ class ByFolder(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has n
     """Tests of one scope run in one process, one after another."""
 
     def _split_scope(self, nodeid: str) -> str:
-        """The scope of a test: all campaigns together, each conformance test by itself, of the rest each file."""
+        """The scope of a test: all campaigns together, those that share a model's server, other conformance tests each
+        by itself, of the rest each file.
+        """
         file = nodeid.partition("::")[0]
         if file.startswith("tests/local/") or file in LIKE_CAMPAIGNS:
             return "tests/local"  # one checkout runs one campaign at a time
+        if file == "tests/models/test_answers.py":
+            return file + nodeid.partition("[")[2]  # the model
         return nodeid if file.startswith("tests/models/") else file
 
 

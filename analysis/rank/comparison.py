@@ -22,6 +22,7 @@ from analysis.rank.day_effect import LEAST_DAYS, DayCall, DayRatio, day_calls, d
 from analysis.rank.differences import Difference, manifest_differences, plan_differences
 from analysis.rank.outcome import CampaignOutcome
 from analysis.rank.steps import Steps
+from analysis.read.results import Campaign
 
 ChangeVerdict = Literal["better", "worse", "undetermined"]
 
@@ -99,9 +100,9 @@ class CampaignComparison:
         return frame.astype({**numbers, "users": "Int64", "runs": "Int64", "days": "Int64"})
 
 
-def common_models(first: CampaignOutcome, second: CampaignOutcome) -> list[str]:
+def common_models(first: Campaign, second: Campaign) -> list[str]:
     """The models that both campaigns have, in the order of the first one's plan."""
-    return [model for model in first.campaign.plan.models if model in second.campaign.plan.models]
+    return [model for model in first.plan.models if model in second.plan.models]
 
 
 def compare_outcomes(
@@ -111,7 +112,7 @@ def compare_outcomes(
 
     `history` are campaigns of the first one's plan, code and hosts, on other days than either.
     """
-    models = common_models(first, second)
+    models = common_models(first.campaign, second.campaign)
     same_hosts = hosts_of(first) == hosts_of(second)
     earlier = history if same_hosts else ()
     changes = [change for model in models for change in _changes(model, first, second, earlier)]

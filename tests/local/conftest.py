@@ -35,6 +35,14 @@ class Server(ThreadingHTTPServer):
 Server((sys.argv[1], int(sys.argv[2])), Hello).serve_forever()
 """
 
+DRAWN_PATHS = """
+[request]
+path = "/{n}"
+range = [1, 100]
+[work]
+bytes = 100
+"""
+
 SERVERS = """
 slow_clients = 2
 
@@ -68,9 +76,14 @@ def run_to_its_end(directory: Path, plan: Path) -> subprocess.CompletedProcess[s
 
 @pytest.fixture(scope="session")
 def campaign(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished campaign of two models and two steps, with the lean client and with a calibration."""
+    """A finished campaign of two models and two steps, with the lean client and drawn paths.
+
+    A plan with those is not calibrated, which takes longer than its runs: test_calibrations.py has one that is.
+    """
     directory = tmp_path_factory.mktemp("campaign")
-    done = run_to_its_end(directory, write_plan(directory))
+    plan = write_plan(directory)
+    plan.write_text(plan.read_text(encoding="utf-8") + DRAWN_PATHS, encoding="utf-8")
+    done = run_to_its_end(directory, plan)
     assert done.returncode in (0, 3), done.stdout + done.stderr  # 3: no step was valid, which a busy machine may cause
     return directory / "results" / "latest"
 
@@ -83,7 +96,7 @@ def campaign_of_commands(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     directory = tmp_path_factory.mktemp("commands")
     models = ["mine", "absent", "broken", "thread"]
-    plan = write_plan(directory, client="fast", models=models, users=[10], think=(0, 0), measure=5)
+    plan = write_plan(directory, client="fast", models=models, users=[10], think=(0, 0))
     app = directory / "app.py"
     app.write_text(APP, encoding="utf-8")
     with plan.open("a", encoding="utf-8") as stream:

@@ -61,14 +61,7 @@ def test_steps_csv_has_a_row_for_every_model_and_step(campaign: Path) -> None:
         assert float(row["rps"]) <= 1.15 * int(row["users"]) / 0.1
 
 
-@pytest.mark.parametrize(
-    ("client", "kind"),
-    [
-        ("lean", "idle"),
-        pytest.param("fast", "idle", marks=pytest.mark.slow),
-        pytest.param("fast", "ladder", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize(("client", "kind"), [("lean", "idle"), ("fast", "idle"), ("fast", "ladder")])
 def test_without_think_time_response_times_and_turnarounds_account_for_the_users(
     client: str, kind: str, request: pytest.FixtureRequest
 ) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from study.layout import from_here, results_directory
 from study.plan import Slo
+from tests.forked import forked_fab
 from tests.running import FAB, PROJECT, environment, fab, write_plan
 from tests.unit.synthetic import Load, plan, write_campaign
 
@@ -27,10 +28,22 @@ def test_the_list_of_tasks_has_their_names(tmp_path: Path) -> None:
 
 
 def test_the_plan_is_printed_without_running_anything(tmp_path: Path) -> None:
-    done = fab(tmp_path, "plan", "--plan", str(write_plan(tmp_path)))
+    done = forked_fab(tmp_path, "plan", "--plan", str(write_plan(tmp_path)))
     assert done.returncode == 0
     assert "2 runs," in done.stdout
     assert not (tmp_path / "results").exists()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a plan, a bad plan and a campaign."""
+    directory = tmp_path_factory.mktemp("place")
+    write_plan(directory)
+    (directory / "bad.toml").write_text(
+        'name = "bad"\nmodels = ["nonesuch"]\nusers = [1]\nspawn_rate = -1\n', encoding="utf-8"
+    )
+    write_campaign(directory / "c", plan(models=["single"], users=[100], blocks=1))
+    return directory
 
 
 @pytest.mark.parametrize(
@@ -69,17 +82,13 @@ def test_the_plan_is_printed_without_running_anything(tmp_path: Path) -> None:
         (("status", "check", "--plan", "short.toml", "plan", "--plan", "bad.toml"), 2, "whole command line"),
     ],
 )
-def test_a_mistake_is_one_message(tmp_path: Path, arguments: tuple[str, ...], status: int, part: str) -> None:
-    write_plan(tmp_path)
-    (tmp_path / "bad.toml").write_text(
-        'name = "bad"\nmodels = ["nonesuch"]\nusers = [1]\nspawn_rate = -1\n', encoding="utf-8"
-    )
-    write_campaign(tmp_path / "c", plan(models=["single"], users=[100], blocks=1))
-    done = fab(tmp_path, *arguments)
+def test_a_mistake_is_one_message(place: Path, arguments: tuple[str, ...], status: int, part: str) -> None:
+    before = sorted(place.rglob("*"))
+    done = forked_fab(place, *arguments)
     assert done.returncode == status, done.stdout + done.stderr
     assert part in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
-    assert not (tmp_path / "results").exists()
+    assert sorted(place.rglob("*")) == before
 
 
 @pytest.mark.parametrize("key", ["port", "master_port"])
@@ -89,7 +98,7 @@ def test_a_port_in_use_stops_the_campaign_before_it_starts(tmp_path: Path, key: 
     with socket.socket() as busy:
         busy.bind(("127.0.0.1", int(line.split()[-1])))
         busy.listen()
-        done = fab(tmp_path, "run-campaign", "--plan", str(plan))
+        done = forked_fab(tmp_path, "run-campaign", "--plan", str(plan))
     assert done.returncode == 1
     assert "Address already in use" in done.stderr
     assert f"set {key} in the plan" in done.stderr
@@ -100,7 +109,7 @@ def test_options_hold_for_the_tasks_before_them(tmp_path: Path) -> None:
     """Nothing is deployed with another inventory than the campaign's."""
     plan = write_plan(tmp_path)
     (tmp_path / "mine.ini").write_text("[all]\na\nb\n[all:vars]\nansible_connection=local\n[target]\na\n[load]\nb\n")
-    done = fab(tmp_path, "deploy", "plan", "--inventory", str(tmp_path / "mine.ini"), "--plan", str(plan))
+    done = forked_fab(tmp_path, "deploy", "plan", "--inventory", str(tmp_path / "mine.ini"), "--plan", str(plan))
     assert done.returncode == 0, done.stderr
     assert "deploy: mine.ini" in done.stdout
     assert f"plan {plan.stem}" in done.stdout or "2 runs," in done.stdout
@@ -108,34 +117,34 @@ def test_options_hold_for_the_tasks_before_them(tmp_path: Path) -> None:
 
 def test_a_plan_is_named_without_its_option(tmp_path: Path) -> None:
     plan = write_plan(tmp_path)
-    done = fab(tmp_path, "plan", str(plan), "check")
+    done = forked_fab(tmp_path, "plan", str(plan), "check")
     assert "2 runs," in done.stdout
     assert "free disk" in done.stdout
 
 
 def test_options_before_the_first_task_hold_too(tmp_path: Path) -> None:
-    done = fab(tmp_path, "--plan", str(write_plan(tmp_path)), "status", "plan")
+    done = forked_fab(tmp_path, "--plan", str(write_plan(tmp_path)), "status", "plan")
     assert done.returncode == 0, done.stderr
     assert "2 runs," in done.stdout
 
 
 @pytest.mark.parametrize("task", NAMES)
 def test_the_help_of_a_task_explains_each_of_its_options(tmp_path: Path, task: str) -> None:
-    done = fab(tmp_path, "--help", task)
+    done = forked_fab(tmp_path, "--help", task)
     options = [line for line in done.stdout.splitlines() if re.match(" +-", line)]
     assert all(re.search(r"--(\[no-\])?[a-z-]+(=STRING)?\s+\S", line) for line in options), done.stdout
     assert options
 
 
 def test_fab_alone_lists_the_tasks(tmp_path: Path) -> None:
-    done = fab(tmp_path)
+    done = forked_fab(tmp_path)
     assert done.returncode == 0
     assert all(f"  {name} " in done.stdout for name in NAMES)
 
 
 def test_the_environment_names_plan_and_inventory_too(tmp_path: Path) -> None:
     plan = write_plan(tmp_path)
-    done = fab(tmp_path, "plan", STUDY_PLAN=str(plan), STUDY_INVENTORY=str(tmp_path / "absent.ini"))
+    done = forked_fab(tmp_path, "plan", STUDY_PLAN=str(plan), STUDY_INVENTORY=str(tmp_path / "absent.ini"))
     assert done.returncode == 2
     assert "absent.ini" in done.stderr
 

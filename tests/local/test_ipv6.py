@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.forked import forked_fab
 from tests.running import fab, write_plan
 
 NO_VALID_STEP = 3
@@ -49,5 +50,5 @@ def test_a_port_in_use_over_ipv6_is_found_by_the_check(tmp_path: Path) -> None:
     port = int(line.split()[-1])
     (tmp_path / "six.ini").write_text(INVENTORY, encoding="utf-8")
     with socket.create_server(("::1", port), family=socket.AF_INET6):
-        done = fab(tmp_path, "check", "--inventory", "six.ini", "--plan", str(plan))
+        done = forked_fab(tmp_path, "check", "--inventory", "six.ini", "--plan", str(plan))
     assert f"[::1]:{port}: Address already in use" in done.stdout + done.stderr

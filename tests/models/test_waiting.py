@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import os
 import resource
@@ -166,10 +167,11 @@ def all_stopped(server: ServerProcess) -> Iterator[None]:
 
 def accept_queues(server: ServerProcess) -> list[int]:
     """Lengths of the accept queues of all sockets that listen on the server's port."""
-    fields = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    return [
-        int(at[4].partition(":")[2], 16) for at in fields if at[1].endswith(f":{server.port:04X}") and at[3] == "0A"
-    ]
+    with Path("/proc/net/tcp").open(encoding="ascii") as table:
+        next(table)
+        # The kernel lists what listens first; thousands of closed connections may follow.
+        listening = itertools.takewhile(lambda at: at[3] == "0A", map(str.split, table))
+        return [int(at[4].partition(":")[2], 16) for at in listening if at[1].endswith(f":{server.port:04X}")]
 
 
 def connected(sock: socket.socket) -> bool:

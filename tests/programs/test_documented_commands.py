@@ -6,11 +6,11 @@ import shlex
 import subprocess
 import sys
 from functools import cache
-from pathlib import Path
 
 import pytest
 
-from tests.running import PROJECT, environment, fab
+from tests.forked import forked_fab
+from tests.running import PROJECT, environment
 
 RUN = ("fab -l", "fab plan", "fab --help", "python -m servers --list")
 """What these begin with is run; it starts nothing that lasts."""
@@ -29,9 +29,14 @@ def commands() -> list[str]:
 
 @cache
 def help_of(*arguments: str) -> str:
-    done = fab(PROJECT, *arguments)
+    done = forked_fab(PROJECT, *arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def python(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, *arguments]
+    return subprocess.run(argv, cwd=PROJECT, env=environment(), capture_output=True, text=True, timeout=60, check=False)
 
 
 def tasks_are_known(words: list[str]) -> None:
@@ -50,11 +55,7 @@ def tasks_are_known(words: list[str]) -> None:
 def test_a_documented_command_works(command: str) -> None:
     words = shlex.split(command)
     if command.startswith(RUN):
-        program = [sys.executable] if words[0] == "python" else [str(Path(sys.executable).with_name("fab"))]
-        argv = [*program, *words[1:]]
-        done = subprocess.run(
-            argv, cwd=PROJECT, env=environment(), capture_output=True, text=True, timeout=60, check=False
-        )
+        done = forked_fab(PROJECT, *words[1:]) if words[0] == "fab" else python(words[1:])
         assert done.returncode == 0, done.stderr
     elif words[0] == "make":
         targets = (PROJECT / "Makefile").read_text(encoding="utf-8")

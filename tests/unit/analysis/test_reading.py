@@ -144,9 +144,8 @@ def test_judging_one_run_before_its_state_is_written(campaign: CampaignFiles) ->
     assert [(v.step, v.users, v.verdict) for v in verdicts] == [(0, 1, "valid"), (1, 100, "valid"), (2, 200, "valid")]
     assert verdicts[1].rps == pytest.approx(100 / 3, rel=0.1)
     assert any("check 7 (counts of the run) not available" in reason for reason in verdicts[0].reasons)
-    assert (
-        analyze(campaign.directory, figures=False).steps.query("model == 'single'")["verdict"].eq("not-measured").all()
-    )
+    steps = analyze(campaign.directory, write=False).steps
+    assert steps.query("model == 'single'")["verdict"].eq("not-measured").all()
 
 
 def test_judging_a_run_that_the_plan_does_not_have(campaign: CampaignFiles) -> None:
@@ -160,7 +159,7 @@ def test_the_step_that_a_load_host_was_lost_in_and_what_sets_a_run_apart(tmp_pat
     state = read_json(files.run("1-thread").state)
     apart = {"load": ["load2"], "without": ["load1"], "rebooted": ["target"]}
     write_json(files.run("1-thread").state, {**state, **apart, "lost": {"host": "load1", "step": 2}})
-    analysis = analyze(files.directory, figures=False)
+    analysis = analyze(files.directory, write=False)
     found = analysis.steps[analysis.steps["model"] == "thread"]
     assert found["verdict"].tolist()[2:] == ["worker-lost", "not-measured"]
     assert found["rps"].notna().tolist() == [True, True, False, False]

@@ -118,7 +118,7 @@ def r1_ms(directory: Path, load_of_idle: Load | None, old: bool = False) -> floa
         lambda _run, _step: Load(response=0.020, spread=0.0, old=old),
         idle_of=None if load_of_idle is None else lambda _run, _step: load_of_idle,
     )
-    checks = analyze(files.directory, figures=False).checks
+    checks = analyze(files.directory, write=False).checks
     (finding,) = checks[(checks["code"] == "target.slow") & (checks["step"] == 2)]["finding"]
     return float(finding["unloaded_ms"])
 
@@ -151,7 +151,7 @@ def test_an_idle_step_alone_is_no_measurement(tmp_path: Path) -> None:
         return Load(lag_ms=100.0)
 
     files = write_campaign(tmp_path, ASKED, late, idle_of=lambda _run, _step: idle_load(Load()))
-    analysis = analyze(files.directory, figures=False)
+    analysis = analyze(files.directory, write=False)
     assert analysis.steps["verdict"].tolist() == ["valid", "generator-limited", "generator-limited"]
     assert not analysis.any_valid
 

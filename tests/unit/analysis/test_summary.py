@@ -34,19 +34,24 @@ def served(run: Run, step: Step, capacity: Mapping[str, float], swing: float = 0
 CAPACITY = {"single": 100.0, "process": 20.0, "thread": 120.0, "select": 118.5}
 
 
-def study(tmp_path: Path, blocks: int, capacity: Mapping[str, float] = CAPACITY) -> Analysis:
+def study(tmp_path: Path, blocks: int, capacity: Mapping[str, float] = CAPACITY, write: bool = False) -> Analysis:
     asked = plan(**{**ASKED.model_dump(), "blocks": blocks})
     files = write_campaign(tmp_path / "study", asked, lambda run, step: served(run, step, capacity))
-    return analyze(files.directory, figures=False)
+    return analyze(files.directory, write=write, figures=False)
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> Analysis:
+    return study(tmp_path_factory.mktemp("one"), 1, write=True)
 
 
 @pytest.fixture(scope="module")
 def six(tmp_path_factory: pytest.TempPathFactory) -> Analysis:
-    return study(tmp_path_factory.mktemp("six"), 6)
+    return study(tmp_path_factory.mktemp("six"), 6, write=True)
 
 
-def test_one_block_gives_an_order_and_no_ranking(tmp_path: Path) -> None:
-    analysis = study(tmp_path, 1)
+def test_one_block_gives_an_order_and_no_ranking(one: Analysis) -> None:
+    analysis = one
     assert "no order is claimed: one block was measured, and a ranking needs 5." in analysis.text
     line = next(line for line in analysis.text.splitlines() if line.startswith("Requests per second:"))
     assert line == "Requests per second: single, process, thread, select: no order is claimed"
@@ -121,7 +126,7 @@ def test_a_peak_that_no_step_showed_is_not_placed_below_another(tmp_path: Path) 
         return served(run, step, {**CAPACITY, "thread": 500.0})
 
     files = write_campaign(tmp_path / "study", ASKED, load_of)
-    analysis = analyze(files.directory, figures=False)
+    analysis = analyze(files.directory, write=False)
     assert analysis.ranking.goodput.order.unplaced == ("thread",)
     assert "thread at least 6" in analysis.text
     assert "not placed" not in analysis.text  # one block places nobody
@@ -131,7 +136,7 @@ def test_a_model_without_a_valid_step_is_no_rival_of_whom_anything_is_claimed(tm
     def load_of(run: Run, step: Step) -> Load:
         return Load(lag_ms=80.0) if run.model == "process" else served(run, step, CAPACITY)
 
-    analysis = analyze(write_campaign(tmp_path / "study", ASKED, load_of).directory, figures=False)
+    analysis = analyze(write_campaign(tmp_path / "study", ASKED, load_of).directory, write=False)
     assert analysis.ranking.common_users == 200
     assert "at 200 users, the largest step that is valid for all models but process" in analysis.text
     row = analysis.summary.set_index("model").loc["process"]
@@ -155,7 +160,7 @@ def test_a_model_that_collapsed_at_every_step_has_a_row_and_a_word(tmp_path: Pat
         return replace(load, failures={"reset": 60}, failed_after=load.response, overflows=20, seconds=100.0)
 
     write_campaign(tmp_path, asked, load_of)
-    analysis = analyze(tmp_path, figures=False)
+    analysis = analyze(tmp_path, write=False)
     row = analysis.summary.set_index("model").loc["process"]
     assert (row["common_verdict"], row["common_users"]) == ("overload", 400)
     assert row["rps"] == pytest.approx(19, rel=0.1)
@@ -175,13 +180,13 @@ def test_a_control_without_a_figure_at_its_models_step_is_compared_at_another(tm
     def load_of(run: Run, step: Step) -> Load:
         return Load(lag_ms=80.0) if run.label == "single-aa" and step.users > 50 else Load()
 
-    analysis = analyze(write_campaign(tmp_path / "study", ASKED, load_of).directory, figures=False)
+    analysis = analyze(write_campaign(tmp_path / "study", ASKED, load_of).directory, write=False)
     assert (analysis.ranking.common_users or 0) > 50
     assert analysis.ranking.response.control is not None
     assert "are not compared" not in analysis.text
     nowhere = plan(users=[100, 200])
     write_campaign(tmp_path / "b", nowhere, lambda run, _step: Load(lag_ms=80.0 if run.label == "single-aa" else 1.0))
-    text = analyze(tmp_path / "b", figures=False).text
+    text = analyze(tmp_path / "b", write=False).text
     assert (
         "mean response time: the two runs of the model are not compared: no block has a step of both at one load that"
         " is valid" in text
@@ -190,7 +195,7 @@ def test_a_control_without_a_figure_at_its_models_step_is_compared_at_another(tm
 
 def test_where_no_step_is_valid_nothing_is_compared(tmp_path: Path) -> None:
     files = write_campaign(tmp_path / "study", ASKED, lambda _run, _step: Load(lag_ms=100.0))
-    analysis = analyze(files.directory, figures=False)
+    analysis = analyze(files.directory, write=False)
     assert not analysis.any_valid
     assert (
         "Requests per second: no model has a step that is valid or overload, so nothing is compared." in analysis.text
@@ -198,9 +203,8 @@ def test_where_no_step_is_valid_nothing_is_compared(tmp_path: Path) -> None:
     assert analysis.summary["verdict"].eq("generator-limited").all()
 
 
-def test_sustained_users_are_within_the_slo(tmp_path: Path) -> None:
-    analysis = study(tmp_path, 1)
-    rows = analysis.summary.set_index("model")
+def test_sustained_users_are_within_the_slo(one: Analysis) -> None:
+    rows = one.summary.set_index("model")
     assert rows["sustained_users"].to_dict() == {"single": 200, "process": 50, "thread": 400, "select": 400}
     assert rows["sustained_users"].equals(rows["capacity_users"])
 
@@ -210,15 +214,13 @@ def test_sentences_show_ties() -> None:
     assert signs_text(Order(("a",), (), (), (), None, None)) == "a"
 
 
-def test_overload_is_shown_as_a_range_with_its_goodput(tmp_path: Path) -> None:
-    text = study(tmp_path, 1).text
-    line = next(line for line in text.splitlines() if line.startswith("- process: 50 valid"))
+def test_overload_is_shown_as_a_range_with_its_goodput(one: Analysis) -> None:
+    line = next(line for line in one.text.splitlines() if line.startswith("- process: 50 valid"))
     assert "; in overload, at 100" in line
 
 
-def test_columns_of_the_files(tmp_path: Path) -> None:
-    analysis = study(tmp_path, 1)
-    files = analysis.campaign.files
+def test_columns_of_the_files(one: Analysis) -> None:
+    files = one.campaign.files
     assert files.steps.read_text().startswith(
         "block,model,step,kind,users,requests,failures,rps,mean_ms,p50_ms,p90_ms,p95_ms,p99_ms,max_ms,in_flight,"
         "server_cpu_cores,server_pss_mb,generator_cpu_max,generator_lag_p99_ms,verdict,reasons,"
@@ -238,8 +240,8 @@ def test_columns_of_the_files(tmp_path: Path) -> None:
     assert sound["mean_ms"] == pytest.approx(4, rel=0.02)
 
 
-def test_summary_json_is_of_its_type_and_says_what_the_tables_say(tmp_path: Path) -> None:
-    analysis = study(tmp_path, 6)
+def test_summary_json_is_of_its_type_and_says_what_the_tables_say(six: Analysis) -> None:
+    analysis = six
     read = read_as(SummaryFile, analysis.campaign.files.summary_json)
     assert set(read.models) == set(analysis.campaign.plan.models)
     written = pd.read_csv(analysis.campaign.files.summary_csv).set_index("model")
