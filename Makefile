@@ -23,9 +23,9 @@ test-quick: $(READY) ## those that serve while one works: less than a minute
 	$(PYTEST) -n 2 -m quick
 
 test-slow: $(READY) ## those that take longer
-	$(PYTEST) -n 2 -m "slow and not lab" tests/unit tests/programs tests/models
+	$(PYTEST) -n 3 -m "slow and not alone and not lab"
 	@# One after the other: they judge campaigns, and with them what else runs on the machine.
-	$(PYTEST) -m "slow and not lab" tests/local
+	$(PYTEST) -m alone
 
 test-lab: $(READY) ## those on several hosts, made on this machine: needs root, iproute2, openssh-server
 	$(PYTEST) -m lab

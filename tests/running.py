@@ -34,6 +34,15 @@ master_port = {master_port}
 """
 
 
+DRAWN_PATHS = """
+[request]
+path = "/{n}"
+range = [1, 100]
+[work]
+bytes = 100
+"""
+
+
 def free_ports(count: int) -> list[int]:
     """Ports that were free a moment ago; none that the kernel gives to clients, if there are others."""
     low, high = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split())
@@ -59,10 +68,12 @@ def write_plan(
     think: Sequence[float] = (0.05, 0.15),
     settle: float = 1,
     measure: float = 3,
+    drawn: bool = False,
 ) -> Path:
     """A short plan on ports of its own: two models and two steps, where nothing else is asked.
 
-    Seconds. Without think time a campaign has no calibration, which takes longer than its run.
+    Seconds. Without think time a campaign has no calibration, which takes longer than its run; nor has it where paths
+    are `drawn`.
     """
     port, master_port = free_ports(2)
     path = directory / "short.toml"
@@ -76,7 +87,8 @@ def write_plan(
             measure=measure,
             port=port,
             master_port=master_port,
-        ),
+        )
+        + (DRAWN_PATHS if drawn else ""),
         encoding="utf-8",
     )
     return path

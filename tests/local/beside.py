@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Literal
 
 from analysis.judge.findings import Check
@@ -16,6 +17,17 @@ LIGHT = Shape(users=60, think=(0.1, 0.3), settle=1, measure=5)
 """A server and workers that have most of their cores to spare: their figures stay what they were."""
 FULL = Shape(users=60, think=(0.1, 0.3), settle=1, measure=5, timeout=5, cpu_ms=5)
 """A server that would use 1.5 cores and has one: its figures are those of what the others leave it."""
+
+
+def strangers(whose: Whose, shares: Sequence[float]) -> Fault:
+    """A busy loop that takes the first share in the window of the first step, the second in that of the second."""
+
+    def in_turn(running: Running) -> None:
+        for step, share in enumerate(shares, start=1):
+            until(lambda: running.measures and running.step == step, WINDOW_S, f"the window of step {step}")  # noqa: B023 - called at once
+            beside(running, whose, share)
+
+    return Fault(measuring=in_turn)
 
 
 def stranger(whose: Whose, share: float) -> Fault:

@@ -6,12 +6,13 @@ servers named by a command, and an end of every kind.
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.local.interrupted import Resumed, Stopped, after_kill, after_signal
+from tests.local.interrupted import Abandoned, Resumed, Stopped, after_kill, after_nothing, after_signal
 from tests.running import fab, listening, ours, write_plan
 
 APP = """
@@ -33,14 +34,6 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 100
 
 Server((sys.argv[1], int(sys.argv[2])), Hello).serve_forever()
-"""
-
-DRAWN_PATHS = """
-[request]
-path = "/{n}"
-range = [1, 100]
-[work]
-bytes = 100
 """
 
 SERVERS = """
@@ -78,12 +71,10 @@ def run_to_its_end(directory: Path, plan: Path) -> subprocess.CompletedProcess[s
 def campaign(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished campaign of two models and two steps, with the lean client and drawn paths.
 
-    A plan with those is not calibrated, which takes longer than its runs: test_calibrations.py has one that is.
+    test_calibrations.py has one with a calibration, which takes longer than the runs.
     """
     directory = tmp_path_factory.mktemp("campaign")
-    plan = write_plan(directory)
-    plan.write_text(plan.read_text(encoding="utf-8") + DRAWN_PATHS, encoding="utf-8")
-    done = run_to_its_end(directory, plan)
+    done = run_to_its_end(directory, write_plan(directory, drawn=True))
     assert done.returncode in (0, 3), done.stdout + done.stderr  # 3: no step was valid, which a busy machine may cause
     return directory / "results" / "latest"
 
@@ -114,6 +105,18 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Stopped:
 
 
 @pytest.fixture(scope="session")
-def resumed(interrupted: Stopped) -> Resumed:
-    """The same campaign finished, and what was seen on the way."""
-    return after_kill(interrupted.directory)
+def terminated(interrupted: Stopped) -> Stopped:
+    """The same campaign gone on with, and ended by SIGTERM in its second run again."""
+    return after_signal(interrupted.directory, signal.SIGTERM)
+
+
+@pytest.fixture(scope="session")
+def abandoned(terminated: Stopped) -> Abandoned:
+    """The same campaign gone on with; its fab was killed in the second run, and everything ended by itself."""
+    return after_nothing(terminated.directory)
+
+
+@pytest.fixture(scope="session")
+def resumed(abandoned: Abandoned) -> Resumed:
+    """The same campaign finished after another kill and `fab stop`, and what was seen on the way."""
+    return after_kill(abandoned.directory)

@@ -20,7 +20,6 @@ from servers.core import http, runner
 from servers.core.app import Answer, Application
 from servers.core.http import Request
 
-ONE_IN_SIX = 6
 LEFT_HANGING = 20
 FOR_EVER_MS = 3_600_000.0
 SLOW_EVERY, SLOW_MS = 800, 5000.0
@@ -44,22 +43,15 @@ class Faulty(Application):
         self._numbers = itertools.count(1)
 
 
-class Drops(Faulty):
-    """Closes one connection in six without a word."""
+class Fails(Faulty):
+    """Of six connections it closes one without a word, and sends one byte too few on another."""
 
     def __call__(self, request: Request) -> Answer:
-        if next(self._numbers) % ONE_IN_SIX == 0:
+        number = next(self._numbers) % 6
+        if number == 0:
             raise ConnectionAbortedError
-        return super().__call__(request)
-
-
-class CutsShort(Faulty):
-    """Sends one byte too few in one answer of six."""
-
-    def __call__(self, request: Request) -> Answer:
         answer = super().__call__(request)
-        cut = next(self._numbers) % ONE_IN_SIX == 0
-        return answer._replace(body=OneShort(answer.body[:-1])) if cut else answer
+        return answer._replace(body=OneShort(answer.body[:-1])) if number == 3 else answer
 
 
 class Hangs(Faulty):
@@ -114,8 +106,7 @@ class Stalls(Faulty):
 
 FAULTS: dict[str, Callable[..., Application]] = {
     "none": Faulty,
-    "drops": Drops,
-    "cuts-short": CutsShort,
+    "fails": Fails,
     "hangs": Hangs,
     "slow": Slow,
     "clogs": Clogs,

@@ -35,6 +35,16 @@ class Stopped:
 
 
 @dataclass(frozen=True)
+class Abandoned:
+    """A campaign whose fab was killed, and nobody did anything about it."""
+
+    directory: Path
+    """Where fab ran."""
+    finished: list[str]
+    """Labels of the runs that were done."""
+
+
+@dataclass(frozen=True)
 class Resumed:
     """A campaign whose fab was killed, whose processes `fab stop` then ended, and which the next fab finished."""
 
@@ -61,7 +71,7 @@ def second_run_measured(directory: Path) -> Iterator[subprocess.Popen[str]]:
     """
     plan = directory / "short.toml"
     if not plan.exists():
-        write_plan(directory, client="http", users=[20], think=(0, 0))
+        write_plan(directory, client="http", users=[20], drawn=True)
     campaign = directory / "results" / "latest"
     for earlier in campaign.glob("runs/*/live.json"):  # of a run that was ended: it would be taken for the new one's
         earlier.unlink()
@@ -86,6 +96,9 @@ def second_run_measured(directory: Path) -> Iterator[subprocess.Popen[str]]:
         fab(directory, "stop")
 
 
+LEASE_AND_GRACE_S = 40.0  # the documentation promises a minute
+
+
 def after_signal(directory: Path, number: signal.Signals = signal.SIGINT) -> Stopped:
     """Send fab a signal in the measure window of the second run, and wait for its end."""
     with second_run_measured(directory) as process:
@@ -95,6 +108,15 @@ def after_signal(directory: Path, number: signal.Signals = signal.SIGINT) -> Sto
     campaign = directory / "results" / "latest"
     steps = (campaign / "steps.csv").read_text(encoding="utf-8").splitlines()
     return Stopped(directory, process.returncode, out + err, left, ports, finished(campaign), steps)
+
+
+def after_nothing(directory: Path) -> Abandoned:
+    """Kill fab in the measure window of the second run. Fails where what it left doesn't end by itself."""
+    with second_run_measured(directory) as process:
+        process.kill()
+        process.wait(timeout=10)
+        until(lambda: not ours(directory) and not listening(directory), LEASE_AND_GRACE_S, "the end of every process")
+    return Abandoned(directory, finished(directory / "results" / "latest"))
 
 
 def after_kill(directory: Path) -> Resumed:

@@ -111,8 +111,8 @@ def test_a_ci_server_gets_a_case_for_each_model(campaign: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_pack_of_it_is_verified_and_a_changed_one_is_not(campaign: Path, tmp_path: Path) -> None:
-    made = fab(tmp_path, "report", str(campaign), "--pack", "--out", "c.zip")
+def test_a_pack_of_it_is_verified_and_a_changed_one_is_not(resumed: Resumed, tmp_path: Path) -> None:
+    made = fab(tmp_path, "report", str(resumed.campaign), "--pack", "--out", "c.zip")
     assert made.returncode == 0, made.stdout + made.stderr
     assert f"pack: {tmp_path / 'c.zip'}" in made.stdout
     done = fab(tmp_path, "verify", "c.zip")
@@ -139,7 +139,8 @@ def test_phases_are_kept_apart_and_hold_the_users_that_the_plan_wants(campaign: 
 
 
 @pytest.mark.slow
-def test_the_analysis_alone_makes_the_same_tables_again(campaign: Path) -> None:
+def test_the_analysis_alone_makes_the_same_tables_again(resumed: Resumed) -> None:
+    campaign = resumed.campaign
     before = (campaign / "steps.csv").read_bytes()
     (campaign / "steps.csv").unlink()
     argv = [sys.executable, "-m", "analysis", str(campaign)]

@@ -11,7 +11,7 @@ from analysis import analyze
 from tests.local.faulty import CLOG_MOST
 from tests.local.one_run import MODEL, Fault, Shape, campaign_of
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(400)]
 
 THINK = (0.1, 0.3)
 WAIT_MS = 10  # so that the one user of the idle step, who does not think, asks less often than clogs it

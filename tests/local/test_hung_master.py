@@ -13,7 +13,7 @@ import pytest
 from cluster.hosts.host import STATE
 from tests.running import begin, fab, listening, measures, ours, until, write_plan
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(300)]
 
 MOST_S = 75.0  # 30 s of silence, the plan's timeout of 5 s, and the end of everything
 

@@ -1,14 +1,8 @@
 """fab interrupted or killed while the second run is measured: the finished run is kept, and no process is left."""
 
-import signal
-from pathlib import Path
-
 import pytest
 
-from tests.local.interrupted import Resumed, Stopped, after_signal, finished, second_run_measured
-from tests.running import listening, ours, until
-
-LEASE_AND_GRACE_S = 40.0  # the documentation promises a minute
+from tests.local.interrupted import Abandoned, Resumed, Stopped, finished
 
 
 def nothing_runs_and_the_first_run_is_analysed(stopped: Stopped) -> None:
@@ -27,8 +21,13 @@ def test_an_interrupt_leaves_nothing_running_and_the_first_run_analysed(interrup
 
 
 @pytest.mark.slow
-def test_a_termination_leaves_nothing_running_and_the_first_run_analysed(tmp_path: Path) -> None:
-    nothing_runs_and_the_first_run_is_analysed(after_signal(tmp_path, signal.SIGTERM))
+def test_a_termination_leaves_nothing_running_and_the_first_run_analysed(terminated: Stopped) -> None:
+    nothing_runs_and_the_first_run_is_analysed(terminated)
+
+
+@pytest.mark.slow
+def test_after_a_kill_everything_ends_by_itself(abandoned: Abandoned) -> None:
+    assert len(abandoned.finished) == 1
 
 
 @pytest.mark.slow
@@ -42,12 +41,3 @@ def test_after_a_kill_fab_stop_ends_what_is_left_and_the_next_fab_goes_on(resume
     assert "going on with" in resumed.last.stdout
     assert all(path.read_bytes() == content for path, content in resumed.sealed.items())
     assert len(finished(resumed.campaign)) == 2
-
-
-@pytest.mark.slow
-def test_after_a_kill_everything_ends_by_itself(tmp_path: Path) -> None:
-    with second_run_measured(tmp_path) as process:
-        process.kill()
-        process.wait(timeout=10)
-        until(lambda: not ours(tmp_path) and not listening(tmp_path), LEASE_AND_GRACE_S, "the end of every process")
-    assert len(finished(tmp_path / "results" / "latest")) == 1

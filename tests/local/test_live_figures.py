@@ -12,7 +12,7 @@ import pytest
 from tests.local.one_run import Fault, Outcome, Shape, run_steps
 
 USERS = (50, 100, 150, 200)
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(120)]
 
 
 @pytest.fixture(scope="module")

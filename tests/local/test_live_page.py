@@ -19,7 +19,7 @@ import pytest
 from tests.programs import chromium
 from tests.running import begin, listening, ours, write_plan
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(240)]
 SAID = ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")
 CELLS = """Object.fromEntries([...document.querySelectorAll('#runs td[data-requests]')].map(
     cell => [cell.dataset.run + ' ' + cell.dataset.step, [+cell.dataset.requests, +cell.dataset.failures]]))"""

@@ -48,7 +48,7 @@ KINDS = {
 }
 """Names of requests by the kind of user class that sends them, none of which may fail."""
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 
 @pytest.fixture(scope="module")

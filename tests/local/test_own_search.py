@@ -56,7 +56,7 @@ options.threads = {THREADS}
 work = {{{{ bytes = 100, wait_ms = {WAIT_MS} }}}}
 """
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 
 def test_a_search_finds_what_a_pool_carries(tmp_path: Path) -> None:

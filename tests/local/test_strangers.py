@@ -7,29 +7,31 @@ from __future__ import annotations
 
 import contextlib
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.local.beside import FULL, LIGHT, Whose, stranger, taken
-from tests.local.one_run import Fault, Outcome, Shape, run
+from tests.local.beside import FULL, LIGHT, Whose, stranger, strangers, taken
+from tests.local.one_run import Fault, Outcome, Shape, run, run_steps
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(120)]
 
+SHARES = (0.2, 0.5, 1.0)
 QUIET = 0.01
 """Cores that other programs may use for a control to be one."""
 
 
-@pytest.mark.parametrize("share", [0.2, 0.5, 1.0])
 @pytest.mark.parametrize("whose", ["server", "workers"])
-def test_a_busy_loop_is_named(whose: Whose, share: float, tmp_path: Path) -> None:
-    outcome = run(tmp_path / "run", LIGHT, stranger(whose, share))
-    found = taken(outcome)
-    assert whose in found, str(outcome)
-    # It takes as much as it wants; of the window's first second, in which it starts, a part at least.
-    assert found[whose] == 0 or 0.6 * min(share, 0.8) <= found[whose]
-    assert outcome.verdict != "overload"
+def test_a_busy_loop_is_named(whose: Whose, tmp_path: Path) -> None:
+    outcomes = run_steps(tmp_path / "run", replace(LIGHT, users=(59, 60, 61)), strangers(whose, SHARES))
+    for share, outcome in zip(SHARES, outcomes, strict=True):
+        found = taken(outcome)
+        assert whose in found, str(outcome)
+        # It takes as much as it wants; of the window's first second, in which it starts, a part at least.
+        assert found[whose] == 0 or 0.6 * min(share, 0.8) <= found[whose]
+        assert outcome.verdict != "overload"
 
 
 def test_a_full_server_beside_a_busy_loop_is_disturbed(tmp_path: Path) -> None:
