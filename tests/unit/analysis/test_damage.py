@@ -31,6 +31,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> CampaignFiles:
     return write_campaign(directory, SMALL, lambda _run, _step: Load(seconds=40.0))
 
 
+@pytest.fixture(scope="module")
+def before(whole: CampaignFiles) -> pd.DataFrame:
+    """The whole campaign's steps."""
+    steps = analyze(whole.directory, write=False).steps
+    assert steps["verdict"].eq("valid").all()
+    return steps
+
+
 @pytest.fixture
 def copied(whole: CampaignFiles, tmp_path: Path) -> CampaignFiles:
     return CampaignFiles(Path(shutil.copytree(whole.directory, tmp_path / "copied")))
@@ -52,10 +60,8 @@ def the_rest_is_as_it_was(steps: pd.DataFrame, before: pd.DataFrame) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_file_cut_anywhere_is_named_and_the_rest_analysed(
-    kind: str, whole: CampaignFiles, copied: CampaignFiles
+    kind: str, before: pd.DataFrame, copied: CampaignFiles
 ) -> None:
-    before = analyze(whole.directory, write=False).steps
-    assert before["verdict"].eq("valid").all()
     path = copied.directory / kind
     content = path.read_bytes()
     for place in places(len(content), kind):
@@ -81,10 +87,10 @@ def test_a_cut_between_two_lines_is_named_too(kind: str, copied: CampaignFiles) 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_file_that_is_gone_is_named(kind: str, whole: CampaignFiles, copied: CampaignFiles) -> None:
+def test_a_file_that_is_gone_is_named(kind: str, before: pd.DataFrame, copied: CampaignFiles) -> None:
     (copied.directory / kind).unlink()
     found = analyze(copied.directory, write=False)
-    the_rest_is_as_it_was(found.steps, analyze(whole.directory, write=False).steps)
+    the_rest_is_as_it_was(found.steps, before)
     assert "## What is missing" in found.text
     assert found.gaps or "1-single: not there" in found.text
 
@@ -111,7 +117,7 @@ def no_length(record: dict[str, object]) -> None:
     ("damage", "said"), [(damaged_histogram, "not a histogram"), (no_length, "a phase without length")]
 )
 def test_a_damaged_record_costs_its_step(
-    damage: Callable[[dict[str, object]], None], said: str, copied: CampaignFiles, whole: CampaignFiles
+    damage: Callable[[dict[str, object]], None], said: str, copied: CampaignFiles, before: pd.DataFrame
 ) -> None:
     path = copied.run("1-single").ledger
     records = [json.loads(line) for line in path.read_text().splitlines()]
@@ -122,7 +128,7 @@ def test_a_damaged_record_costs_its_step(
     assert (idle, second) == ("valid", "valid")
     assert first in ("not-measured", "worker-lost")
     assert said in found.text
-    the_rest_is_as_it_was(found.steps, analyze(whole.directory, write=False).steps)
+    the_rest_is_as_it_was(found.steps, before)
 
 
 def test_lines_of_samples_that_are_no_samples_are_counted(copied: CampaignFiles) -> None:
