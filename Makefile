@@ -15,6 +15,9 @@ help: ## this list
 campaign: $(READY) ## run the study on this machine: figures and a summary, in less than five minutes
 	$(BIN)/fab deploy run-campaign
 
+# Bytecode is kept, whatever the environment says: a run of the tests starts a thousand interpreters.
+test test-quick test-slow test-lab: export PYTHONDONTWRITEBYTECODE :=
+
 test: $(READY) ## all tests that fit in five minutes
 	@# tests/conftest.py says which tests share one of the four processes.
 	$(PYTEST) -n 4 -m "not slow and not lab"
