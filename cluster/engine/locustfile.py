@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import gevent
 import locust.runners
@@ -25,7 +26,7 @@ from cluster.engine.phase_tally import Phase
 from cluster.engine.recorder import Recorder
 from cluster.engine.sockets.lean import LeanUser
 from cluster.engine.sockets.lean_tls import TlsLeanUser
-from cluster.engine.user_request import request_to, trust_by_default, wanted_of
+from cluster.engine.user_request import request_to, resolve_to, trust_by_default, wanted_of
 from cluster.engine.users import FastQuickstartUser, QuickstartUser, Recorded
 from cluster.remote.http.http_message import echo_body
 from study.formats.ledger_jsonl import PhaseRecord
@@ -58,6 +59,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     study.add_argument("--study-run", default="", help="master: the run's directory")
     study.add_argument("--study-workers", default="", help="master: names of the workers, with commas")
     study.add_argument("--study-worker", default="", help="worker: its name")
+    study.add_argument("--study-addresses", default="", help="worker: what the server's name stands for, with commas")
 
 
 @events.init.add_listener
@@ -125,6 +127,8 @@ def wire_worker(environment: Environment, runner: WorkerRunner, plan: Plan) -> N
     assert options is not None
     # The name is read now, since the master's options replace the worker's when users are spawned.
     worker = options.study_worker
+    if options.study_addresses:
+        resolve_to(urlsplit(options.host or "").hostname or "", options.study_addresses.split(","))
 
     def tell(counts: SecondCounts) -> None:
         runner.send_message(ladder.SECOND, vars(counts))
