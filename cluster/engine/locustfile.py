@@ -19,7 +19,7 @@ from locust.runners import MasterRunner, WorkerRunner
 
 from cluster.engine import ladder
 from cluster.engine.clocks import now
-from cluster.engine.closing import LastRowsWriter, quit_once
+from cluster.engine.closing import LastRowsWriter, before_each_report, quit_once
 from cluster.engine.ladder import Ladder, LedgerWriter
 from cluster.engine.live import SecondCounts
 from cluster.engine.phase_tally import Phase
@@ -91,7 +91,7 @@ def wire_master(environment: Environment, runner: MasterRunner, plan: Plan) -> N
     environment.process_exit_code = 0  # failed requests are findings, not a failure of Locust
 
 
-def prepare_users(plan: Plan, options: argparse.Namespace, recorder: Recorder) -> None:
+def prepare_users(plan: Plan, options: argparse.Namespace, recorder: Recorder, runner: WorkerRunner) -> None:
     """Set the class attributes of the study's own users from the plan."""
     Recorded.recorder = recorder
     Recorded.think = plan.think_time
@@ -104,7 +104,9 @@ def prepare_users(plan: Plan, options: argparse.Namespace, recorder: Recorder) -
     if plan.client != "lean":
         trust_by_default(Recorded.request)
     else:
-        request = (TlsLeanUser if of.tls else LeanUser).prepare(options.host)
+        user_class = TlsLeanUser if of.tls else LeanUser
+        request = user_class.prepare(options.host, runner.stats)
+        before_each_report(runner, user_class.tell_locust)
         if of.echoes:  # the lean client's request is known to the byte, hence its echo
             Recorded.wanted = Recorded.wanted._replace(body=echo_body(request))
 
@@ -139,7 +141,7 @@ def wire_worker(environment: Environment, runner: WorkerRunner, plan: Plan) -> N
         recorder: Recorder = own_recorder(environment, runner, worker, tell, plan.timeout)
     else:
         recorder = Recorder(runner, worker, tell)
-        prepare_users(plan, options, recorder)
+        prepare_users(plan, options, recorder, runner)
 
     def send(record: PhaseRecord | None) -> None:
         if record is not None:
