@@ -355,6 +355,34 @@ def test_no_answer() -> None:
     assert all(400 <= request["ms"] < 800 for request in result["ended"])  # 50 ms of sweep, and a busy machine
 
 
+@pytest.mark.parametrize("keep_alive", [False, True])
+def test_answers_that_differ_or_never_come_among_those_that_are_known(keep_alive: bool) -> None:
+    """A known answer is read by the hub, any other by the user's greenlet; the counts are those of all of them."""
+
+    def script(talk: Talk) -> None:
+        while (number := talk.request()) >= 0:
+            fields = () if keep_alive else (LAST,)
+            if number == 20:
+                talk.hang()
+            elif number % 3 == 1:
+                talk.bytewise(good(*fields))
+            elif number % 3 == 2:
+                talk.send(good(b"Other: field\r\n", *fields))
+            else:
+                talk.send(good(*fields))
+            if not keep_alive:
+                return
+
+    with serving(script) as server:
+        result = run(server.port, requests=25, keep_alive=keep_alive, timeout=0.4)
+    record = result["record"]
+    assert (record["successes"], record["failures"]) == (24, {"timed-out": 1})
+    assert record["turnarounds"] == 24
+    assert len(server.requests) == 25
+    assert server.accepted == (2 if keep_alive else 25)
+    assert [each["ms"] >= 400 for each in result["ended"]].index(True) == 20
+
+
 def test_no_connection() -> None:
     """A listener whose queue is full drops what knocks: connecting is inside the deadline."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full, contextlib.ExitStack() as stack:
