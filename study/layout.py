@@ -12,8 +12,8 @@ LATEST = "latest"
 HISTORY = "history"
 """Directory beside the campaigns, with their figures over time."""
 FILES = "files"
-"""Directory beside the plan, with the files that its requests name: SERVER.body, SERVER.paths, SERVER.ca."""
-BODY, PATHS, CA = ".body", ".paths", ".ca"
+"""Directory beside the plan, with what its requests need: SERVER.body, SERVER.paths, SERVER.ca, SERVER.headers."""
+BODY, PATHS, CA, HEADERS = ".body", ".paths", ".ca", ".headers"
 
 
 @dataclass(frozen=True)

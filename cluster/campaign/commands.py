@@ -43,11 +43,12 @@ def server(
 
     `python` is the target's, `place` what the server has of its own there.
     """
-    interpreter = python if place is None else place.python
+    place = place or ServerPlace(Path(), python)
+    interpreter = place.python
     if measured.command is not None:
         values = {"host": target.address, "port": plan.port, "cores": cores, "python": interpreter, "scratch": scratch}
         words = measured.argv({name: str(value) for name, value in values.items()})
-        return surrounded(python, measured, words, None if place is None else place.directory, interpreter)
+        return surrounded(python, measured, words, place)
     assert measured.model is not None
     assert measured.work is not None
     size: tuple[str, ...] = () if measured.work.bytes is None else ("--bytes", str(measured.work.bytes))
@@ -61,21 +62,22 @@ def server(
 
 @dataclass(frozen=True)
 class ServerPlace:
-    """A server's own directory on the target, and its interpreter."""
+    """A server's own directory on the target, its interpreter, and the file that has its environment."""
 
     directory: Path
     python: str
+    environment: Path | None = None
 
 
-def surrounded(python: str, of: Server, words: tuple[str, ...], own: Path | None, interpreter: str) -> tuple[str, ...]:
-    """Words of a command, run in the server's directory with its environment; `own` is what that is relative to."""
+def surrounded(python: str, of: Server, words: tuple[str, ...], place: ServerPlace) -> tuple[str, ...]:
+    """Words of a command, run in the server's directory, with its environment and its interpreter's own programs."""
     options: list[str] = []
     if of.directory is not None or of.files or of.setup is not None:
-        options += ["--in", str((own or Path()) / (of.directory or ""))]
-    for name, value in of.environment.items():
-        options += ["--set", f"{name}={value}"]
-    if interpreter != python and "/" in interpreter:
-        options += ["--path", str(Path(interpreter).parent)]
+        options += ["--in", str(place.directory / (of.directory or ""))]
+    if place.environment is not None:
+        options += ["--environment", str(place.environment)]
+    if place.python != python and "/" in place.python:
+        options += ["--path", str(Path(place.python).parent)]
     return (python, "-m", "cluster.remote.exec", *options, *(("--",) if options else ()), *words)
 
 
@@ -118,13 +120,23 @@ def probe(
 
 
 def background(
-    python: str, plan: Plan, measured: Server, target: HostEntry, out: Path, request: ProbedRequest | None = None
+    python: str,
+    plan: Plan,
+    measured: Server,
+    target: HostEntry,
+    out: Path,
+    request: ProbedRequest | None = None,
+    addresses: tuple[str, ...] = (),
 ) -> tuple[str, ...]:
-    """The plan's background clients, on one load host; they write their table to `out`."""
+    """The plan's background clients, on one load host; they write their table to `out`.
+
+    `addresses` are the server's, where they are known already.
+    """
     host, port = measured.location(target.address, plan.port)
     where = ("--host", host, "--port", str(port), "--timeout", str(plan.timeout), "--out", str(out))
+    known = ("--address", addresses[0]) if addresses else ()
     many = ("--keep-alive", str(TIMEOUT_S), "--idle", str(plan.idle_connections), "--slow", str(plan.slow_clients))
-    return (python, "-m", "cluster.remote.background", *where, *_asked(measured, request), *many)
+    return (python, "-m", "cluster.remote.background", *where, *known, *_asked(measured, request), *many)
 
 
 @dataclass(frozen=True)
@@ -134,15 +146,16 @@ class ProbedRequest:
     path: str
     body: Path | None = None
     ca: Path | None = None
+    headers: Path | None = None
 
 
 def _asked(measured: Server, request: ProbedRequest | None) -> tuple[str, ...]:
-    """The request's options for the probe and the background clients; `=`, since a text may begin with a dash."""
+    """The request's options for the probe and the background clients."""
     asked = measured.asked
-    fields = (f"--field={name}: {value}" for name, value in asked.headers.items())
-    body = () if request is None or request.body is None else ("--body-file", str(request.body))
-    path = asked.path if request is None else request.path
-    return ("--method", asked.method, "--path", path, *fields, *body, "--status", str(measured.status))
+    request = request or ProbedRequest(asked.path)
+    fields = () if request.headers is None else ("--headers-file", str(request.headers))
+    body = () if request.body is None else ("--body-file", str(request.body))
+    return ("--method", asked.method, "--path", request.path, *fields, *body, "--status", str(measured.status))
 
 
 def kernel_counters(python: str) -> tuple[str, ...]:
@@ -179,10 +192,15 @@ def worker(
     name: str,
     master: tuple[str, int] | None = None,
     own: OwnPlace | None = None,
+    addresses: tuple[str, ...] = (),
 ) -> tuple[str, ...]:
-    """One of Locust's workers; `name` is its name in the ledger. `master`: (address, port), by default on loopback."""
+    """One of Locust's workers; `name` is its name in the ledger. `master`: (address, port), by default on loopback.
+
+    `addresses` are the server's, where they are known already.
+    """
     address, port = master or (LOOPBACK, plan.master_port)
-    where = ("--worker", "--master-host", address, "--master-port", str(port))
+    where: tuple[str, ...] = ("--worker", "--master-host", address, "--master-port", str(port))
+    where += ("--study-addresses", ",".join(addresses)) if addresses else ()
     return (*_locust(python, plan_file, plan, measured, target, own), *where, "--study-worker", name)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cluster.campaign import commands
 from cluster.campaign.own.elsewhere import listening_process
-from cluster.campaign.own.surroundings import interpreter, own_directory
+from cluster.campaign.own.surroundings import environment_file, interpreter, own_directory
 from cluster.campaign.prepare import Setup
 from cluster.deploy.packages import packages_of
 from cluster.hosts import tunnel
@@ -20,7 +20,7 @@ from cluster.hosts.inventory import CONTROL, DIRECT, LOOPBACK
 from cluster.remote.probe import NOT_READY
 from study.duration import run_seconds
 from study.errors import HostError, RunError
-from study.layout import BODY, CA, PATHS, CampaignFiles, RunFiles
+from study.layout import BODY, CA, HEADERS, PATHS, CampaignFiles, RunFiles
 from study.plan import Run
 from study.request import DRAWN
 from study.workload import Server
@@ -79,7 +79,7 @@ class Attempt:
     @property
     def is_on_target(self) -> bool:
         """Whether the server runs on the target, where it can be watched."""
-        return self.server.name not in self.setup.elsewhere
+        return self.server.name not in self.setup.running.elsewhere
 
     def spawn(
         self, host: Host, name: str, argv: tuple[str, ...], ready_s: float = 0.0, cpus: tuple[int, ...] = ()
@@ -120,7 +120,12 @@ class Attempt:
             path,
             there / f"{name}{BODY}" if has_body else None,
             there / f"{name}{CA}" if self.server.ca is not None else None,
+            there / f"{name}{HEADERS}" if asked.headers else None,
         )
+
+    def addresses(self, host: Host) -> tuple[str, ...]:
+        """Those of a server that runs already, as printed for the load host; none of one that the study starts."""
+        return self.setup.running.addresses.get(self.server.name, {}).get(host.entry.name, ())
 
     def own_pids(self, host: Host) -> tuple[int, ...]:
         """PIDs of the study's processes on the host's machine, so that a sampler doesn't take them for strangers."""
@@ -150,7 +155,9 @@ def start_server(attempt: Attempt) -> int | None:
         return listening_process(target, server.location("", 0)[1]) if attempt.is_on_target else None
     cpus = setup.placement.cpus(target.entry)[: server.cores]
     scratch = target.directory / attempt.scratch
-    place = commands.ServerPlace(own_directory(server, target), interpreter(server, target))
+    place = commands.ServerPlace(
+        own_directory(server, target), interpreter(server, target), environment_file(server, target)
+    )
     argv = commands.server(target.python, setup.plan, server, target.entry, len(cpus), scratch, place)
     handle = attempt.spawn(target, SERVER, argv, SERVER_READY_S if server.command is None else 0.0, cpus)
     _probe(attempt)
@@ -212,7 +219,9 @@ def start_background(attempt: Attempt) -> None:
     if plan.background_clients:
         out = RunFiles(first.directory / attempt.scratch).background
         request = attempt.probed_request(first)
-        argv = commands.background(first.python, plan, attempt.server, attempt.setup.target.entry, out, request)
+        argv = commands.background(
+            first.python, plan, attempt.server, attempt.setup.target.entry, out, request, attempt.addresses(first)
+        )
         attempt.spawn(first, BACKGROUND, argv, BACKGROUND_READY_S)
 
 
@@ -233,7 +242,10 @@ def start_locust(attempt: Attempt) -> dict[str, list[str]]:
     def start(host: Host) -> list[str]:
         where, master, place = plans[host.entry.name], masters[host.entry.name], _own_place(attempt, host)
         own = [name for each, name in workers if each is host]
-        argvs = {name: commands.worker(host.python, where, plan, server, target, name, master, place) for name in own}
+        known = attempt.addresses(host)
+        argvs = {
+            name: commands.worker(host.python, where, plan, server, target, name, master, place, known) for name in own
+        }
         return [f"{attempt.spawn(host, name, argv).pid}:{name}" for name, argv in argvs.items()]
 
     return at_once(setup.load, start)

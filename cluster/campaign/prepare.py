@@ -17,6 +17,7 @@ from pathlib import Path
 from cluster.campaign import preflight
 from cluster.campaign.own.brought import read_brought
 from cluster.campaign.own.command_checks import check_commands
+from cluster.campaign.own.elsewhere import RunningServers
 from cluster.campaign.placement import Placement
 from cluster.campaign.reach import way_checks
 from cluster.deploy import deployment
@@ -44,7 +45,7 @@ class Setup:
     """What a campaign runs with: the plan, and the hosts with their facts. `control` is where fab runs.
 
     `plan_text` is the text that `plan` was parsed from, `files` are those that it names. `without` names load hosts
-    of the inventory that were lost and take no part any more. `elsewhere` names servers that don't run on the target.
+    of the inventory that were lost and take no part any more. `running` is about the servers that run already.
     """
 
     plan: Plan
@@ -56,7 +57,7 @@ class Setup:
     facts: dict[str, Facts]
     results: Path
     without: tuple[str, ...] = ()
-    elsewhere: frozenset[str] = frozenset()
+    running: RunningServers = field(default_factory=RunningServers)
     files: Mapping[str, bytes] = field(default_factory=dict)
     plan_directory: Path = Path()
     own: OwnFiles | None = None

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from cluster.campaign import manifest
 from cluster.campaign.observer import Observer
+from cluster.campaign.own.brought import may_hold_tokens
 from cluster.campaign.own.surroundings import digests
 from cluster.campaign.prepare import Setup
 from study.duration import JUDGE_S
@@ -43,10 +44,9 @@ def open_campaign(setup: Setup, observer: Observer, fresh: bool) -> CampaignFile
         observer.message(f"{newest.name} is unfinished, but {changed} changed since: a new campaign begins")
     files = CampaignFiles(setup.results / directory_name(setup.plan))
     files.runs.mkdir(parents=True)
-    write_whole(files.plan, setup.plan_text)
+    write_whole(files.plan, setup.plan_text, private=may_hold_tokens(setup.plan))
     for name, content in setup.files.items():
-        files.brought.mkdir(exist_ok=True)
-        (files.brought / name).write_bytes(content)
+        write_whole(files.brought / name, content, private=True)
     if setup.own is not None:
         setup.own.keep(files)
     write_manifest(files.manifest, manifest.describe(setup.plan, identity, setup.facts, setup.placement.load_cores()))

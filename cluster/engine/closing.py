@@ -1,11 +1,14 @@
-"""The end of Locust's master: its last rows are written when it closes its files, and it quits once."""
+"""The end of Locust's master: its last rows are written when it closes its files, and it quits once. And what its
+workers do before each of their reports, the last one too.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
-from locust.runners import MasterRunner
+from locust.runners import MasterRunner, WorkerRunner
 from locust.stats import StatsCSVFileWriter
 
 
@@ -45,3 +48,14 @@ def quit_once(runner: MasterRunner) -> None:
             first()
 
     runner.quit = quit_first  # type: ignore[method-assign]
+
+
+def before_each_report(runner: WorkerRunner, do: Callable[[], None]) -> None:
+    """Call `do` when the worker is about to send its statistics: a listener of that event would come after Locust's."""
+    send = runner._send_stats
+
+    def do_first() -> None:
+        do()
+        send()
+
+    runner._send_stats = do_first  # type: ignore[method-assign]

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import gevent
 import locust.runners
@@ -18,14 +19,14 @@ from locust.runners import MasterRunner, WorkerRunner
 
 from cluster.engine import ladder
 from cluster.engine.clocks import now
-from cluster.engine.closing import LastRowsWriter, quit_once
+from cluster.engine.closing import LastRowsWriter, before_each_report, quit_once
 from cluster.engine.ladder import Ladder, LedgerWriter
 from cluster.engine.live import SecondCounts
 from cluster.engine.phase_tally import Phase
 from cluster.engine.recorder import Recorder
 from cluster.engine.sockets.lean import LeanUser
 from cluster.engine.sockets.lean_tls import TlsLeanUser
-from cluster.engine.user_request import request_to, trust_by_default, wanted_of
+from cluster.engine.user_request import request_to, resolve_to, trust_by_default, wanted_of
 from cluster.engine.users import FastQuickstartUser, QuickstartUser, Recorded
 from cluster.remote.http.http_message import echo_body
 from study.formats.ledger_jsonl import PhaseRecord
@@ -58,6 +59,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     study.add_argument("--study-run", default="", help="master: the run's directory")
     study.add_argument("--study-workers", default="", help="master: names of the workers, with commas")
     study.add_argument("--study-worker", default="", help="worker: its name")
+    study.add_argument("--study-addresses", default="", help="worker: what the server's name stands for, with commas")
 
 
 @events.init.add_listener
@@ -89,7 +91,7 @@ def wire_master(environment: Environment, runner: MasterRunner, plan: Plan) -> N
     environment.process_exit_code = 0  # failed requests are findings, not a failure of Locust
 
 
-def prepare_users(plan: Plan, options: argparse.Namespace, recorder: Recorder) -> None:
+def prepare_users(plan: Plan, options: argparse.Namespace, recorder: Recorder, runner: WorkerRunner) -> None:
     """Set the class attributes of the study's own users from the plan."""
     Recorded.recorder = recorder
     Recorded.think = plan.think_time
@@ -102,7 +104,9 @@ def prepare_users(plan: Plan, options: argparse.Namespace, recorder: Recorder) -
     if plan.client != "lean":
         trust_by_default(Recorded.request)
     else:
-        request = (TlsLeanUser if of.tls else LeanUser).prepare(options.host)
+        user_class = TlsLeanUser if of.tls else LeanUser
+        request = user_class.prepare(options.host, runner.stats)
+        before_each_report(runner, user_class.tell_locust)
         if of.echoes:  # the lean client's request is known to the byte, hence its echo
             Recorded.wanted = Recorded.wanted._replace(body=echo_body(request))
 
@@ -125,6 +129,8 @@ def wire_worker(environment: Environment, runner: WorkerRunner, plan: Plan) -> N
     assert options is not None
     # The name is read now, since the master's options replace the worker's when users are spawned.
     worker = options.study_worker
+    if options.study_addresses:
+        resolve_to(urlsplit(options.host or "").hostname or "", options.study_addresses.split(","))
 
     def tell(counts: SecondCounts) -> None:
         runner.send_message(ladder.SECOND, vars(counts))
@@ -135,7 +141,7 @@ def wire_worker(environment: Environment, runner: WorkerRunner, plan: Plan) -> N
         recorder: Recorder = own_recorder(environment, runner, worker, tell, plan.timeout)
     else:
         recorder = Recorder(runner, worker, tell)
-        prepare_users(plan, options, recorder)
+        prepare_users(plan, options, recorder, runner)
 
     def send(record: PhaseRecord | None) -> None:
         if record is not None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gevent import get_hub
 from locust import FastHttpUser
 from locust.clients import HttpSession, LocustHttpAdapter
 from locust.contrib.fasthttp import FastHttpSession
@@ -90,6 +92,31 @@ def trust_by_default(asked: UserRequest) -> None:
 
     fast.__init__, usual.__init__ = fast_session, usual_session
     adapter.build_connection_pool_key_attributes = usual_settings
+
+
+def resolve_to(name: str, addresses: Sequence[str]) -> None:
+    """Have every client in this process take these addresses for the name, for which a person allowed the load.
+
+    Looked up again, as each of Locust's clients does for a new connection, it may stand for another machine.
+    """
+    resolver: Any = get_hub().resolver  # asked by every socket: Locust replaces the standard library's by gevent's
+    look_up = resolver.getaddrinfo
+
+    def getaddrinfo(host: Any, *where: Any, **options: Any) -> list[Any]:
+        asked = host.decode() if isinstance(host, bytes) else host
+        if asked is None or asked.lower() != name.lower():
+            return list(look_up(host, *where, **options))
+        found, wrong = [], None
+        for address in addresses:
+            try:
+                found += look_up(address, *where, **options)
+            except socket.gaierror as error:  # an address of another family than the one asked for
+                wrong = error
+        if wrong is not None and not found:
+            raise wrong
+        return found
+
+    resolver.getaddrinfo = getaddrinfo
 
 
 def drawn_paths(asked: RequestTable, listed: list[str], seed: str) -> Callable[[], str]:

@@ -45,7 +45,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cluster.remote.http.http_message import ResponseOutcome, ResponseParser, Wanted, request_bytes
+from cluster.remote.http.http_message import ResponseOutcome, ResponseParser, Wanted, head_fields, request_bytes
 from study.formats.background_csv import EVENTS, BackgroundRow
 from study.formats.csv_rows import RowWriter
 
@@ -288,13 +288,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m cluster.remote.background", description=__doc__.partition("\n")[0])
     parser.add_argument("--host", required=True)
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--address", help="the server's, where it isn't to be looked up")
     parser.add_argument("--idle", type=int, default=0, help="how many connections are held open")
     parser.add_argument("--slow", type=int, default=0, help="how many clients send a byte a second")
     parser.add_argument("--timeout", type=float, required=True, help="seconds to wait for a response")
     parser.add_argument("--keep-alive", type=float, required=True, help="seconds until the server closes a connection")
     parser.add_argument("--method", default="GET")
     parser.add_argument("--path", default="/")
-    parser.add_argument("--field", action="append", default=[], help="NAME: VALUE of the request's head")
+    parser.add_argument("--headers-file", type=Path, help="fields of the request's head, a line NAME: VALUE for each")
     parser.add_argument("--body-file", type=Path, help="the request's body")
     parser.add_argument("--status", type=int, default=200, help="that of a good response")
     parser.add_argument("--out", type=Path, required=True)
@@ -306,8 +307,9 @@ def main() -> int:
     signal.set_wakeup_fd(wake)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    family, _, _, _, address = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM)[0]
-    fields = tuple((name, value) for name, _, value in (line.partition(": ") for line in options.field))
+    where = (options.address or options.host, options.port)
+    family, _, _, _, address = socket.getaddrinfo(*where, type=socket.SOCK_STREAM)[0]
+    fields = head_fields(options.headers_file.read_bytes()) if options.headers_file else ()
     body = options.body_file.read_bytes() if options.body_file else b""
     request = request_bytes(options.host, options.port, True, options.method, options.path, fields, body)
     settings = ClientSettings(

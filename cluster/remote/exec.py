@@ -1,7 +1,8 @@
 """Run another server's program in place of this process: `python -m cluster.remote.exec PROGRAM ...`.
 
 The program is looked up in this Python's own directory first. Before the program may stand the directory that it runs
-in, variables of its environment, and a directory that is looked in before: `--in DIR --set NAME=VALUE --path DIR --`.
+in, a file with variables of its environment as JSON, since every user of a host can read a command's arguments, and a
+directory that is looked in before: `--in DIR --environment FILE --path DIR --`.
 `python -m cluster.remote.exec --missing NAME...` prints
 a JSON list of the names that are neither such a program nor a module of this Python. Standard library only: it runs on
 the target.
@@ -37,7 +38,7 @@ def _importable(module: str) -> bool:
 
 def surround(argv: list[str]) -> list[str]:
     """Take the options that stand before the program, if any; returns the words after them. Raises OSError."""
-    if argv[:1] not in (["--in"], ["--set"], ["--path"]):
+    if argv[:1] not in (["--in"], ["--environment"], ["--path"]):
         return argv
     at = argv.index("--")
     for option, value in zip(argv[:at:2], argv[1:at:2], strict=True):
@@ -46,8 +47,7 @@ def surround(argv: list[str]) -> list[str]:
         elif option == "--path":
             os.environ["PATH"] = os.pathsep.join((value, os.environ["PATH"]))
         else:
-            name, _, text = value.partition("=")
-            os.environ[name] = text
+            os.environ.update(json.loads(Path(value).read_text(encoding="utf-8")))
     return argv[at + 1 :]
 
 

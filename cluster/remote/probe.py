@@ -12,11 +12,18 @@ import socket
 import ssl
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from cluster.remote.http.http_message import BEGINNING, Fields, ResponseParser, Wanted, echo_body, request_bytes
+from cluster.remote.http.http_message import (
+    BEGINNING,
+    Fields,
+    ResponseParser,
+    Wanted,
+    echo_body,
+    head_fields,
+    request_bytes,
+)
 from cluster.remote.http.tls import client_context, tls_problem
 
 POLL_S = 0.05
@@ -109,7 +116,7 @@ def main() -> int:
     parser.add_argument("--path", default="/")
     parser.add_argument("--wait", type=float, help="seconds within which the server must become ready")
     parser.add_argument("--ready", help="it is ready when this path is answered with 200, not when its port accepts")
-    parser.add_argument("--field", action="append", default=[], help="NAME: VALUE of the request's head")
+    parser.add_argument("--headers-file", type=Path, help="fields of the request's head, a line NAME: VALUE for each")
     parser.add_argument("--body-file", type=Path, help="the request's body")
     parser.add_argument("--tls", action="store_true")
     parser.add_argument("--ca", type=Path, help="trusted certificates, in place of the system's")
@@ -127,7 +134,7 @@ def main() -> int:
         options.method,
         options.path,
         options.connection == "keep-alive",
-        _fields(options.field),
+        head_fields(options.headers_file.read_bytes()) if options.headers_file else (),
         options.body_file.read_bytes() if options.body_file else b"",
         context,
     )
@@ -136,7 +143,8 @@ def main() -> int:
         body = b"x" * options.bytes
     if options.echo:
         body = echo_body(asked.encoded(address))
-    fields = tuple((name.lower().encode(), value.encode("latin-1")) for name, value in _fields(options.wanted_field))
+    lines = (line.partition(": ") for line in options.wanted_field)
+    fields = tuple((name.lower().encode(), value.encode("latin-1")) for name, _, value in lines)
     wanted = Wanted(options.status, body, options.contains.encode(), fields)
     if options.wait is not None and (late := wait_until_ready(address, options.ready, options.wait, context)):
         print(late, file=sys.stderr)
@@ -145,11 +153,6 @@ def main() -> int:
     if wrong:
         print(wrong, file=sys.stderr)
     return 1 if wrong else 0
-
-
-def _fields(lines: Sequence[str]) -> Fields:
-    parts = (line.partition(": ") for line in lines)
-    return tuple((name, value) for name, _, value in parts)
 
 
 if __name__ == "__main__":

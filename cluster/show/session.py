@@ -16,7 +16,7 @@ from cluster.campaign import cleanup, preflight
 from cluster.campaign.calibration import calibrate
 from cluster.campaign.loop import run_campaign
 from cluster.campaign.observer import DescribeCapacity, Judge, Observer
-from cluster.campaign.own.elsewhere import look_for_servers
+from cluster.campaign.own.elsewhere import RunningServers, look_for_servers
 from cluster.campaign.own.surroundings import bring_surroundings
 from cluster.campaign.prepare import Choice, Setup, examined, exclusive, held, hosts_of, make_setup, survey
 from cluster.campaign.resume import open_campaign, sealed_runs
@@ -95,7 +95,7 @@ class Session:
         with ExitStack() as outlasting, exclusive(), held(self._hosts()):
             setup = self._ready()
             asked = PlanFile(setup.plan, setup.plan_text, files=setup.files)
-            setup = replace(setup, elsewhere=self._look_for_servers(asked, setup.inventory, setup.load))
+            setup = replace(setup, running=self._look_for_servers(asked, setup.inventory, setup.load))
             progress = Progress(self._console)
             progress.message(f"on {setup.inventory.source}")
             files = open_campaign(setup, progress, fresh)
@@ -178,8 +178,8 @@ class Session:
         bring_surroundings(setup.plan, setup.plan_directory, setup.target, self._print)
         return setup
 
-    def _look_for_servers(self, asked: PlanFile, inventory: Inventory, load: Sequence[Host]) -> frozenset[str]:
-        """Find the plan's servers that run already; names of those that aren't on the target."""
+    def _look_for_servers(self, asked: PlanFile, inventory: Inventory, load: Sequence[Host]) -> RunningServers:
+        """Find the plan's servers that run already."""
         return look_for_servers(asked.plan, inventory, load, asked.files, self._choice.allowed, self._print)
 
     def _print(self, line: str) -> None:

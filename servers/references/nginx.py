@@ -2,7 +2,8 @@
 
 nginx takes its address from a file only, so this writes one, with all of nginx's files below `--prefix`, and then
 executes nginx in its own place. With `--tls` it makes a certificate that signs itself, and every connection needs a
-whole handshake: no session is resumed.
+whole handshake: no session is resumed. The certificate's key is in memory alone: what is below `--prefix` may be copied
+to other machines.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ http {{
 """
 
 TLS = (
-    "ssl_certificate {prefix}/certificate.pem; ssl_certificate_key {prefix}/certificate.key;"
+    "ssl_certificate {prefix}/certificate.pem; ssl_certificate_key {key};"
     " ssl_session_cache off; ssl_session_tickets off;"
 )
 CERTIFICATE = (
@@ -59,9 +60,11 @@ def main() -> int:
     parser.add_argument("--tls", action="store_true")
     given = parser.parse_args()
     prefix = os.path.abspath(given.prefix)
+    key = ""
     if given.tls:
-        argv = [*CERTIFICATE, "-keyout", f"{prefix}/certificate.key", "-out", f"{prefix}/certificate.pem"]
-        subprocess.run(argv, check=True, stderr=subprocess.DEVNULL)
+        key = f"/proc/self/fd/{os.memfd_create('certificate.key', 0)}"  # inherited by openssl and by nginx
+        argv = [*CERTIFICATE, "-keyout", key, "-out", f"{prefix}/certificate.pem"]
+        subprocess.run(argv, check=True, stderr=subprocess.DEVNULL, close_fds=False)
     descriptors = os.sysconf("SC_OPEN_MAX")
     text = CONFIGURATION.format(
         prefix=prefix,
@@ -70,7 +73,7 @@ def main() -> int:
         backlog=BACKLOG,
         descriptors=descriptors,
         ssl="ssl " if given.tls else "",
-        tls=TLS.format(prefix=prefix) if given.tls else "",
+        tls=TLS.format(prefix=prefix, key=key) if given.tls else "",
         connections=max(descriptors - 64, 64),
         body=BODY.decode().replace("\n", "\\n"),
     )

@@ -22,16 +22,16 @@ def made_by() -> str:
     return f"{PROGRAM} {VERSION}"
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
+def write_whole(path: Path, content: str | bytes, private: bool = False) -> None:
     """Replace a file by rename, so that a reader sees the old or the new content, also after a power failure.
 
-    Makes the directories above it. Raises OSError.
+    Makes the directories above it. Nobody else can read a `private` one. Raises OSError.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as stream:
-            os.fchmod(descriptor, 0o644)
+            os.fchmod(descriptor, 0o600 if private else 0o644)
             stream.write(content.encode() if isinstance(content, str) else content)
             stream.flush()
             os.fsync(descriptor)

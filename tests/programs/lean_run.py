@@ -17,6 +17,7 @@ import gevent
 import gevent.socket
 from locust.env import Environment
 from locust.exception import StopUser
+from locust.stats import RequestStats
 from locust.user.task import LOCUST_STATE_STOPPING
 
 from cluster.engine.clocks import now
@@ -35,7 +36,25 @@ def main() -> None:
     user_class = TlsLeanUser if asked["host"].startswith("https:") else LeanUser
     environment = Environment(user_classes=[user_class], stop_timeout=asked["stop_timeout"])
     runner = environment.create_local_runner()
-    recorder = Recorder(runner, "load1-1")
+    ended: list[dict[str, Any]] = []
+    ended_at: list[float] = []
+
+    def note(elapsed: float, size: int, failure: str = "") -> bool:
+        """Whether that was the last request."""
+        ended_at.append(now())
+        ended.append({"failure": failure, "size": size, "ms": elapsed * 1000})
+        return len(ended) >= int(asked["requests"])
+
+    class NotingRecorder(Recorder):
+        """Successes are known to the recorder alone when they end; Locust's statistics count them later."""
+
+        def success(self, user: Any, at: float, size: int) -> float:
+            elapsed = super().success(user, at, size)
+            if note(elapsed, size):
+                user._state = LOCUST_STATE_STOPPING
+            return elapsed
+
+    recorder = NotingRecorder(runner, "load1-1")
     Recorded.recorder = recorder
     Recorded.think = (asked["think"], asked["think"])
     Recorded.keep_alive = asked["keep_alive"]
@@ -50,31 +69,19 @@ def main() -> None:
         ca=ca,
         verify=asked["verify"],
     )
-    user_class.prepare(asked["host"])
-    ended: list[dict[str, Any]] = []
-    ended_at: list[float] = []
+    user_class.prepare(asked["host"], environment.stats)
 
-    def note(request_type: str, name: str, **said: Any) -> None:
-        ended_at.append(now())
-        exception = said["exception"]
-        ended.append(
-            {
-                "request": f"{request_type} {name}",
-                "failure": str(exception) if exception else "",
-                "size": said["response_length"],
-                "ms": said["response_time"],
-            }
-        )
-        if len(ended) >= asked["requests"]:
+    def failed(response_time: float, response_length: int, exception: Exception, **_: Any) -> None:
+        if note(response_time / 1000, response_length, str(exception)):
             raise StopUser
 
-    environment.events.request.add_listener(note)  # type: ignore[no-untyped-call]
+    environment.events.request.add_listener(failed)  # type: ignore[no-untyped-call]
     recorder.enter(Phase(1, "ladder", "measure", asked["users"]))
     gevent.spawn(recorder.watch, gevent.sleep)
     if asked["blocked_s"]:
         gevent.spawn(block, asked["blocked_s"])
     if not asked["stamps"]:
-        lean.ANCILLARY = 0
+        vars(lean)["ANCILLARY"] = 0
     if asked["no_descriptors"]:
         free = os.dup(0)
         os.close(free)
@@ -95,7 +102,8 @@ def main() -> None:
         while runner.user_count:
             gevent.sleep(0.01)
     resource.setrlimit(resource.RLIMIT_NOFILE, (1024, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-    total = environment.stats.total
+    user_class.tell_locust()
+    stats: RequestStats = environment.stats
     record = recorder.close(now())
     print(
         json.dumps(
@@ -104,7 +112,8 @@ def main() -> None:
                 "ended": ended,
                 "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
                 "seconds": ended_at[-1] - ended_at[0] if ended_at else 0.0,
-                "locust": [total.num_requests, total.num_failures],
+                "locust": [stats.total.num_requests, stats.total.num_failures],
+                "names": [f"{method} {name}" for name, method in stats.entries],
             }
         )
     )

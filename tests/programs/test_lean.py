@@ -178,7 +178,8 @@ def test_a_connection_for_each_request() -> None:
     assert result["record"]["bytes"] == 7 * len(BODY)
     host = f"127.0.0.1:{server.port}".encode()
     assert set(server.requests) == {b"GET / HTTP/1.1\r\nHost: " + host + b"\r\nConnection: close\r\n\r\n"}
-    assert all(request["request"] == "GET /" and request["size"] == len(BODY) for request in result["ended"])
+    assert all(request["size"] == len(BODY) for request in result["ended"])
+    assert result["names"] == ["GET /"]
 
 
 def test_ipv6_is_a_bracketed_address_in_url_and_host_field() -> None:
@@ -352,6 +353,34 @@ def test_no_answer() -> None:
         result = run(server.port, requests=4, timeout=0.4)
     assert result["record"]["failures"] == {"timed-out": 4}
     assert all(400 <= request["ms"] < 800 for request in result["ended"])  # 50 ms of sweep, and a busy machine
+
+
+@pytest.mark.parametrize("keep_alive", [False, True])
+def test_answers_that_differ_or_never_come_among_those_that_are_known(keep_alive: bool) -> None:
+    """A known answer is read by the hub, any other by the user's greenlet; the counts are those of all of them."""
+
+    def script(talk: Talk) -> None:
+        while (number := talk.request()) >= 0:
+            fields = () if keep_alive else (LAST,)
+            if number == 20:
+                talk.hang()
+            elif number % 3 == 1:
+                talk.bytewise(good(*fields))
+            elif number % 3 == 2:
+                talk.send(good(b"Other: field\r\n", *fields))
+            else:
+                talk.send(good(*fields))
+            if not keep_alive:
+                return
+
+    with serving(script) as server:
+        result = run(server.port, requests=25, keep_alive=keep_alive, timeout=0.4)
+    record = result["record"]
+    assert (record["successes"], record["failures"]) == (24, {"timed-out": 1})
+    assert record["turnarounds"] == 24
+    assert len(server.requests) == 25
+    assert server.accepted == (2 if keep_alive else 25)
+    assert [each["ms"] >= 400 for each in result["ended"]].index(True) == 20
 
 
 def test_no_connection() -> None:

@@ -118,24 +118,31 @@ def peak(answer: bytes) -> float:
 
 
 @pytest.mark.slow
-def test_a_large_request_is_sent_whole() -> None:
+@pytest.mark.parametrize("keep_alive", [False, True])
+def test_a_large_request_is_sent_whole(keep_alive: bool) -> None:
     """Larger than the socket's buffer: it goes out in parts, as the server takes them."""
     size = 8_000_000
     got: list[int] = []
 
     def script(talk: Talk) -> None:
-        unread = b""
-        while b"\r\n\r\n" not in unread:
-            unread += talk.connection.recv(65536)
-        left = size - len(unread.partition(b"\r\n\r\n")[2])
-        while left:
-            left -= len(talk.connection.recv(min(65536, left)))
-        got.append(size)
-        talk.send(OK + LENGTH)
+        while True:
+            unread = b""
+            while b"\r\n\r\n" not in unread:
+                if not (piece := talk.connection.recv(65536)):
+                    return
+                unread += piece
+            left = size - len(unread.partition(b"\r\n\r\n")[2])
+            while left:
+                left -= len(talk.connection.recv(min(65536, left)))
+            got.append(size)
+            talk.send(OK + LENGTH)
+            if not keep_alive:
+                return
 
     with serving(script) as server:
-        result = run(server.port, requests=3, method="POST", send_bytes=size)
+        result = run(server.port, requests=3, method="POST", send_bytes=size, keep_alive=keep_alive)
     assert result["record"]["successes"] == len(got) == 3
+    assert server.accepted == (1 if keep_alive else 3)
 
 
 def test_an_answer_before_the_whole_request_is_read() -> None:

@@ -1,6 +1,7 @@
 """The files that a plan's requests name: read with the plan on control, and brought from there to the load hosts.
 
-There they have the server's name: `SERVER.body`, `SERVER.paths`, `SERVER.ca`.
+There they have the server's name: `SERVER.body`, `SERVER.paths`, `SERVER.ca`. The fields of a request's head are in a
+file as well, `SERVER.headers`, one line each: a command's arguments can be read by every user of a host.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import ssl
 from pathlib import Path
 
 from study.errors import PlanError
-from study.layout import BODY, CA, PATHS
+from study.layout import BODY, CA, HEADERS, PATHS
 from study.plan import Plan
 from study.plan_errors import whole_message
 from study.workload import Server
@@ -45,10 +46,18 @@ def read_brought(plan: Plan, directory: Path, source: str) -> dict[str, bytes]:
                 wrong.append(f"{where}: {name} can't be read: {error.strerror or error}")
         if server.asked.body is not None:
             files[f"{server.name}{BODY}"] = server.asked.body.encode()
+        if server.asked.headers:
+            lines = "".join(f"{name}: {value}\n" for name, value in server.asked.headers.items())
+            files[f"{server.name}{HEADERS}"] = lines.encode("latin-1")
         wrong += _background_mistakes(plan, server, files)
     if wrong:
         raise PlanError(whole_message(source, list(dict.fromkeys(wrong))))
     return files
+
+
+def may_hold_tokens(plan: Plan) -> bool:
+    """Whether the plan's text has something that authenticates with a server, as far as its keys tell."""
+    return any(server.asked.headers or server.environment for server in map(plan.server, plan.models))
 
 
 def _content(path: Path) -> bytes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -37,6 +37,18 @@ class Looked:
     pid: int | None = None
 
 
+@dataclass(frozen=True)
+class RunningServers:
+    """What was found out about the servers that run already.
+
+    `elsewhere` names those that aren't on the target, where nobody can watch them; `addresses` are each server's, by
+    load host, which its users take: a name that is looked up again may stand for another machine.
+    """
+
+    elsewhere: frozenset[str] = frozenset()
+    addresses: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+
+
 def running_servers(plan: Plan) -> list[Server]:
     """The plan's servers that are there already."""
     return [server for server in map(plan.server, dict.fromkeys(plan.models)) if not server.is_started]
@@ -49,19 +61,20 @@ def look_for_servers(
     files: Mapping[str, bytes],
     allowed: Collection[str],
     report: Callable[[str], None],
-) -> frozenset[str]:
-    """Names of the servers that run elsewhere than on the target, where nobody can watch them.
+) -> RunningServers:
+    """Where the servers are, seen from each load host.
 
     `report` gets a line for each server, before anything is sent to it; `files` are those that the plan names. Raises
     UsageError for a host that isn't allowed, StudyError for a server that can't be reached.
     """
-    far = set()
+    far, addresses = set(), {}
     for server in running_servers(plan):
         name, port = server.location("", 0)
         where = f"{server.name}: {server.url}"
         looks = at_once(load, lambda host, name=name, port=port: _look(host, name, port))  # type: ignore[misc]
         if failed := [f"{host}: {look.obstacle}" for host, look in looks.items() if not look.addresses]:
             raise StudyError(f"{where}: its name can't be resolved: {'; '.join(failed)}")
+        addresses[server.name] = {host: look.addresses for host, look in looks.items()}
         found = {address for look in looks.values() for address in look.addresses}
         report(f"{where} is {_addresses(looks)}")
         if not _is_known(found, inventory.hosts) and name not in {each.lower() for each in allowed}:
@@ -73,7 +86,7 @@ def look_for_servers(
             far.add(server.name)
             report(f"{where} is not on the target: nobody watches its CPU, and check 8 can't say who was the limit")
         _connect(server, load, files)
-    return frozenset(far)
+    return RunningServers(frozenset(far), addresses)
 
 
 def listening_process(target: Host, port: int) -> int:

@@ -7,6 +7,7 @@ setup have changed since; beside the directory, a file has the digest of what is
 from __future__ import annotations
 
 import hashlib
+import json
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,11 +21,17 @@ from study.workload import Server
 SETUP_S = 900.0
 LAST_LINES, LAST_LENGTH = 8, 300
 BROUGHT = "brought"  # below the study's directory on the target
+ENVIRONMENT = ".environment"
 
 
 def own_directory(server: Server, target: Host) -> Path:
     """Where the server's files are on the target."""
     return target.directory / BROUGHT / server.name
+
+
+def environment_file(server: Server, target: Host) -> Path | None:
+    """Where the server's environment is on the target, as JSON; None where it has none of its own."""
+    return own_directory(server, target).with_name(f"{server.name}{ENVIRONMENT}") if server.environment else None
 
 
 def interpreter(server: Server, target: Host) -> str:
@@ -40,6 +47,8 @@ def bring_surroundings(plan: Plan, directory: Path, target: Host, report: Callab
     Raises PlanError for a file that isn't here, HostError with the last lines of a setup that failed.
     """
     for server in map(plan.server, dict.fromkeys(plan.models)):
+        if (variables := environment_file(server, target)) is not None:
+            _put(json.dumps(server.environment), target, variables)
         if not _has_own_directory(server):
             continue
         there = own_directory(server, target)
@@ -56,10 +65,7 @@ def bring_surroundings(plan: Plan, directory: Path, target: Host, report: Callab
         if server.setup is not None:
             report(f"{target.entry.name}: {server.name} is set up: {server.setup}")
             _set_up(server, target, there)
-        with tempfile.NamedTemporaryFile("w", prefix="digest-", encoding="ascii") as file:
-            file.write(digest)
-            file.flush()
-            target.put(Path(file.name), marker)
+        _put(digest, target, marker)
 
 
 def digest_of_surroundings(server: Server, directory: Path) -> str:
@@ -99,11 +105,20 @@ def _has_own_directory(server: Server) -> bool:
 def _set_up(server: Server, target: Host, there: Path) -> None:
     """Run the setup in the server's directory. `{python}` is the target's there: the server's own may be its work."""
     values = {"host": target.entry.address, "port": "", "cores": "", "python": target.python, "scratch": str(there)}
-    argv = commands.surrounded(target.python, server, server.argv(values, setup=True), there, target.python)
+    place = commands.ServerPlace(there, target.python, environment_file(server, target))
+    argv = commands.surrounded(target.python, server, server.argv(values, setup=True), place)
     done = target.run(argv, SETUP_S)
     if done.status:
         last = "".join(f"\n    {line[:LAST_LENGTH]}" for line in (done.err + done.out).splitlines()[-LAST_LINES:])
         raise HostError(f"{target.entry.name}: the setup of {server.name} ended with {done.status}{last}")
+
+
+def _put(text: str, target: Host, there: Path) -> None:
+    """Write a file on the target that nobody else there can read."""
+    with tempfile.NamedTemporaryFile("w", prefix="study-", encoding="ascii") as file:
+        file.write(text)
+        file.flush()
+        target.put(Path(file.name), there)
 
 
 def _must(target: Host, argv: list[str]) -> None:

@@ -12,8 +12,11 @@ import ssl
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
+from locust.stats import RequestStats
+
 from cluster.engine.clocks import now
-from cluster.engine.sockets.lean import ANCILLARY, RECEIVE, LeanUser
+from cluster.engine.sockets.lean import RECEIVE, LeanUser
+from cluster.engine.sockets.socket_user import ANCILLARY
 from cluster.remote.http.http_message import ResponseOutcome
 
 RECORD = 16 * 1024  # bytes of plain text in the largest record of TLS
@@ -136,9 +139,9 @@ class TlsLeanUser(LeanUser):
     """How long the connection of the request in flight took; None where it was kept, or isn't established yet."""
 
     @classmethod
-    def prepare(cls, host: str | None) -> bytes:
+    def prepare(cls, host: str | None, stats: RequestStats) -> bytes:
         """As LeanUser's, with the context of all connections."""
-        request = super().prepare(host)
+        request = super().prepare(host, stats)
         cls._context = cls.request.context()
         cls._name = urlsplit(host or "").hostname or ""
         return request
@@ -153,13 +156,13 @@ class TlsLeanUser(LeanUser):
         self._connection = TlsConnection(self._connection, self._context, self._name)
         return None
 
-    def _send_later(self, rest: bytes, failure: OSError | None) -> bool:
-        connection = self._connection
+    def _send_later(self) -> None:
+        connection, failure = self._connection, self._refusal
         if not connection.established:
             if failure is not None and not isinstance(failure, BlockingIOError):
                 raise failure
             self._shake_hands()
-        unsent = memoryview(rest)
+        unsent = self._unsent = memoryview(self._unsent)
         while True:
             while unsent:
                 try:
@@ -167,11 +170,12 @@ class TlsLeanUser(LeanUser):
                 except BlockingIOError:
                     break
             if not unsent and connection.flush():
-                return True
+                self._unsent = b""
+                return
             left = len(unsent)
             self._writable()
             if not connection.flush() and left == len(unsent):
-                return False  # woken since an answer comes
+                return  # woken since an answer comes
 
     def _shake_hands(self) -> None:
         """Raises OSError where it fails."""
@@ -190,6 +194,16 @@ class TlsLeanUser(LeanUser):
         if seconds is not None and answer.kind is None:
             self.recorder.connected(seconds)
         super()._record(at, answer)
+
+    def _answered(self) -> None:
+        """As LeanUser's, once there is plain text, or the end."""
+        try:
+            if not self._connection.fill():
+                return
+        except OSError as error:
+            self._running.throw(error)
+            return
+        super()._answered()
 
     def _readable(self) -> None:
         """Wait until there is plain text to read, or the end, which may have come with what was read last."""

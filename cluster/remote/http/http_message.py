@@ -53,6 +53,12 @@ def request_around(
     return f"{method} ".encode("ascii"), f" HTTP/1.1\r\n{head}\r\n".encode("latin-1") + body
 
 
+def head_fields(lines: bytes) -> Fields:
+    """The fields of lines `NAME: VALUE`, each with a line end."""
+    parts = (line.partition(": ") for line in lines.decode("latin-1").split("\n")[:-1])
+    return tuple((name, value) for name, _, value in parts)
+
+
 def request_bytes(
     host: str,
     port: int,

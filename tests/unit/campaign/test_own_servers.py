@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.campaign.own.elsewhere import look_for_servers
+from cluster.campaign.own.elsewhere import RunningServers, look_for_servers
 from cluster.campaign.own.surroundings import digest_of_surroundings, interpreter
 from cluster.hosts.inventory import HostEntry, Inventory
 from cluster.hosts.local import LocalHost
@@ -23,7 +23,7 @@ def plan_of(url: str, more: str = "") -> Plan:
     return parse_plan(text, "own.toml", {})
 
 
-def look(directory: Path, url: str, *allowed: str, target: str = "127.0.0.1") -> tuple[frozenset[str], list[str]]:
+def look(directory: Path, url: str, *allowed: str, target: str = "127.0.0.1") -> tuple[RunningServers, list[str]]:
     inventory = Inventory(HostEntry("target", address=target), (HostEntry("load1"),), "test")
     load = [LocalHost(entry, directory) for entry in inventory.load]
     lines: list[str] = []
@@ -33,9 +33,9 @@ def look(directory: Path, url: str, *allowed: str, target: str = "127.0.0.1") ->
 def test_loopback_is_the_targets_own(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
-        far, lines = look(tmp_path, f"http://127.0.0.1:{port}")
+        running, lines = look(tmp_path, f"http://127.0.0.1:{port}")
         assert outside.listener(port) == os.getpid()
-    assert far == frozenset()
+    assert running == RunningServers(frozenset(), {"mine": {"load1": ("127.0.0.1",)}})
     assert lines == [f"mine: http://127.0.0.1:{port} is 127.0.0.1"]
 
 
@@ -47,11 +47,11 @@ def test_a_host_that_is_not_in_the_inventory_is_told_before_it_is_touched(tmp_pa
 def test_the_target_of_the_inventory_is_no_other_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cluster.campaign.own.elsewhere._connect", lambda *_: None)
     assert look(tmp_path, "http://192.0.2.9:80", target="192.0.2.9") == (
-        frozenset(),
+        RunningServers(frozenset(), {"mine": {"load1": ("192.0.2.9",)}}),
         ["mine: http://192.0.2.9:80 is 192.0.2.9"],
     )
-    far, lines = look(tmp_path, "http://192.0.2.9:80", "192.0.2.9")
-    assert far == {"mine"}
+    running, lines = look(tmp_path, "http://192.0.2.9:80", "192.0.2.9")
+    assert running.elsewhere == {"mine"}
     assert "is not on the target: nobody watches its CPU, and check 8 can't say who was the limit" in lines[1]
 
 
@@ -100,9 +100,11 @@ def test_a_program_is_run_in_its_directory_with_its_variables(tmp_path: Path, mo
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(os, "environ", dict(os.environ))
     (tmp_path / "here").mkdir()
-    words = ["--in", "here", "--set", "A=b=c", "--path", "/first", "--", "program", "--in", "x"]
+    (tmp_path / "variables").write_text('{"A": "b=c", "D": "\\u00e4"}', encoding="ascii")
+    environment = str(tmp_path / "variables")
+    words = ["--in", "here", "--environment", environment, "--path", "/first", "--", "program", "--in", "x"]
     assert launch.surround(words) == ["program", "--in", "x"]
     assert Path.cwd() == tmp_path / "here"
-    assert os.environ["A"] == "b=c"
+    assert (os.environ["A"], os.environ["D"]) == ("b=c", "\u00e4")
     assert os.environ["PATH"].startswith("/first:")
     assert launch.surround(["program", "--"]) == ["program", "--"]

@@ -7,7 +7,7 @@ import pytest
 from cluster.campaign import commands
 from cluster.campaign.own.brought import read_brought
 from cluster.hosts.inventory import HostEntry
-from cluster.remote import probe
+from cluster.remote.http.http_message import head_fields
 from study.errors import PlanError
 from study.plan import Plan, load_plan, parse_plan
 
@@ -142,25 +142,42 @@ def test_the_probe_asks_for_what_the_users_do(monkeypatch: pytest.MonkeyPatch) -
         + 'method = "PATCH"\npath = "/a"\nheaders = {A = "b: c"}\nbody = "x"\n'
         + 'expect = {status = 202, contains = "--y", headers = {D = "e"}}\n'
     )
-    there = commands.ProbedRequest("/a", Path("/f/mine.body"), Path("/f/mine.ca"))
+    there = commands.ProbedRequest("/a", Path("/f/mine.body"), Path("/f/mine.ca"), Path("/f/mine.headers"))
     words = commands.probe("py", plan, plan.server("mine"), HostEntry("target"), 1.0, there)
     for option in (
         *(("--host", "::1"), ("--port", "443"), ("--method", "PATCH"), ("--path", "/a"), ("--status", "202")),
-        *(("--body-file", "/f/mine.body"), ("--ca", "/f/mine.ca")),
+        *(("--body-file", "/f/mine.body"), ("--ca", "/f/mine.ca"), ("--headers-file", "/f/mine.headers")),
     ):
         assert words[words.index(option[0]) + 1] == option[1]
-    assert {"--tls", "--field=A: b: c", "--contains=--y", "--wanted-field=D: e"} <= set(words)
+    assert {"--tls", "--contains=--y", "--wanted-field=D: e"} <= set(words)
     assert "--wait" not in words  # it is there, or it isn't
-    assert probe._fields(["A: b: c"]) == (("A", "b: c"),)
+
+
+def test_no_process_gets_tokens_as_arguments_which_every_user_of_a_host_can_read(tmp_path: Path) -> None:
+    more = 'environment = {KEY = "s3cret"}\n' + REQUEST + 'headers = {Authorization = "s3cret: \u00e4", B = "c"}\n'
+    plan = read(MINE + more, GOOD + "slow_clients = 1\n")
+    of, there = plan.server("mine"), HostEntry("target")
+    request = commands.ProbedRequest("/", headers=Path("/f/mine.headers"))
+    place = commands.ServerPlace(Path("/own"), "py", Path("/own.environment"))
+    for words in (
+        commands.server("py", plan, of, there, 1, tmp_path, place),
+        commands.probe("py", plan, of, there, 1.0, request),
+        commands.background("py", plan, of, there, tmp_path, request),
+        commands.master("py", tmp_path, plan, of, there, tmp_path, ("a",)),
+        commands.worker("py", tmp_path, plan, of, there, "a"),
+    ):
+        assert "s3cret" not in " ".join(words)
+    fields = read_brought(plan, tmp_path, "plan")["mine.headers"]
+    assert head_fields(fields) == (("Authorization", "s3cret: \u00e4"), ("B", "c"))
 
 
 def test_a_command_has_its_surroundings() -> None:
     plan = read(MINE + 'files = ["a"]\ndirectory = "b"\npython = "venv/bin/python"\nenvironment = {C = "d e"}\n')
-    own = commands.ServerPlace(Path("/there/mine"), "/there/mine/venv/bin/python")
+    own = commands.ServerPlace(Path("/there/mine"), "/there/mine/venv/bin/python", Path("/there/mine.environment"))
     words = commands.server("/env/python", plan, plan.server("mine"), HostEntry("target"), 1, Path("/s"), own)
     assert words == (
-        *("/env/python", "-m", "cluster.remote.exec", "--in", "/there/mine/b", "--set", "C=d e"),
-        *("--path", "/there/mine/venv/bin", "--", "serve", "8070"),
+        *("/env/python", "-m", "cluster.remote.exec", "--in", "/there/mine/b"),
+        *("--environment", "/there/mine.environment", "--path", "/there/mine/venv/bin", "--", "serve", "8070"),
     )
 
 
