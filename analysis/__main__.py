@@ -7,7 +7,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from study.errors import StudyError, told
+from study.errors import StudyError, UsageError, told
+from study.layout import require_place
 from study.safe_text import accept_any_terminal, printable
 
 
@@ -27,14 +28,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         type=Path,
         help="where figures and tables go (default: the campaign itself; of other Locust runs DIR/analysis)",
     )
+    parser.add_argument(
+        "--junit",
+        metavar="FILE",
+        default="",
+        help="of a campaign: write a JUnit file too, with a test case for each model and threshold",
+    )
     options = parser.parse_args(arguments)
     accept_any_terminal()
     named = [_named(given) for given in options.directories]
     from analysis.read.locust_csv import is_locust  # imports pandas, which --help does without
 
     try:
+        require_place(options.junit)
         if len(named) == 1 and not is_locust(named[0][1]):
-            return _campaign(named[0][1], not options.no_figures, options.out)
+            return _campaign(named[0][1], not options.no_figures, options.out, options.junit)
+        if options.junit:
+            raise UsageError("--junit: other Locust runs have no thresholds; it takes one campaign's directory")
         return _locust(named, options.out, not options.no_figures)
     except StudyError as error:
         print(f"analysis: {printable(str(error))}", file=sys.stderr)
@@ -52,10 +62,12 @@ def _named(given: str) -> tuple[str, Path]:
     return (name, Path(path)) if separator and not Path(given).exists() else ("", Path(given))
 
 
-def _campaign(directory: Path, figures: bool, out: Path | None) -> int:
+def _campaign(directory: Path, figures: bool, out: Path | None, junit: str) -> int:
     from analysis.pipeline import analyze
 
     analysis = analyze(directory, figures=figures, out=out)
+    if junit:
+        analysis.write_junit(Path(junit))
     _print(analysis.text, analysis.gaps, analysis.paths)
     runs = len(analysis.results)
     if undone := sum(result.data.state != "done" for result in analysis.results):

@@ -15,6 +15,8 @@ _TAG = re.compile(r"((?:^|[^\\])(?:\\\\)*)<(?=[A-Za-z/!?])")
 
 def printable(text: str) -> str:
     """A text without control characters besides tab and line end: an escape sequence shows as `\\x1b[31m`."""
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() or char in "\n\t" else ascii(char)[1:-1] for char in text)
 
 

@@ -37,6 +37,7 @@ MARKS = {"passed": ("+", "a trial that passed"), "failed": ("x", "a trial that f
 """Marker of a trial by its outcome, and its words in the legend."""
 SIGNS = {"+": "+", "x": r"\times"}
 """The same markers as mathematical text, which the name of a figure can follow."""
+FORMULA_LEGEND_PT = 18
 SLO_FIGURE = "p99"
 FIGURES = {SLO_FIGURE: 0.99, "p95": 0.95, "p90": 0.9, "p50": 0.5}
 """Percentiles that a trial may be drawn at: those that need more answers first."""
@@ -150,5 +151,6 @@ def mark_trials(axes: Axes, trials: pd.DataFrame, looks: Mapping[str, Style]) ->
                 shown["users"], shown["ms"], marker=marker, s=size, c=[looks[model].colour for model in shown["model"]],
                 lw=1.3 if usual else 0.4, zorder=4, label=f"_{outcome} {figure}",
             )  # fmt: skip
-            entries.append(sign(words if usual else f"{figure} of {words}, of too few answers for p99", marker))
+            name = words if usual else f"{figure} of {words}, of too few answers for p99"
+            entries.append(sign(name, marker, size=None if usual else FORMULA_LEGEND_PT))
     return entries

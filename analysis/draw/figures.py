@@ -1,7 +1,8 @@
 """The figures, one function each, callable on a tidy frame alone: that of `Steps`, or one of analysis/draw/frames.py.
 
 Lines are medians over runs and bars their interval; a point whose step isn't valid in most runs is hollow, and one of
-which only a lower bound is known has an arrow upwards, only an upper bound one downwards.
+which only a lower bound is known has an arrow upwards, only an upper bound one downwards. A line doesn't join loads
+that half of the blocks or fewer tried, since two such loads may be of different blocks: their points are small.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from analysis.draw.capacity_figure import capacities, capacity_frame, mark_trials
-from analysis.draw.frames import MOST_KINDS, OTHER_KINDS, failures_at_worst, knees, points
+from analysis.draw.frames import MOST_KINDS, OTHER_KINDS, failures_at_worst, knees, points, points_of
 from analysis.draw.ratio_figure import ratio_forest
 from analysis.draw.style import (
     DOWN,
@@ -48,6 +49,8 @@ TIMES: Mapping[str, Dash] = {"p50_ms": (0, ()), "p99_ms": (0, (2, 1.5))}
 BOUNDS = {"at_least": (UP, 1.1), "at_most": (DOWN, 1 / 1.1)}
 """Bounds: the sign, and where it is drawn, as a factor of the value."""
 ARROW_PT2 = 260  # area of an arrow, which fills half of its height
+DOT_PT2, SMALL_PT2 = 38, 13
+FEW = "half of the blocks or fewer tried this load"
 KNEE = "knee N* = (R1 + Z) Xmax"
 SHADES = tuple(sns.color_palette("cividis", MOST_KINDS).as_hex())
 HATCHES = ("", "//", "..", "\\\\", "xx", "--", "oo", "||")
@@ -83,9 +86,9 @@ def response_against_users(
     figure, panels = canvas(*[2.0] * len(PERCENTILES))
     looks = _looks(steps, labels)
     every = []
+    known = points_of(steps, PERCENTILES, looks)
     for axes, (column, name) in zip(panels, PERCENTILES.items(), strict=True):
-        medians = points(steps, column, looks)
-        every.append(medians[medians["low"] > 0])
+        every.append(known[column][known[column]["low"] > 0])
         _curves(axes, every[-1], looks)
         users_axis(axes, Steps(steps).ladder.users, label=axes is panels[-1])
         axes.set_ylabel(f"{name} in ms")
@@ -109,7 +112,7 @@ def response_against_rps(steps: pd.DataFrame, labels: Sequence[str] | None = Non
     """Mean response time against goodput, in the order of the ladder: the hockey stick."""
     figure, (axes,) = canvas(PANEL_IN)
     looks = _looks(steps, labels)
-    rps, mean = points(steps, "rps", looks), points(steps, "mean_ms", looks)
+    rps, mean = points_of(steps, ("rps", "mean_ms"), looks).values()
     medians = mean.merge(rps[["model", "users", "value"]].rename(columns={"value": "rps"}), on=["model", "users"])
     medians = medians[(medians["low"] > 0) & (medians["rps"] > 0)]
     _curves(axes, medians, looks, x="rps")
@@ -148,9 +151,9 @@ def cost_of_a_request(steps: pd.DataFrame, labels: Sequence[str] | None = None) 
     figure, panels = canvas(*[2.5] * len(COSTS))
     looks = _looks(steps, labels)
     every = []
+    known = points_of(steps, COSTS, looks)
     for axes, (column, name) in zip(panels, COSTS.items(), strict=True):
-        medians = points(steps, column, looks)
-        every.append(medians[medians["low"] > 0])
+        every.append(known[column][known[column]["low"] > 0])
         _curves(axes, every[-1], looks)
         users_axis(axes, Steps(steps).ladder.users, label=axes is panels[-1])
         axes.set_ylabel(name)
@@ -199,14 +202,15 @@ def one_model(
     everyone = points(steps, "rps", looks)
     others = everyone[everyone["model"] != model]
     for other, rows in others.groupby("model"):
-        above.plot(rows["users"], rows["value"], color=GRID, lw=1.4, zorder=1, label=f"_{other}")
+        tried = rows[~rows["few"]]
+        above.plot(tried["users"], tried["value"], color=GRID, lw=1.4, zorder=1, label=f"_{other}")
     mine, look = everyone[everyone["model"] == model], {model: looks[model]}
     _curves(above, mine, look)
     signs = _bound(above, everyone, think_s)
     above.set(ylabel="requests per second", xlabel="")
     times = []
-    for column, dash in TIMES.items():
-        times.append(points(steps, column, look).query("low > 0"))
+    for known, dash in zip(points_of(steps, TIMES, look).values(), TIMES.values(), strict=True):
+        times.append(known[known["low"] > 0])
         _curves(below, times[-1], {model: replace(looks[model], dash=dash)})
     users_axis(below, Steps(steps).ladder.users)
     below.set_ylabel("p50 and p99 in ms")
@@ -235,7 +239,7 @@ def drawings(
     """Every figure of a campaign by the name of its file, one at a time; None where it would be empty."""
     carried = pd.DataFrame() if summary is None else capacity_frame(summary)
     yield "capacity", capacities(carried, models) if len(carried) else None
-    medians = {column: points(steps, column, models) for column in ("rps", "mean_ms", *PERCENTILES, *COSTS)}
+    medians = points_of(steps, ("rps", "mean_ms", *PERCENTILES, *COSTS), models)
     known = {column for column, rows in medians.items() if len(rows)}
     yield "rps", rps_against_users(steps, models, think_s) if "rps" in known else None
     tried = pd.DataFrame() if trials is None else trials
@@ -263,13 +267,15 @@ def _curves(axes: Axes, medians: pd.DataFrame, looks: Mapping[str, Style], x: st
         mine = medians[medians["model"] == model].sort_values("users")
         if mine.empty:
             continue
-        axes.plot(mine[x], mine["value"], color=look.colour, ls=look.dash, lw=1.6, label=model)
+        tried = mine[~mine["few"]]
+        axes.plot(tried[x], tried["value"], color=look.colour, ls=look.dash, lw=1.6, label=model)
         axes.vlines(mine[x], mine["low"], mine["high"], color=look.colour, lw=1.1, zorder=2)
-        for valid, face in ((True, look.colour), (False, PAPER)):
-            dots = mine[mine["valid"] == valid]
+        for valid, few in ((True, False), (True, True), (False, False), (False, True)):
+            dots = mine[(mine["valid"] == valid) & (mine["few"] == few)]
             axes.scatter(
-                dots[x], dots["value"], marker=look.marker, s=38, facecolor=face, edgecolor=look.colour, lw=1.4,
-                zorder=3, label=f"_{model} {'valid' if valid else 'not valid'}",
+                dots[x], dots["value"], marker=look.marker, s=SMALL_PT2 if few else DOT_PT2,
+                facecolor=look.colour if valid else PAPER, edgecolor=look.colour, lw=1.4, zorder=3,
+                label=f"_{model} {'valid' if valid else 'not valid'}",
             )  # fmt: skip
         for bound, (arrow, place) in BOUNDS.items():
             bounds = mine[mine[bound].astype(bool)]
@@ -306,6 +312,7 @@ def _entries(
         note(axes, "no step was measured")
     present = [line_of(model, look) for model, look in looks.items() if (medians["model"] == model).any()]
     signs = [sign("a check failed: not valid", "o", hollow=True)] if not medians["valid"].astype(bool).all() else []
+    signs += [sign(FEW, "o", size=3)] if "few" in medians and medians["few"].any() else []
     signs += [
         sign(bound.replace("_", " "), arrow)
         for bound, (arrow, _) in BOUNDS.items()

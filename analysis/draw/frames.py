@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from analysis.judge.judging import RunResult
@@ -28,12 +29,14 @@ LEAST_SLOWER = 10
 
 @dataclass(frozen=True)
 class Point:
-    """A median over runs, with the verdict of its step; whether only a bound is known."""
+    """A median over runs, with the verdict of its step; whether only a bound is known, and whether `few` blocks tried
+    the load."""
 
     value: float
     verdict: str
     at_least: bool
     at_most: bool
+    few: bool = False
 
 
 TIMES = ("mean_ms", "p50_ms", "p90_ms", "p95_ms", "p99_ms", "p999_ms", "max_ms")
@@ -42,42 +45,73 @@ TIMES = ("mean_ms", "p50_ms", "p90_ms", "p95_ms", "p99_ms", "p999_ms", "max_ms")
 
 def points(steps: pd.DataFrame, column: str, models: Collection[str]) -> pd.DataFrame:
     """One row for each of these models and each ladder step: `value`, the median over runs, with its interval (`low`,
-    `high`), `verdict`, whether that is `valid` in most runs, and whether only a lower bound (`at_least`) or an upper
-    bound (`at_most`) is known in some.
+    `high`), `verdict`, whether that is `valid` in most runs, whether only a lower bound (`at_least`) or an upper bound
+    (`at_most`) is known in some, and whether `few` blocks, half of the model's or fewer, tried the load of a search.
 
     Where most runs of a step are valid or an overload, the others' figures are left out; where they are not, no figure
     is trusted, and `verdict` is that of most runs. A figure that half of the runs left or fewer have is left out.
     """
+    return points_of(steps, [column], models)[column]
+
+
+def points_of(steps: pd.DataFrame, columns: Iterable[str], models: Collection[str]) -> dict[str, pd.DataFrame]:
+    """The points of several columns, by their names: the rows that all of them are made from are chosen once."""
     ladder = Steps(steps).ladder.frame
     ladder = ladder[ladder["model"].isin(list(models)) & (ladder["verdict"] != "not-measured")]
-    served = ladder["verdict"].isin(list(SERVED))
-    trusted = served.groupby([ladder["model"], ladder["users"]]).transform("mean") > MOST_BLOCKS
-    shown = ladder[served | ~trusted]
-    known = shown[column].notna()
-    rows = shown[known & (known.groupby([shown["model"], shown["users"]]).transform("mean") > MOST_BLOCKS)]
-    late = rows["times_bound"].astype(bool) if column in TIMES and "times_bound" in rows else False
-    rows = pd.DataFrame(
+    most = Steps(ladder).of_most_blocks().frame if ladder["block"].nunique() > 1 else ladder
+    few = ~ladder.index.isin(most.index)
+    served = ladder["verdict"].isin(list(SERVED)).to_numpy()
+    load = _loads(ladder)
+    kept = served | ~_in_most(served, load)
+    shown = ladder[kept]
+    return {column: _medians(shown, load[kept], few[kept], column) for column in columns}
+
+
+Numbers = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+
+def _loads(rows: pd.DataFrame) -> Numbers:
+    """For each row the number of its model and users, counted in their order."""
+    return np.asarray(rows.groupby(["model", "users"]).ngroup(), dtype=np.int64)
+
+
+def _in_most(flags: Flags, load: Numbers) -> Flags:
+    """For each row whether more than half of the rows of its load have the flag."""
+    share = np.bincount(load, flags) / np.maximum(1, np.bincount(load))
+    return np.asarray(share[load] > MOST_BLOCKS, dtype=np.bool_)
+
+
+def _medians(shown: pd.DataFrame, load: Numbers, few: Flags, column: str) -> pd.DataFrame:
+    known = shown[column].notna().to_numpy()
+    at = np.flatnonzero(known & _in_most(known, load))
+    at = at[np.lexsort((shown[column].to_numpy(dtype=float, na_value=np.nan)[at], load[at]))]
+    rows, load = shown.iloc[at], load[at]
+    first = np.flatnonzero(np.diff(load, prepend=-1))
+    size = np.diff(first, append=len(load))
+    rank = np.array([interval_rank(runs) for runs in size.tolist()], dtype=np.int64)
+    group = np.repeat(np.arange(len(first)), size)
+
+    def in_any(flags: Iterable[bool]) -> Flags:
+        return np.bincount(group, np.fromiter(flags, float, len(group)), len(first)) > 0
+
+    value, verdicts = rows[column].to_numpy(dtype=float), np.split(rows["verdict"].to_numpy(), first[1:])
+    verdict = [commonest(each) for each in verdicts] if len(first) else []
+    late = rows["times_bound"] if column in TIMES and "times_bound" in rows else np.zeros(len(rows))
+    return pd.DataFrame(
         {
-            "model": rows["model"],
-            "users": rows["users"].astype(int),
-            "value": rows[column].astype(float),
-            "verdict": rows["verdict"],
-            "at_least": Steps(rows).bounded(column),
-            "at_most": late,
+            "model": rows["model"].to_numpy()[first],
+            "users": rows["users"].to_numpy(dtype=int)[first],
+            "value": (value[first + (size - 1) // 2] + value[first + size // 2]) / 2,
+            "low": value[first + rank - 1],
+            "high": value[first + size - rank],
+            "valid": np.array([each == "valid" for each in verdict], dtype=bool),
+            "at_least": in_any(Steps(rows).bounded(column)),
+            "at_most": in_any(late),
+            "few": in_any(few[at]),
+            "verdict": np.array(verdict, dtype=object),
         }
-    ).sort_values(["model", "users", "value"])
-    groups = rows.groupby(["model", "users"], as_index=False)
-    medians = groups.agg(
-        value=("value", "median"), verdict=("verdict", commonest), at_least=("at_least", "max"),
-        at_most=("at_most", "max"),
-    )  # fmt: skip
-    size = groups["value"].transform("size") if len(rows) else pd.Series(dtype=int)
-    place, rank = groups.cumcount(), size.map(interval_rank)
-    return medians.assign(
-        low=rows.loc[place == rank - 1, "value"].to_numpy(),
-        high=rows.loc[place == size - rank, "value"].to_numpy(),
-        valid=medians["verdict"] == "valid",
-    )[["model", "users", "value", "low", "high", "valid", "at_least", "at_most", "verdict"]]
+    )
 
 
 def commonest(verdicts: Iterable[str]) -> str:
@@ -213,6 +247,7 @@ def matrix(steps: pd.DataFrame, column: str, models: Sequence[str]) -> dict[str,
     rows = points(steps, column, models)
     medians: dict[str, dict[int, Point]] = {model: {} for model in models}
     for row in rows.to_dict("records"):
-        point = Point(float(row["value"]), str(row["verdict"]), bool(row["at_least"]), bool(row["at_most"]))
+        signs = (bool(row[name]) for name in ("at_least", "at_most", "few"))
+        point = Point(float(row["value"]), str(row["verdict"]), *signs)
         medians[row["model"]][int(row["users"])] = point
     return medians

@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.markers import MarkerStyle
 from matplotlib.path import Path as Shape
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from matplotlib.transforms import Affine2D
 
 from study.palette import DARK_COLOURS, Look, in_order, looks
@@ -105,7 +105,7 @@ def log_axis(axes: Axes, which: Literal["x", "y"], low: float, high: float) -> N
     (axes.set_xlim if which == "x" else axes.set_ylim)(middle / half, middle * half)
     axis = axes.xaxis if which == "x" else axes.yaxis
     axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if half < 10 else (1.0,), numticks=8))
-    axis.set_minor_formatter(NullFormatter())
+    axis.set_minor_locator(NullLocator())  # they would not show, and take time to draw
     plain_ticks(axis)
 
 
@@ -133,11 +133,11 @@ def formula(text: str) -> MarkerStyle:
         return MarkerStyle(f"${text}$")
 
 
-def sign(label: str, marker: str | Shape | MarkerStyle, hollow: bool = False) -> Line2D:
-    """A legend's entry for a sign that any model can bear."""
+def sign(label: str, marker: str | Shape | MarkerStyle, hollow: bool = False, size: float | None = None) -> Line2D:
+    """A legend's entry for a sign that any model can bear; `size` in points."""
     return Line2D(
         [], [], color=QUIET, marker=marker, markerfacecolor=PAPER if hollow else QUIET, ls="", label=label,
-        markersize=ARROW_LEGEND_PT if isinstance(marker, Shape) else None,
+        markersize=ARROW_LEGEND_PT if isinstance(marker, Shape) else size,
     )  # fmt: skip
 
 

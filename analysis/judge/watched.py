@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pandas as pd
+from analysis.read.sample_rows import SampleRows
 
 
 @dataclass(frozen=True)
@@ -17,11 +17,12 @@ class QueueLooks:
     """The largest value of one look that was recorded."""
 
 
-def queue_looks(rows: pd.DataFrame) -> QueueLooks | None:
+def queue_looks(rows: SampleRows) -> QueueLooks | None:
     """The accept queue in a window's rows; older samples have one look a second. None where it was not watched."""
-    server = rows[rows["role"] == "server"]
-    moments = server["accept_queue"].dropna()
-    several = server[server["accept_queue_mean"].notna() & (server["accept_queue_looks"] > 0)]
+    server = rows.having("role", "server")
+    moments = server.knowing("accept_queue")["accept_queue"]
+    several = server.knowing("accept_queue_mean")
+    several = several.where(several["accept_queue_looks"] > 0)
     if len(several):
         looks = several["accept_queue_looks"]
         mean = float((several["accept_queue_mean"] * looks).sum() / looks.sum())

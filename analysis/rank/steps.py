@@ -64,8 +64,8 @@ class Steps:
         of the run's capacity goes by the same trial (`analysis/rank/capacity.py`).
         """
         rows = self.frame[self.frame["kind"].isin(LADDER_KINDS)]
-        first_to_last = rows.sort_values("counts", kind="stable") if len(rows) else rows
-        return Steps(first_to_last.drop_duplicates(["block", "model", "users"], keep="last").sort_index())
+        loads = rows[["block", "model", "users", "counts"]].sort_values("counts", kind="stable")
+        return Steps(rows.drop(loads.index[loads.duplicated(["block", "model", "users"], keep="last")]))
 
     @property
     def measured(self) -> Steps:
@@ -225,7 +225,7 @@ def steps_of(results: Iterable[StepResult], slo: Slo, labels: Sequence[str] = ()
         frame = frame.sort_values(
             ["block", "model", "step"], key=lambda column: column.map(place) if column.name == "model" else column
         )
-    return Steps(frame.reset_index(drop=True))
+    return Steps(frame.reset_index(drop=True).copy())  # copied, it has one block a type: rows are chosen often
 
 
 CHECK_COLUMNS = ("block", "model", "step", "users", "check", "code", "value", "threshold", "outcome", "finding")

@@ -35,6 +35,8 @@ class BackgroundClients:
 
     def window(self, start: float, end: float) -> tuple[BackgroundWindow, ...]:
         """Rows of which at least half the interval lies in the window (Unix time, s)."""
+        if self.frame.empty:
+            return ()
         middle = self.frame["time"] - self.frame["seconds"] / 2
         rows = self.frame[(middle >= start) & (middle <= end)]
         return tuple(

@@ -12,7 +12,7 @@ import struct
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -100,8 +100,12 @@ class Histogram:
 EMPTY = Histogram(np.empty(0, np.int64), np.empty(0, np.int64))
 
 
+@lru_cache(maxsize=32)
 def decode(text: str) -> Histogram:
-    """Decode one histogram of the ledger. Raises HistogramError for anything else."""
+    """Decode one histogram of the ledger. Raises HistogramError for anything else.
+
+    The last ones are kept, since many are the same: those without any time.
+    """
     try:
         _check_size(text)
         decoded = HdrHistogram.decode(text)

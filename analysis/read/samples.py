@@ -9,10 +9,13 @@ import io
 import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
+from analysis.read.sample_rows import SampleRows, known_max, known_mean, known_median, known_sum, quotients
 from study.formats.bounded import MOST_COLUMNS, read_text
 from study.formats.csv_rows import number_columns, text_columns
 from study.formats.samples_csv import SampleRow
@@ -106,20 +109,30 @@ class Generator:
 class Samples:
     """All samples of a run in one frame, which has the host's name in the column `host`."""
 
-    frame: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["host", *TEXT, *NUMBERS]))
+    frame: pd.DataFrame = field(
+        default_factory=lambda: pd.DataFrame(columns=["host", *TEXT, *NUMBERS]).astype(dict.fromkeys(NUMBERS, float))
+    )
     gaps: tuple[str, ...] = ()
     run: str = ""
     """Name of the run's directory, for the texts of gaps."""
 
-    def window(self, start: float, end: float) -> pd.DataFrame:
+    @cached_property
+    def rows(self) -> SampleRows:
+        """The frame's rows as arrays."""
+        return SampleRows.of(self.frame)
+
+    def window(self, start: float, end: float) -> SampleRows:
         """Rows whose interval lies in the window (Unix time, s), of hosts without any those of which half of it does.
 
         A row that also covers what follows has the burst of connections of the next step's new users.
         """
-        time, seconds = self.frame["time"], self.frame["seconds"]
+        time, seconds, host = self.rows["time"], self.rows["seconds"], self.rows["host"]
         whole = (time - seconds >= start - EDGE_S) & (time <= end + EDGE_S)
         half = (time - seconds / 2 >= start) & (time - seconds / 2 <= end)
-        return self.frame[whole | (half & ~whole.groupby(self.frame["host"]).transform("any"))]
+        seen = set(host[whole].tolist())
+        other = np.flatnonzero(half & ~whole)
+        whole[other] = [name not in seen for name in host[other]]
+        return self.rows.where(whole)
 
     def unsampled(self, workers: Collection[str]) -> tuple[str, ...]:
         """A line for the server and for each of the run's workers that has no samples."""
@@ -157,7 +170,8 @@ def read_samples(directory: Path) -> Samples:
             gaps.append(f"{directory.name}/{path.name}: more than {MOST_COLUMNS} columns, not read")
             continue
         try:
-            frame = pd.read_csv(io.StringIO(whole), dtype=str, on_bad_lines="skip")
+            texts = dict.fromkeys(TEXT, str)
+            frame = pd.read_csv(io.StringIO(whole), dtype=texts, on_bad_lines="skip", low_memory=False)
         except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
             gaps.append(f"{directory.name}/{path.name}: can't be read: {error}")
             continue
@@ -173,105 +187,116 @@ def _typed(frame: pd.DataFrame, host: str) -> pd.DataFrame:
     columns: dict[str, pd.Series] = {name: frame.get(name, pd.Series("", frame.index)) for name in TEXT}
     for name in NUMBERS:
         values = frame[name] if name in frame else pd.Series(index=frame.index, dtype=float)
-        columns[name] = pd.to_numeric(values, errors="coerce").astype(float)
+        parsed = values if values.dtype.kind in "iuf" else pd.to_numeric(values.astype(str), errors="coerce")
+        columns[name] = parsed.astype(float)
     typed = pd.DataFrame(columns)
     typed.insert(0, "host", host)
     return typed
 
 
-def target_of(rows: pd.DataFrame) -> Target | None:
+def target_of(rows: SampleRows) -> Target | None:
     """The server and its host in a window's rows; None where they have no row of the server."""
-    server = rows[rows["role"] == "server"]
-    if server.empty:
+    server = rows.having("role", "server")
+    if not len(server):
         return None
-    hosts = rows[(rows["role"] == "host") & rows["host"].isin(server["host"].unique())]
-    looked = server[server["accept_queue_mean"].notna()]
+    hosts = rows.of_hosts(server["host"])
+    looked = server.knowing("accept_queue_mean")
     looks = looked["accept_queue_looks"]
-    kernel = {name: float(hosts[name].sum()) for name in KERNEL if hosts[name].notna().any()}
+    counted = {name: known_sum(hosts[name]) for name in KERNEL}
+    kernel = {name: count for name, count in counted.items() if count is not None}
+    queue = np.nansum(looks * looked["accept_queue_mean"])
     return Target(
-        cpu_cores=_known(server["cpu_cores"].mean()),
-        cores=_known(server["cores"].max()),
-        ended_cores=_known(server["ended_cores"].mean()),
-        kernel_share=_known(server["kernel_share"].mean()),
-        busiest_thread_cores=_known(server["busiest_thread_cores"].mean()),
-        processes=_known(server["processes"].max()),
-        threads=_known(server["threads"].max()),
-        fds=_known(server["fds"].max()),
-        fd_limit=_known(server["fd_limit"].max()),
-        pss_mb=_known(server["memory_mb"].max()) or _known(server["pss_mb"].max()),
+        cpu_cores=known_mean(server["cpu_cores"]),
+        cores=known_max(server["cores"]),
+        ended_cores=known_mean(server["ended_cores"]),
+        kernel_share=known_mean(server["kernel_share"]),
+        busiest_thread_cores=known_mean(server["busiest_thread_cores"]),
+        processes=known_max(server["processes"]),
+        threads=known_max(server["threads"]),
+        fds=known_max(server["fds"]),
+        fd_limit=known_max(server["fd_limit"]),
+        pss_mb=known_max(server["memory_mb"]) or known_max(server["pss_mb"]),
         switches=_switches(server),
-        accept_queue=_known(server["accept_queue"].median()),
-        accept_queue_max=_known(server["accept_queue"].max()),
-        accept_queue_mean=_known((looks * looked["accept_queue_mean"]).sum() / looks.sum()) if len(looks) else None,
-        accept_queue_looks=int(looks.sum()) if len(looks) else None,
-        listen_socket_drops=_known(server["listen_socket_drops"].sum(min_count=1)),
+        accept_queue=known_median(server["accept_queue"]),
+        accept_queue_max=known_max(server["accept_queue"]),
+        accept_queue_mean=_ratio(queue, np.nansum(looks)) if len(looks) else None,
+        accept_queue_looks=int(np.nansum(looks)) if len(looks) else None,
+        listen_socket_drops=known_sum(server["listen_socket_drops"]),
         group=next(iter(_groups(server, rows)), None),
-        backlog=_known(server["backlog"].max()),
+        backlog=known_max(server["backlog"]),
         starts=_per_second(hosts, "starts"),
         kernel=kernel or None,
     )
 
 
-def generator_of(rows: pd.DataFrame) -> Generator:
+def generator_of(rows: SampleRows) -> Generator:
     """The load hosts in a window's rows: those with rows of workers."""
-    workers = rows[rows["role"] == "worker"]
-    hosts = rows[(rows["role"] == "host") & rows["host"].isin(workers["host"].unique())]
-    ports = (hosts["ports_used"] / hosts["ports_limit"]).max() if len(hosts) else None
-    each = (
-        workers.groupby(["host", "name"])[["cpu_cores", "cores"]]
-        .mean()
-        .groupby("host")
-        .agg({"cpu_cores": "sum", "cores": "max"})
-    )
-    share = (each["cpu_cores"] / each["cores"]).max() if len(each) else None
-    return Generator(_known(ports), _known(share), tuple(_groups(hosts, rows)), _shared_p95(workers))
+    workers = rows.having("role", "worker")
+    hosts = rows.of_hosts(workers["host"])
+    ports = known_max(quotients(hosts["ports_used"], hosts["ports_limit"]))
+    shares = [_share(mine) for mine in workers.each("host").values()]
+    share = max((each for each in shares if each is not None), default=None)
+    return Generator(ports, share, tuple(_groups(hosts, rows)), _shared_p95(workers))
 
 
-def _shared_p95(workers: pd.DataFrame) -> float | None:
+def _share(workers: SampleRows) -> float | None:
+    """Mean CPU of all workers of one host over the cores that they share."""
+    each = workers.each("name").values()
+    used = sum(known_mean(mine["cpu_cores"]) or 0.0 for mine in each)
+    cores = [mean for mine in each if (mean := known_mean(mine["cores"]))]
+    return used / max(cores) if cores else None
+
+
+def _shared_p95(workers: SampleRows) -> float | None:
     """Of each second the workers' CPU together over their cores: one worker alone may never use much of a core."""
-    hosts = workers.groupby("host")
-    sharing = workers[hosts["name"].transform("nunique") > hosts["cores"].transform("max")]
-    if sharing.empty:
-        return None
-    at = sharing.groupby(["host", "name"]).cumcount().rename("at")  # each process's row has a moment of its own
-    seconds = sharing.groupby(["host", at]).agg(used=("cpu_cores", "sum"), cores=("cores", "max"))
-    return _known((seconds["used"] / seconds["cores"]).groupby("host").quantile(0.95).max())
+    highest = []
+    for host in workers.each("host").values():
+        each = host.each("name").values()
+        if len(each) <= (known_max(host["cores"]) or math.inf):
+            continue
+        longest = max(len(mine) for mine in each)  # each process's row has a moment of its own
+        used, cores = np.zeros(longest), np.full(longest, np.nan)
+        for mine in each:
+            used[: len(mine)] += np.nan_to_num(mine["cpu_cores"])
+            cores[: len(mine)] = np.fmax(cores[: len(mine)], mine["cores"])
+        shares = quotients(used, cores)
+        if len(known := shares[~np.isnan(shares)]):
+            highest.append(float(np.quantile(known, 0.95)))
+    return max(highest, default=None)
 
 
-def _groups(of: pd.DataFrame, rows: pd.DataFrame) -> Iterator[CoreGroupSeconds]:
+def _groups(of: SampleRows, rows: SampleRows) -> Iterator[CoreGroupSeconds]:
     """The group of cores of each host that has one in the rows `of`; `rows` has all rows of the window."""
-    known = of[of["group_cores"].notna()]
-    for host, group in known.groupby("host"):
-        pressure = rows.loc[(rows["role"] == "host") & (rows["host"] == host), "cpu_pressure"].mean()
-
-        def a_second(column: str, group: pd.DataFrame = group) -> tuple[float, ...]:
-            return tuple(float(value) for value in group[column] / group["seconds"])
-
+    for host, group in of.knowing("group_cores").each("host").items():
+        seconds = group["seconds"]
+        busy, own, steal = (
+            tuple(quotients(group[column], seconds).tolist())
+            for column in ("group_busy_s", "group_own_s", "group_steal_s")
+        )
         yield CoreGroupSeconds(
-            host=str(host),
+            host=host,
             cores=float(group["group_cores"].max()),
-            seconds=tuple(float(value) for value in group["seconds"]),
-            busy=a_second("group_busy_s"),
-            own=a_second("group_own_s"),
-            steal=a_second("group_steal_s"),
-            pressure=_known(pressure),
+            seconds=tuple(seconds.tolist()),
+            busy=busy,
+            own=own,
+            steal=steal,
+            pressure=known_mean(rows.of_hosts([host])["cpu_pressure"]),
         )
 
 
-def _switches(server: pd.DataFrame) -> float | None:
-    counted = server[server["context_switches"].notna()]
-    ended, whole = counted["ended_cores"].sum(), counted["cpu_cores"].sum()
-    if counted["ended_cores"].isna().any() or ended > FEW_ENDED * whole:
+def _switches(server: SampleRows) -> float | None:
+    counted = server.knowing("context_switches")
+    ended = counted["ended_cores"]
+    if np.isnan(ended).any() or ended.sum() > FEW_ENDED * np.nansum(counted["cpu_cores"]):
         return None
-    return _known(counted["context_switches"].sum() / counted["seconds"].sum()) if len(counted) else None
+    return _ratio(counted["context_switches"].sum(), np.nansum(counted["seconds"])) if len(counted) else None
 
 
-def _per_second(rows: pd.DataFrame, column: str) -> float | None:
+def _per_second(rows: SampleRows, column: str) -> float | None:
     """A count over the time that its rows cover: a window's ends lie within rows that are left out."""
-    counted = rows[rows[column].notna()]
-    return _known(counted[column].sum() / counted["seconds"].sum()) if len(counted) else None
+    counted = rows.knowing(column)
+    return _ratio(counted[column].sum(), np.nansum(counted["seconds"])) if len(counted) else None
 
 
-def _known(value: object) -> float | None:
-    number = float("nan") if value is None else float(str(value))
-    return None if math.isnan(number) else number
+def _ratio(part: float, whole: float) -> float | None:
+    return float(part / whole) if whole else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from analysis.judge.verdicts import SERVED
 from analysis.rank.capacity import ModelCapacity
@@ -43,21 +44,40 @@ FULL: Mapping[str, str] = {
 """Kinds of a limit that are resources of the target."""
 
 
+@dataclass(frozen=True)
+class ListedSentence:
+    """A sentence with a part for each model, which a page can show as a list."""
+
+    lead: str
+    parts: tuple[str, ...]
+    after: str
+    """A sentence of its own, or empty."""
+
+    @property
+    def text(self) -> str:
+        """All of it on one line."""
+        return " ".join(filter(None, (f"{self.lead}, {', '.join(self.parts)}.", self.after)))
+
+
 def capacity_sentences(outcome: CampaignOutcome) -> tuple[str, ...]:
     """The sentence, none where no model was measured."""
+    sentence = listed_capacities(outcome)
+    return () if sentence is None else (sentence.text,)
+
+
+def listed_capacities(outcome: CampaignOutcome) -> ListedSentence | None:
+    """The sentence by its parts; None where no model was measured."""
     if not outcome.capacities:
-        return ()
+        return None
     limits = {limit.model: limit for limit in outcome.limits}
     named = set(outcome.campaign.plan.models)
-    parts = [
+    parts = tuple(
         one_capacity(each, limits.get(each.model), cores_beyond(each, outcome.rows, outcome.campaign))
         for each in outcome.capacities
         if each.model in named
-    ]
-    if not parts:
-        return ()
-    plan = outcome.campaign.plan
-    return (f"At {slo_text(plan.slo)}, {', '.join(parts)}.{_blocks(outcome.capacities)}",)
+    )
+    lead = f"At {slo_text(outcome.campaign.plan.slo)}"
+    return ListedSentence(lead, parts, _blocks(outcome.capacities)) if parts else None
 
 
 def slo_text(slo: Slo) -> str:
@@ -225,8 +245,8 @@ def _blocks(capacities: Sequence[ModelCapacity]) -> str:
         return ""
     if most == 1:
         ends = "the most users that passed and the fewest that failed"
-        return f" In brackets: {ends}, in one block, by the last trial of each load."
+        return f"In brackets: {ends}, in one block, by the last trial of each load."
     coverage = min(each.coverage or 0.0 for each in capacities if each.high is not None)
     blocks = f"{numbers[0]} to {most}" if numbers[0] < most else str(most)
     least = "at least " if numbers[0] < most else ""
-    return f" In brackets: the interval of the median over {blocks} blocks of this campaign ({least}{coverage:.0%})."
+    return f"In brackets: the interval of the median over {blocks} blocks of this campaign ({least}{coverage:.0%})."

@@ -90,6 +90,17 @@ def test_without_scripts_nothing_is_missing_but_what_needs_them(page: chromium.P
     assert "Second by second" not in without
 
 
+def test_what_is_folded_is_printed_open(page: chromium.Page, report: Path) -> None:
+    page.scripts(False)
+    page.open(report.as_uri(), 1280, dark=False)
+    page.scripts(True)
+    hidden = "[...document.querySelectorAll('.folded table, .folded .lines')].map(part =>"
+    hidden += " part.checkVisibility({contentVisibilityAuto: true}) && part.getBoundingClientRect().height > 10)"
+    assert set(page.value(hidden)) == {False}
+    page.ask("Emulation.setEmulatedMedia", media="print")
+    assert set(page.value(hidden)) == {True}
+
+
 def values_at(page: chromium.Page, figure: str, x: str, panel: int = 0) -> dict[str, str]:
     """What the legend of a figure's chart says where the mouse is at this x: values by the line's name."""
     place = f"document.querySelectorAll('[data-figure={figure}] .uplot')[{panel}]"

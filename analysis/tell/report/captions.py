@@ -226,7 +226,7 @@ def _model(steps: pd.DataFrame, model: str, plan: Plan) -> Caption:
     title = f"{model}: requests per second and response times against users"
     if not rates:
         return title, "No step was measured.", ()
-    top = max(rates)
+    top = max((users for users, point in rates.items() if not point.few), default=max(rates))
     text = f"{model}: {_shown(rates[top], 'requests/s')} at {counted(top, 'user')}"
     hollow = [f"{users:,} ({point.verdict})" for users, point in rates.items() if point.verdict != "valid"]
     absent = [f"{users:,}" for users in plan.users if users not in rates]
@@ -254,9 +254,9 @@ def _by_users(steps: pd.DataFrame, column: str, plan: Plan, caption: str) -> Tab
 
 
 def _trusted(medians: Mapping[str, Mapping[int, Point]], verdicts: Sequence[str]) -> dict[str, dict[int, Point]]:
-    """The figures of steps that have one of these verdicts in most runs."""
+    """The figures of steps with one of these verdicts in most runs, and of loads that most blocks tried."""
     return {
-        model: {users: point for users, point in row.items() if point.verdict in verdicts}
+        model: {users: point for users, point in row.items() if point.verdict in verdicts and not point.few}
         for model, row in medians.items()
     }
 
@@ -274,12 +274,16 @@ def _at_the_top(steps: pd.DataFrame, column: str, models: Sequence[str], unit: s
 
 def _without(steps: pd.DataFrame, users: int, models: Sequence[str], verdicts: Sequence[str]) -> str:
     """Why models have no such figure at a load: it is not known, no such verdict, or they were not measured there."""
-    tried = set(Steps(steps).ladder.measured.at(users).frame["model"])
+    measured = Steps(steps).ladder.measured
+    tried = set(measured.of_most_blocks().at(users).frame["model"])
+    by_few = set(measured.at(users).frame["model"]) - tried
     sound = {model for model, row in _trusted(matrix(steps, "rps", models), verdicts).items() if users in row}
     unknown = [model for model in models if model in sound]
     unsound = [model for model in models if model in tried - sound]
-    absent = [model for model in models if model not in tried]
+    few = [model for model in models if model in by_few]
+    absent = [model for model in models if model not in tried | by_few]
     parts = (
+        f"half of the blocks or fewer tried {series(few)} there" if few else "",
         f"not known of {series(unknown)}" if unknown else "",
         f"of {series(unsound)} no step there is {' or '.join(verdicts)}" if unsound else "",
         f"{series(absent)} {'was' if len(absent) == 1 else 'were'} not measured there" if absent else "",

@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.draw.capacity_figure import capacity_frame
-from analysis.draw.figures import COSTS, KNEE, PERCENTILES
-from analysis.draw.frames import failures_at_worst, knees, points
+from analysis.draw.capacity_figure import MARKS, SLO_FIGURE, capacity_frame, trials_frame
+from analysis.draw.figures import COSTS, FEW, KNEE, PERCENTILES
+from analysis.draw.frames import failures_at_worst, knees, points_of
 from analysis.draw.request_figure import request_lines
 from analysis.judge.thresholds import THRESHOLDS as T
 from analysis.rank.outcome import CampaignOutcome
@@ -20,9 +20,13 @@ from analysis.tell.capacity_sentence import ended_text
 from analysis.tell.words import BOUNDS, bounded
 from study.palette import Look, in_order, looks
 
+FLAGS = ("note", "bound", "hollow", "few")
+"""Columns that most lines have nothing in."""
 DIGITS = 6
 """Significant digits of a figure in the page."""
 Known = float | None
+TRIAL_SIGNS = {"+": "+", "x": "×"}
+"""A trial's marker as a letter."""
 RATE, MEAN = "successful requests per second", "mean response time in ms"
 
 
@@ -53,6 +57,8 @@ class ChartLine:
     marks: str = ""
     """Marker of each point; none of a line without markers."""
     joined: bool = True
+    few: tuple[bool, ...] = ()
+    """Loads that half of the blocks or fewer tried: small, and not joined."""
 
 
 @dataclass(frozen=True)
@@ -81,17 +87,16 @@ def figure_charts(
     def against_users(column: str, text: str, log: bool, labels: Sequence[str] = models) -> Chart:
         return Chart(across, ChartAxis(text, log), tuple(_of_points(medians[column], labels)))
 
-    medians = {name: points(steps, name, models) for name in ("rps", "mean_ms", *PERCENTILES, *COSTS)}
+    medians = points_of(steps, ("rps", "mean_ms", *PERCENTILES, *COSTS), models)
     bends = knees(steps, models, plan.mean_think_s) if plan.mean_think_s else knees(steps, (), 0.0)
-    limit = (None, None, plan.slo.p99_ms)
+    limits, trials = (None, None, plan.slo.p99_ms), tuple(_trials(trials_frame(outcome.results, plan.slo), models))
     charts = {
         "capacity": _capacities(outcome, models),
         "rps": (_with_bound(against_users("rps", RATE, across.log), plan.mean_think_s, bends),),
         "response-time": tuple(
-            Chart(each.x, each.y, each.lines, limit=at)
-            for at, each in zip(
-                limit, (against_users(name, f"{text} in ms", True) for name, text in PERCENTILES.items()), strict=True
-            )
+            Chart(each.x, each.y, (*each.lines, *(trials if name == f"{SLO_FIGURE}_ms" else ())), limit=limit)
+            for (name, text), limit in zip(PERCENTILES.items(), limits, strict=True)
+            for each in (against_users(name, f"{text} in ms", True),)
         ),
         "response-rps": (_hockey_stick(medians["mean_ms"], medians["rps"], models),),
         "tails": (_tails(slower, models),),
@@ -123,7 +128,7 @@ def encoded(charts: Mapping[str, Iterable[Chart]]) -> dict[str, Any]:
                 columns[name] = [rounded(value) for value in columns[name]]
         if line.look is not None:
             columns["look"] = known.setdefault(line.look, len(known))
-        return {name: value for name, value in columns.items() if name not in ("note", "bound", "hollow") or any(value)}
+        return {name: value for name, value in columns.items() if name not in FLAGS or any(value)}
 
     figures = {
         name: [
@@ -168,10 +173,33 @@ def _of_points(medians: pd.DataFrame, labels: Sequence[str], x: str = "users") -
                     bounded(bool(least), bool(most), BOUNDS).strip()
                     for least, most in zip(mine["at_least"], mine["at_most"], strict=True)
                 ),
-                note=tuple("" if verdict == "valid" else str(verdict) for verdict in mine["verdict"]),
+                note=tuple(
+                    ", ".join(filter(None, ("" if verdict == "valid" else str(verdict), FEW if few else "")))
+                    for verdict, few in zip(mine["verdict"], mine["few"], strict=True)
+                ),
                 hollow=tuple(not valid for valid in mine["valid"]),
+                few=tuple(bool(few) for few in mine["few"]),
                 marks=look.marker,
             )
+
+
+def _trials(trials: pd.DataFrame, models: Sequence[str]) -> Iterator[ChartLine]:
+    """A line for each model and outcome of the frame of `trials_frame`: points that aren't joined."""
+    for label, look in looks(models).items():
+        for outcome, (marker, words) in MARKS.items():
+            mine = trials[(trials["model"] == label) & (trials["outcome"] == outcome)].sort_values("users")
+            if len(mine):
+                yield ChartLine(
+                    f"{label}: {words} ({TRIAL_SIGNS[marker]})",
+                    look,
+                    tuple(mine["users"].astype(float)),
+                    tuple(mine["ms"].astype(float)),
+                    note=tuple(
+                        "" if each == SLO_FIGURE else f"{each}, too few answers for p99" for each in mine["figure"]
+                    ),
+                    marks=marker,
+                    joined=False,
+                )
 
 
 def _with_bound(chart: Chart, think_s: float, bends: pd.DataFrame) -> Chart:

@@ -35,6 +35,12 @@ class Table:
         """The columns, counted from 0, that hold words and not numbers."""
         return frozenset(at for row in self.rows for at, cell in enumerate(row) if cell.text[:1].isalpha())
 
+    def without_empty_columns(self) -> Table:
+        """The same without the columns in which no row has anything."""
+        kept = [at for at in range(len(self.heads)) if not self.rows or any(row[at].text for row in self.rows)]
+        rows = tuple(tuple(row[at] for at in kept) for row in self.rows)
+        return Table(self.caption, tuple(self.heads[at] for at in kept), rows)
+
 
 @dataclass(frozen=True)
 class Picture:

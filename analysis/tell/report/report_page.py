@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -20,7 +21,7 @@ from analysis.rank.outcome import CampaignOutcome
 from analysis.read.results import Campaign
 from analysis.tell.answer import answer_sentences
 from analysis.tell.calibration_sentence import calibration_lines
-from analysis.tell.capacity_sentence import client_text, load_text
+from analysis.tell.capacity_sentence import client_text, listed_capacities, load_text
 from analysis.tell.limit_sentence import limit_text
 from analysis.tell.markdown_sections import (
     control_lines,
@@ -50,6 +51,8 @@ from study.web import uplot_style
 TEMPLATES = Path(__file__).parent / "templates"
 FIRST, DETAILS = ("capacity", "response-time"), ("rps", "response-rps", "tails", "cost", "failures")
 """Figures on the first page, and those below it."""
+LISTED = 3
+"""With so many models the first sentence of the answer is a list."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,10 @@ def report_html(outcome: CampaignOutcome, slower: pd.DataFrame, ratios: pd.DataF
     requests, exceptions = requests_frame(results), exceptions_frame(results)
     answer = answer_sentences(outcome)
     first, script = headline(outcome, answer), page_script()
+    listed = listed_capacities(outcome)
+    if listed is not None and len(listed.parts) < LISTED:
+        listed = None
+    apart = {first} if listed is None else {first, listed.text}
     return environment.get_template("report.html").render(
         plan=plan,
         campaign_root=_link_to(campaign.files.directory, files.directory),
@@ -104,7 +111,8 @@ def report_html(outcome: CampaignOutcome, slower: pd.DataFrame, ratios: pd.DataF
         done=sum(result.data.state == "done" for result in results),
         runs=len(results),
         headline=first,
-        answer=[sentence for sentence in answer if sentence != first],
+        listed=listed,
+        answer=[sentence for sentence in answer if sentence not in apart],
         summary=tables.summary_table(campaign, outcome.summary, ranking, outcome.limits),
         first=[drawn[name] for name in FIRST if name in drawn],
         details=[drawn[name] for name in DETAILS if name in drawn],
@@ -175,6 +183,10 @@ def _plain(docstring: str) -> str:
 def markdown(text: Any) -> Markup:
     """Markdown, or lines of it, as HTML without links and images; HTML in the text is escaped, so that it is safe."""
     joined = text if isinstance(text, str) else "\n".join(text)
+    return Markup(_parser().render(inert(joined)))
+
+
+@cache
+def _parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
-    parser.disable(["link", "image", "autolink", "reference"])
-    return Markup(parser.render(inert(joined)))
+    return parser.disable(["link", "image", "autolink", "reference"])

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.draw.frames import commonest, points
+from analysis.draw.frames import commonest, points_of
 from analysis.rank.limits import Limit
 from analysis.rank.ranking import Ranking
 from analysis.rank.steps import LADDER_KINDS, Steps
@@ -105,7 +105,7 @@ def summary_table(campaign: Campaign, summary: pd.DataFrame, ranking: Ranking, w
         " ranks that tests allow",
         heads,
         tuple(rows),
-    )
+    ).without_empty_columns()
 
 
 def _rank(ranking: Ranking, rank: str, model: str) -> str:
@@ -162,14 +162,14 @@ def verdict_table(campaign: Campaign, steps: pd.DataFrame) -> Table:
             row.append(Cell(str(verdicts.index[0]), link(campaign, label), split) if len(verdicts) else Cell(""))
         rows.append((Cell(label), *row))
     heads = ("model", *(counted(users, "user") for users in across))
-    return Table("Verdict of each model and step", heads, tuple(rows))
+    return Table("Verdict of each model and step", heads, tuple(rows)).without_empty_columns()
 
 
 def ladder_tables(campaign: Campaign, steps: pd.DataFrame) -> dict[str, tuple[Table, Table]]:
     """For each label two tables of its ladder: what its users got, and what it used of the target."""
     medians = {
-        column: {(row["model"], row["users"]): row for row in points(steps, column, campaign.labels).to_dict("records")}
-        for column in (*STEP_COLUMNS, *COST_COLUMNS)
+        column: {(row["model"], row["users"]): row for row in known.to_dict("records")}
+        for column, known in points_of(steps, (*STEP_COLUMNS, *COST_COLUMNS), campaign.labels).items()
     }
     return {
         label: (
@@ -239,7 +239,7 @@ def runs_table(campaign: Campaign, steps: pd.DataFrame, label: str) -> Table:
             )
         )
     heads = ("run", "state", *(f"{s.users:,}{' (return)' if s.kind == 'return' else ''}" for s in asked))
-    return Table(f"Runs of {label}: requests/s by users", heads, tuple(rows))
+    return Table(f"Runs of {label}{': requests/s by users' if asked else ''}", heads, tuple(rows))
 
 
 def generator_table(steps: pd.DataFrame) -> Table:

@@ -22,6 +22,7 @@ from analysis.rank.family import Pair
 from analysis.rank.ranking import control_check
 from analysis.read.background_rows import BackgroundWindow
 from analysis.read.histograms import EMPTY, decode
+from analysis.read.sample_rows import SampleRows
 from analysis.read.samples import CoreGroupSeconds, Generator, Target, generator_of
 from analysis.read.seconds import Second
 from analysis.tell.sentences import NAMES, sentence
@@ -582,7 +583,7 @@ def test_the_workers_of_a_host_are_added_up_second_by_second(cores: float, share
         ]
         + [{"role": "host", "host": "load1", "name": "load1", "time": 1.0, "ports_used": 1.0, "ports_limit": 9.0}]
     ).assign(group_cores=float("nan"), cpu_pressure=float("nan"))
-    assert generator_of(rows).shared_cpu_p95 == (None if shared is None else pytest.approx(shared))
+    assert generator_of(SampleRows.of(rows)).shared_cpu_p95 == (None if shared is None else pytest.approx(shared))
 
 
 @pytest.mark.parametrize(("used", "taken", "said"), [

@@ -18,6 +18,7 @@ from matplotlib.text import Annotation, Text
 
 from analysis import analyze
 from analysis.draw.figures import (
+    FEW,
     KNEE,
     drawings,
     failures_by_kind,
@@ -68,6 +69,12 @@ def frame(labels: Sequence[str] = LABELS, users: Sequence[int] = (100, 200, 400)
         for step, count in enumerate(users, start=1)
     ]
     return pd.DataFrame(rows)
+
+
+def few_tried() -> pd.DataFrame:
+    """A search of three blocks, of which one alone tried 200 users."""
+    rows = frame(blocks=3).assign(kind="trial")
+    return rows[(rows["users"] != 200) | (rows["block"] == 1)]
 
 
 def slower(labels: Sequence[str]) -> pd.DataFrame:
@@ -331,3 +338,25 @@ def test_figures_are_the_same_each_time(tmp_path: Path) -> None:
         return [path.read_bytes() for path in save(rps_against_users(frame(), LABELS, 3.0), directory, "rps")]
 
     assert drawn(tmp_path / "a") == drawn(tmp_path / "b")
+
+
+def test_a_line_does_not_join_loads_that_half_of_the_blocks_or_fewer_tried() -> None:
+    figure = response_against_users(few_tried(), LABELS)
+    axes = figure.axes[0]
+    (line,) = [line for line in axes.get_lines() if line.get_label() == "single"]
+    assert list(np.asarray(line.get_xdata())) == [100, 400]
+    by_users = {
+        float(users): float(dots.get_sizes()[0])  # type: ignore[attr-defined]
+        for dots in axes.collections if dots.get_label() == "_single valid"
+        for users in np.asarray(dots.get_offsets(), dtype=float)[:, 0]
+    }  # fmt: skip
+    assert by_users[200.0] < by_users[100.0] == by_users[400.0]
+    assert FEW in [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_loads_of_a_ladder_and_of_one_block_are_joined() -> None:
+    whole = frame(blocks=3)
+    for rows in (whole[(whole["users"] != 200) | (whole["block"] == 1)], frame().assign(kind="trial")):
+        assert not points(rows, "rps", LABELS)["few"].any()
+        figure = rps_against_users(rows, LABELS)
+        assert FEW not in [text.get_text() for text in figure.legends[0].get_texts()]

@@ -9,7 +9,9 @@ from xml.etree import ElementTree
 import pytest
 
 from analysis import Analysis, analyze
+from analysis.__main__ import main
 from analysis.rank.capacity import ModelCapacity, carried_loads
+from analysis.tell.capacity_sentence import listed_capacities
 from cluster.show.session import Session
 from study.exit_status import ExitStatus
 from study.plan import Run, Slo, Step
@@ -79,6 +81,15 @@ def test_summary_and_report_say_it_of_each_model(found: Analysis) -> None:
     assert sentence in found.campaign.files.report.read_text(encoding="utf-8")
 
 
+def test_three_capacities_are_a_list_in_the_report_and_one_sentence_elsewhere(found: Analysis) -> None:
+    listed = listed_capacities(found)
+    assert listed is not None
+    page = found.campaign.files.report.read_text(encoding="utf-8")
+    assert [f"<li>{part}</li>" in page for part in listed.parts] == [True] * len(MODELS)
+    assert listed.text in found.text
+    assert ", ".join(listed.parts) not in page
+
+
 def test_a_ci_server_gets_a_case_for_each_model_and_threshold(found: Analysis, tmp_path: Path) -> None:
     found.write_junit(tmp_path / "new" / "junit.xml")
     suite = ElementTree.parse(tmp_path / "new" / "junit.xml").getroot()
@@ -94,6 +105,22 @@ def test_a_ci_server_gets_a_case_for_each_model_and_threshold(found: Analysis, t
     assert (missed.get("type"), unknown.get("type")) == ("misses", "undetermined")
     assert str(missed.get("message")).startswith("misses 200 users at p99 <= 50 ms and failures <= 1 %: single carries")
     assert "not known whether it carries 200 users" in str(unknown.get("message"))
+
+
+def test_the_analysis_alone_writes_it_too(found: Analysis, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = [str(found.campaign.files.directory), "--no-figures", "--out", str(tmp_path / "out")]
+    assert main([*given, "--junit", str(tmp_path / "junit.xml")]) == 0
+    found.write_junit(tmp_path / "same.xml")
+    assert (tmp_path / "junit.xml").read_bytes() == (tmp_path / "same.xml").read_bytes()
+    capsys.readouterr()
+    assert main([*given, "--junit", str(tmp_path)]) == 2
+    assert "a directory, where the name of a file is wanted" in capsys.readouterr().err
+
+
+def test_other_locust_runs_have_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path), f"b={tmp_path}", "--junit", str(tmp_path / "junit.xml")]) == 2
+    assert "--junit" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_model_without_a_step_that_counts_is_a_failure(tmp_path: Path) -> None:

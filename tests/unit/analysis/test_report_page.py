@@ -11,6 +11,7 @@ import pytest
 from analysis import Analysis, analyze
 from analysis.tell.limit_sentence import limit_text
 from analysis.tell.report.class_report import REPORTED, effective_users, same_set_up
+from analysis.tell.report.page import Table, cells
 from analysis.tell.report.report_page import markdown
 from analysis.tell.words import number
 from study.formats.json_files import read_json, write_json
@@ -30,6 +31,7 @@ class ReportParser(HTMLParser):
         self.attributes: list[tuple[str, dict[str, str]]] = []
         self.headings: list[int] = []
         self.words = ""
+        self.folded = ""
         self.feed(text)
         assert not self.open
 
@@ -46,6 +48,7 @@ class ReportParser(HTMLParser):
     def handle_data(self, data: str) -> None:
         if not self.open or self.open[-1] not in ("style", "script"):
             self.words += data
+            self.folded += data if "details" in self.open else ""
 
     def all(self, tag: str) -> list[dict[str, str]]:
         return [found for name, found in self.attributes if name == tag]
@@ -122,6 +125,21 @@ def test_each_model_has_its_limit_its_docstring_and_its_runs(made: tuple[Analysi
     assert "Waits: in receive." in page.words
     for run in ASKED.runs():
         assert run.directory in page.words
+
+
+def test_what_few_read_is_folded(made: tuple[Analysis, ReportParser]) -> None:
+    found, page = made
+    for words in ("How often each check passed", "Waits: in receive.", "process: what it used of the target"):
+        assert words in page.folded
+    for words in ("single: what its users got", "Verdict of each model and step", limit_text(found.limits[0])):
+        assert words in page.words
+        assert words not in page.folded
+
+
+def test_a_column_that_is_empty_throughout_is_not_shown() -> None:
+    table = Table("t", ("a", "b", "c"), (cells("1", "", ""), cells("2", "", "x")))
+    assert table.without_empty_columns() == Table("t", ("a", "c"), (cells("1", ""), cells("2", "x")))
+    assert Table("t", ("a", "b"), ()).without_empty_columns().heads == ("a", "b")
 
 
 def test_texts_from_files_are_text(made: tuple[Analysis, ReportParser]) -> None:

@@ -13,10 +13,13 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.markers import MarkerStyle
 
-from analysis.draw.capacity_figure import trials_frame
+from analysis.draw.capacity_figure import MARKS, trials_frame
 from analysis.draw.figures import response_against_users
+from analysis.draw.frames import ratios_frame
+from analysis.draw.request_frames import requests_frame
 from analysis.rank.outcome import CampaignOutcome, outcome_of
 from analysis.read.results import load
+from analysis.tell.report.chart_data import figure_charts
 from study.plan import Plan, Run, SearchTable, Slo, Step
 from tests.unit.synthetic import Load, plan, write_campaign
 
@@ -101,3 +104,19 @@ def test_the_name_of_a_figure_is_drawn_as_a_formula_and_not_with_its_dollars(mad
     with matplotlib.rc_context({"text.parse_math": False}):
         literal = MarkerStyle("$+_{p95}$")
     assert len(passed.get_paths()[0]) < len(literal.get_path())
+
+
+def test_the_chart_has_every_trial_that_the_figure_has(made: CampaignOutcome) -> None:
+    _, trials = drawn(made)
+    judged = trials[trials["outcome"].isin(["passed", "failed"])]
+    nothing = pd.DataFrame(columns=["model", "ms", "share"])
+    charts = figure_charts(made, nothing, ratios_frame(made.ranking), requests_frame(made.results))
+    panels = charts["response-time"]
+    lines = {line.name: line for line in panels[-1].lines if not line.joined}
+    assert set(lines) == {"single: a trial that passed (+)", "single: a trial that failed (×)"}
+    shown = {(users, ms) for line in lines.values() for users, ms in zip(line.x, line.y, strict=True)}
+    assert shown == set(zip(judged["users"], judged["ms"], strict=True))
+    passed = lines["single: a trial that passed (+)"]
+    assert dict(zip(passed.x, passed.note, strict=True))[4.0] == "p95, too few answers for p99"
+    assert list(passed.x).count(200.0) == 2  # its trial, and the confirmation
+    assert not any(line.marks in MARKS for panel in panels[:-1] for line in panel.lines)

@@ -19,6 +19,9 @@ function shown(value) {
   return Math.abs(value) >= 1000 ? value.toLocaleString("en", {maximumFractionDigits: 0}) : String(Number(value.toPrecision(4)));
 }
 
+// What the legend says of the points at one place, of which several are trials of a load in several blocks.
+const toldAll = (line, found, across, hovered) => found.map(at => told(line, at, across, hovered)).join("; ");
+
 // What the legend says of a point: its figure as a table has it, interval, and what else is known.
 function told(line, at, across, hovered) {
   const value = across ? line.x[at] : line.y[at];
@@ -44,9 +47,10 @@ SHAPES.X = SHAPES.P.map(([x, y]) => [0.75 * (x - y), 0.75 * (x + y)]);
 
 function mark(context, shape, x, y, size, colour, hollow) {
   context.beginPath();
-  if (shape === "x") {
-    context.moveTo(x - size, y - size); context.lineTo(x + size, y + size);
-    context.moveTo(x + size, y - size); context.lineTo(x - size, y + size);
+  if (shape === "x" || shape === "+") {
+    const [along, aside] = shape === "x" ? [size, size] : [1.4 * size, 0];
+    context.moveTo(x - along, y - aside); context.lineTo(x + along, y + aside);
+    context.moveTo(x + aside, y - along); context.lineTo(x - aside, y + along);
     context.stroke();
     return;
   }
@@ -77,6 +81,7 @@ function paint(plot, line, across) {
     context.beginPath();
     let broken = true;
     line.x.forEach((x, at) => {
+      if (line.few?.[at]) return;
       const known = there(x, line.y[at]);
       if (known) broken ? context.moveTo(...place(x, line.y[at])) : context.lineTo(...place(x, line.y[at]));
       broken = known ? false : broken || Boolean(line.gaps); // with `gaps` a line ends where nothing is known
@@ -106,7 +111,7 @@ function paint(plot, line, across) {
       context.lineTo(left + far * dx - tip * (dx - dy), top + far * dy - tip * (dy - dx));
       context.stroke();
     }
-    if (line.marks) mark(context, line.marks, left, top, 3.6 * ratio, colour, line.hollow?.[at]);
+    if (line.marks) mark(context, line.marks, left, top, (line.few?.[at] ? 2 : 3.6) * ratio, colour, line.hollow?.[at]);
   });
   context.restore();
 }
@@ -129,10 +134,10 @@ function draw(chart, holder, {group, height = 260, hooks = {}, range, labelled =
   const position = new Map(xs.map((x, at) => [x, at]));
   const points = lines.map(line => {
     const found = new Array(xs.length).fill(null);
-    line.x.forEach((x, at) => { if (line.y[at] != null) found[position.get(x)] = at; });
+    line.x.forEach((x, at) => { if (line.y[at] != null) (found[position.get(x)] ??= []).push(at); });
     return found;
   });
-  const columns = lines.map((line, index) => points[index].map(at => at == null ? null : line.y[at]));
+  const columns = lines.map((line, index) => points[index].map(found => found && line.y[found[0]]));
   const xRange = range ?? scale(chart.x, across ? lines : lines.map(line => ({x: line.x})), "x");
   const yRange = across ? [-0.6, rows.length - 0.4] : scale(chart.y, lines, "y", chart.limit);
   const axis = (extra, log) => ({
@@ -160,8 +165,8 @@ function draw(chart, holder, {group, height = 260, hooks = {}, range, labelled =
       ...lines.map((line, index) => ({
         label: line.name, stroke: () => lineColour(line.look), width: 2, dash: line.look?.dash, points: {show: false}, paths: () => null,
         value: (plot, value, series, at) => {
-          const point = at == null ? null : points[index][at];
-          return point == null ? "–" : told(line, point, across, plot.data[0][plot.cursor.idx]);
+          const found = at == null ? null : points[index][at];
+          return found == null ? "–" : toldAll(line, found, across, plot.data[0][plot.cursor.idx]);
         },
       })),
     ],

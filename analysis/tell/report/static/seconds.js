@@ -111,7 +111,7 @@ function secondBySecond(section, data) {
     clear(tail);
     const of = chosen
       ? data.distributions.filter(each => each.users === chosen[2])
-      : data.distributions.filter(each => each.label === mine.label);
+      : data.distributions.filter(each => each.label === mine.label).sort((one, other) => one.users - other.users);
     tailTitle.textContent = of.length ? (chosen ? `Distribution of response times at ${shown(chosen[2])} users` : `Distribution of response times of ${mine.label}`) : "";
     if (!of.length) return;
     const lines = of.map((each, at) => ({
