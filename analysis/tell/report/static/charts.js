@@ -116,7 +116,11 @@ function paint(plot, line, across) {
   context.restore();
 }
 
-const padded = (log, from, to) => log ? [from / 1.12, to * 1.12] : [from - 0.04 * (to - from || 1), to + 0.04 * (to - from || 1)];
+// An axis from a little below to a little above what is shown, so that no marker at its ends is cut.
+function padded(log, from, to) {
+  const apart = log ? Math.max(1.12, (to / from) ** 0.06) : 0.04 * (to - from || 1);
+  return log ? [from / apart, to * apart] : [from - apart, to + apart];
+}
 
 function scale(axis, lines, name, limit) {
   const ends = lines.flatMap(line => [...line[name], ...(line.low ?? []), ...(line.high ?? [])]).filter(value => value != null);
