@@ -23,7 +23,7 @@ from study.palette import Look, in_order, looks
 DIGITS = 6
 """Significant digits of a figure in the page."""
 Known = float | None
-RATE, MEAN = "successful requests per second", "mean response time in ms"
+RATE, MEAN = "successful requests per second", "mean response time of the successes in ms"
 
 
 @dataclass(frozen=True)
@@ -271,9 +271,11 @@ def _requests(rows: pd.DataFrame) -> tuple[Chart, ...]:
         for request, each in look.items():
             mine = rows[(rows["request"] == request) & rows[column].notna()].sort_values("users")
             if len(mine):
+                signs = zip(mine["at_least"], mine["at_most"], strict=True) if column == "p95_ms" else ()
+                bound = tuple(bounded(bool(least), bool(most), BOUNDS).strip() for least, most in signs)
                 lines.append(
-                    ChartLine(request, each, tuple(mine["users"]), tuple(mine[column]), marks=each.marker)
-                )  # fmt: skip
+                    ChartLine(request, each, tuple(mine["users"]), tuple(mine[column]), bound=bound, marks=each.marker)
+                )
         return Chart(across, axis, tuple(lines))
 
     return panel("rps", ChartAxis("requests per second")), panel("p95_ms", ChartAxis("p95 in ms", True))
