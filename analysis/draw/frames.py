@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -13,9 +12,10 @@ from analysis.judge.judging import RunResult
 from analysis.judge.verdicts import SERVED, VALID
 from analysis.judge.window import Window
 from analysis.rank.family import known_ratio
+from analysis.rank.load_outcomes import MOST_BLOCKS, verdict_of
 from analysis.rank.medians import interval_rank
 from analysis.rank.ranking import Ranking, reaches_peak, shown_ratios
-from analysis.rank.steps import MOST_BLOCKS, Steps
+from analysis.rank.steps import Steps
 from analysis.read.histograms import highest_us, merge
 
 MOST_KINDS = 8  # of failures, in figure and table
@@ -46,12 +46,14 @@ def points(steps: pd.DataFrame, column: str, models: Collection[str]) -> pd.Data
     bound (`at_most`) is known in some.
 
     Where most runs of a step are valid or an overload, the others' figures are left out; where they are not, no figure
-    is trusted, and `verdict` is that of most runs. A figure that half of the runs left or fewer have is left out.
+    is trusted. `verdict` is that of the load (`verdict_of`). A figure that half of the runs left or fewer have is left
+    out.
     """
     ladder = Steps(steps).ladder.frame
     ladder = ladder[ladder["model"].isin(list(models)) & (ladder["verdict"] != "not-measured")]
     served = ladder["verdict"].isin(list(SERVED))
     trusted = served.groupby([ladder["model"], ladder["users"]]).transform("mean") > MOST_BLOCKS
+    loads = ladder.groupby(["model", "users"])["verdict"].agg(verdict_of)
     shown = ladder[served | ~trusted]
     known = shown[column].notna()
     rows = shown[known & (known.groupby([shown["model"], shown["users"]]).transform("mean") > MOST_BLOCKS)]
@@ -61,16 +63,13 @@ def points(steps: pd.DataFrame, column: str, models: Collection[str]) -> pd.Data
             "model": rows["model"],
             "users": rows["users"].astype(int),
             "value": rows[column].astype(float),
-            "verdict": rows["verdict"],
             "at_least": Steps(rows).bounded(column),
             "at_most": late,
         }
     ).sort_values(["model", "users", "value"])
     groups = rows.groupby(["model", "users"], as_index=False)
-    medians = groups.agg(
-        value=("value", "median"), verdict=("verdict", commonest), at_least=("at_least", "max"),
-        at_most=("at_most", "max"),
-    )  # fmt: skip
+    medians = groups.agg(value=("value", "median"), at_least=("at_least", "max"), at_most=("at_most", "max"))
+    medians = medians.merge(loads.reset_index(), on=["model", "users"])
     size = groups["value"].transform("size") if len(rows) else pd.Series(dtype=int)
     place, rank = groups.cumcount(), size.map(interval_rank)
     return medians.assign(
@@ -78,12 +77,6 @@ def points(steps: pd.DataFrame, column: str, models: Collection[str]) -> pd.Data
         high=rows.loc[place == size - rank, "value"].to_numpy(),
         valid=medians["verdict"] == "valid",
     )[["model", "users", "value", "low", "high", "valid", "at_least", "at_most", "verdict"]]
-
-
-def commonest(verdicts: Iterable[str]) -> str:
-    """The verdict of most runs; of as many, one that isn't valid."""
-    counts = Counter(str(verdict) for verdict in verdicts)
-    return min(counts, key=lambda verdict: (-counts[verdict], verdict == "valid", verdict))
 
 
 def knees(steps: pd.DataFrame, models: Collection[str], think_s: float) -> pd.DataFrame:
@@ -121,7 +114,7 @@ def unloaded_ms(every: Steps) -> float | None:
 
 def failures_at_worst(steps: pd.DataFrame, models: Collection[str]) -> pd.DataFrame:
     """For each model with failures, the step with the largest share of them: `kind`, `percent` of all requests there,
-    and the `verdict` of most runs there. With more than MOST_KINDS kinds the rarest are one, OTHER_KINDS.
+    and the `verdict` of that load. With more than MOST_KINDS kinds the rarest are one, OTHER_KINDS.
     """
     ladder = Steps(steps[steps["requests"] > 0]).ladder
     rows = []
@@ -133,9 +126,8 @@ def failures_at_worst(steps: pd.DataFrame, models: Collection[str]) -> pd.DataFr
             continue
         users = int(str((sums["failures"] / sums["requests"]).astype(float).idxmax()))
         requests, here = int(sums["requests"][users]), mine.at(users)
-        verdict = commonest(here.frame["verdict"])
         rows += [
-            {"model": model, "users": users, "kind": kind, "percent": 100 * number / requests, "verdict": verdict}
+            {"model": model, "users": users, "kind": kind, "percent": 100 * number / requests, "verdict": here.verdict}
             for kind, number in here.failure_kinds().items()
         ]
     found = pd.DataFrame(rows, columns=["model", "users", "kind", "percent", "verdict"])
