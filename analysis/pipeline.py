@@ -12,12 +12,12 @@ import pandas as pd
 from analysis.draw.request_frames import requests_frame
 from analysis.judge.judging import judge_run
 from analysis.rank.capacity import carried_loads
-from analysis.rank.comparison import CampaignComparison, common_models, compare_outcomes
-from analysis.rank.day_history import past_days
 from analysis.rank.differences import of_the_load, plan_differences
 from analysis.rank.machine_summary import summary_value
 from analysis.rank.outcome import CampaignOutcome, outcome_of
 from analysis.rank.over_time.campaign_history import PlanHistory, histories
+from analysis.rank.over_time.comparison import CampaignComparison, common_models, compare_outcomes
+from analysis.rank.over_time.day_history import past_days
 from analysis.read.results import Campaign, load, read_run
 from analysis.tell.archive.plan_history import history_text
 from analysis.tell.compare_markdown import comparison_text, unjudged

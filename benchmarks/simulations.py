@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.judge.laws.strangers import judge_strangers
-from analysis.rank.day_effect import DayCall
 from analysis.rank.family import compare_family, order
 from analysis.rank.medians import median_interval
+from analysis.rank.over_time.day_effect import DayCall
 from tests.unit import simulate, simulate_blocks
 from tests.unit.simulate import CHECKED, SOUND
 

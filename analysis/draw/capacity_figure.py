@@ -29,7 +29,7 @@ from analysis.draw.style import (
 from analysis.judge.judging import RunResult
 from analysis.judge.quantiles import quantile
 from analysis.judge.window import Window
-from analysis.rank.steps import final_outcome
+from analysis.rank.load_outcomes import final_outcome
 from study.plan import Slo
 
 ROW_IN, MARGIN_IN = 0.42, 1.0

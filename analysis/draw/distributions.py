@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.draw.frames import LEAST_SLOWER, commonest
+from analysis.draw.frames import LEAST_SLOWER
 from analysis.judge.judging import RunResult, StepResult
 from analysis.judge.verdicts import SERVED
-from analysis.rank.steps import LADDER_KINDS, MOST_BLOCKS
+from analysis.rank.load_outcomes import MOST_BLOCKS, verdict_of
+from analysis.rank.steps import LADDER_KINDS
 from analysis.read.histograms import highest_us, lowest_us, merge
 
 SHARES = tuple(float(f"{share:.3g}") for share in np.geomspace(1, 1e-5, 76))
@@ -24,11 +25,11 @@ class Distribution:
     label: str
     users: int
     verdict: str
-    """That of most of the runs."""
+    """That of the load."""
     runs: int
     ms: tuple[float, ...]
     """For each of SHARES in turn the time that no larger share of requests exceeds; it ends where fewer than ten
-    requests took longer."""
+    requests took longer, or only those that timed out."""
 
 
 def response_curves(results: Iterable[RunResult]) -> Iterator[Distribution]:
@@ -44,10 +45,11 @@ def response_curves(results: Iterable[RunResult]) -> Iterator[Distribution]:
     for (label, users), steps in groups.items():
         served = [step for step in steps if step.judgement.verdict in SERVED]
         shown = served if len(served) > MOST_BLOCKS * len(steps) else steps
-        times = merge(step.window.response for step in shown if step.window is not None)
-        slower = times.total - np.cumsum(times.counts)
-        wanted = [share for share in SHARES if share * times.total >= LEAST_SLOWER or share == 1]
-        at = [int(np.searchsorted(-slower, -share * times.total)) for share in wanted[1:]]
+        windows = [step.window for step in shown if step.window is not None]
+        times, longer = merge(each.response for each in windows), sum(each.timed_out.total for each in windows)
+        every, slower = times.total + longer, times.total + longer - np.cumsum(times.counts)
+        wanted = [share for share in SHARES if share * every >= max(LEAST_SLOWER, longer) or share == 1]
+        at = [int(np.searchsorted(-slower, -share * every)) for share in wanted[1:]]
         ms = (lowest_us(times.index[:1])[0] / 1000, *(highest_us(times.index[at]) / 1000 if at else ()))
-        verdicts = [step.judgement.verdict for step in shown]
-        yield Distribution(label, users, commonest(verdicts), len(shown), tuple(float(each) for each in ms))
+        verdict = verdict_of(step.judgement.verdict for step in steps)
+        yield Distribution(label, users, verdict, len(shown), tuple(float(each) for each in ms))

@@ -122,7 +122,7 @@ def response_against_rps(steps: pd.DataFrame, labels: Sequence[str] | None = Non
         log_axis(axes, "x", medians["rps"].min(), medians["rps"].max())
     else:
         plain_ticks(axes.xaxis)
-    axes.set(xlabel="successful requests per second", ylabel="mean response time in ms")
+    axes.set(xlabel="successful requests per second", ylabel="mean ms of successes")
     _entries(figure, axes, medians, looks)
     return figure
 

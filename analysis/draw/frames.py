@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -14,9 +13,10 @@ from analysis.judge.judging import RunResult
 from analysis.judge.verdicts import SERVED, VALID
 from analysis.judge.window import Window
 from analysis.rank.family import known_ratio
+from analysis.rank.load_outcomes import MOST_BLOCKS, verdict_of
 from analysis.rank.medians import interval_rank
 from analysis.rank.ranking import Ranking, reaches_peak, shown_ratios
-from analysis.rank.steps import MOST_BLOCKS, Steps
+from analysis.rank.steps import Steps
 from analysis.read.histograms import highest_us, merge
 
 MOST_KINDS = 8  # of failures, in figure and table
@@ -49,7 +49,8 @@ def points(steps: pd.DataFrame, column: str, models: Collection[str]) -> pd.Data
     (`at_most`) is known in some, and whether `few` blocks, half of the model's or fewer, tried the load of a search.
 
     Where most runs of a step are valid or an overload, the others' figures are left out; where they are not, no figure
-    is trusted, and `verdict` is that of most runs. A figure that half of the runs left or fewer have is left out.
+    is trusted. `verdict` is that of the load (`verdict_of`). A figure that half of the runs left or fewer have is left
+    out.
     """
     return points_of(steps, [column], models)[column]
 
@@ -62,9 +63,10 @@ def points_of(steps: pd.DataFrame, columns: Iterable[str], models: Collection[st
     few = ~ladder.index.isin(most.index)
     served = ladder["verdict"].isin(list(SERVED)).to_numpy()
     load = _loads(ladder)
+    verdicts = np.asarray(ladder.groupby(["model", "users"])["verdict"].agg(verdict_of), dtype=object)
     kept = served | ~_in_most(served, load)
     shown = ladder[kept]
-    return {column: _medians(shown, load[kept], few[kept], column) for column in columns}
+    return {column: _medians(shown, load[kept], few[kept], verdicts, column) for column in columns}
 
 
 Numbers = npt.NDArray[np.int64]
@@ -82,7 +84,10 @@ def _in_most(flags: Flags, load: Numbers) -> Flags:
     return np.asarray(share[load] > MOST_BLOCKS, dtype=np.bool_)
 
 
-def _medians(shown: pd.DataFrame, load: Numbers, few: Flags, column: str) -> pd.DataFrame:
+def _medians(
+    shown: pd.DataFrame, load: Numbers, few: Flags, verdicts: npt.NDArray[np.object_], column: str
+) -> pd.DataFrame:
+    """One column's points of these rows; `load` numbers their loads, `verdicts` are the loads'."""
     known = shown[column].notna().to_numpy()
     at = np.flatnonzero(known & _in_most(known, load))
     at = at[np.lexsort((shown[column].to_numpy(dtype=float, na_value=np.nan)[at], load[at]))]
@@ -95,8 +100,7 @@ def _medians(shown: pd.DataFrame, load: Numbers, few: Flags, column: str) -> pd.
     def in_any(flags: Iterable[bool]) -> Flags:
         return np.bincount(group, np.fromiter(flags, float, len(group)), len(first)) > 0
 
-    value, verdicts = rows[column].to_numpy(dtype=float), np.split(rows["verdict"].to_numpy(), first[1:])
-    verdict = [commonest(each) for each in verdicts] if len(first) else []
+    value, verdict = rows[column].to_numpy(dtype=float), verdicts[load[first]]
     late = rows["times_bound"] if column in TIMES and "times_bound" in rows else np.zeros(len(rows))
     return pd.DataFrame(
         {
@@ -105,19 +109,13 @@ def _medians(shown: pd.DataFrame, load: Numbers, few: Flags, column: str) -> pd.
             "value": (value[first + (size - 1) // 2] + value[first + size // 2]) / 2,
             "low": value[first + rank - 1],
             "high": value[first + size - rank],
-            "valid": np.array([each == "valid" for each in verdict], dtype=bool),
+            "valid": np.asarray(verdict == "valid", dtype=bool),
             "at_least": in_any(Steps(rows).bounded(column)),
             "at_most": in_any(late),
             "few": in_any(few[at]),
-            "verdict": np.array(verdict, dtype=object),
+            "verdict": verdict,
         }
     )
-
-
-def commonest(verdicts: Iterable[str]) -> str:
-    """The verdict of most runs; of as many, one that isn't valid."""
-    counts = Counter(str(verdict) for verdict in verdicts)
-    return min(counts, key=lambda verdict: (-counts[verdict], verdict == "valid", verdict))
 
 
 def knees(steps: pd.DataFrame, models: Collection[str], think_s: float) -> pd.DataFrame:
@@ -155,7 +153,7 @@ def unloaded_ms(every: Steps) -> float | None:
 
 def failures_at_worst(steps: pd.DataFrame, models: Collection[str]) -> pd.DataFrame:
     """For each model with failures, the step with the largest share of them: `kind`, `percent` of all requests there,
-    and the `verdict` of most runs there. With more than MOST_KINDS kinds the rarest are one, OTHER_KINDS.
+    and the `verdict` of that load. With more than MOST_KINDS kinds the rarest are one, OTHER_KINDS.
     """
     ladder = Steps(steps[steps["requests"] > 0]).ladder
     rows = []
@@ -167,9 +165,8 @@ def failures_at_worst(steps: pd.DataFrame, models: Collection[str]) -> pd.DataFr
             continue
         users = int(str((sums["failures"] / sums["requests"]).astype(float).idxmax()))
         requests, here = int(sums["requests"][users]), mine.at(users)
-        verdict = commonest(here.frame["verdict"])
         rows += [
-            {"model": model, "users": users, "kind": kind, "percent": 100 * number / requests, "verdict": verdict}
+            {"model": model, "users": users, "kind": kind, "percent": 100 * number / requests, "verdict": here.verdict}
             for kind, number in here.failure_kinds().items()
         ]
     found = pd.DataFrame(rows, columns=["model", "users", "kind", "percent", "verdict"])

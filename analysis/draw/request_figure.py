@@ -21,13 +21,22 @@ def request_drawings(frame: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
 
 
 def request_lines(frame: pd.DataFrame) -> pd.DataFrame:
-    """Medians of the blocks by model, request and users: `p95_ms`, `rps`; steps whose figures are the server's own."""
+    """Medians of the blocks by model, request and users: `p95_ms`, `rps`; steps whose figures are the server's own.
+
+    `at_least` and `at_most` say whether some block's `p95_ms` is a lower or an upper bound.
+    """
     kept = frame[frame["verdict"].isin(list(SERVED)) & ~frame["outside"].astype(bool) & (frame["step"] > 0)]
     named = kept.assign(request=kept["method"] + " " + kept["name"])
     counts = named.groupby(["model", "request"])["requests"].sum()
     most = counts.groupby(level="model", group_keys=False).nlargest(MOST_LINES).index
     shown = named[pd.MultiIndex.from_frame(named[["model", "request"]]).isin(most)]
-    return shown.groupby(["model", "request", "users"], as_index=False, sort=False)[["p95_ms", "rps"]].median()
+    bounds = shown.assign(
+        at_least=shown["at_least"].map(lambda names: "p95_ms" in names).astype(bool),
+        at_most=shown["times_bound"].astype(bool),
+    )
+    return bounds.groupby(["model", "request", "users"], as_index=False, sort=False).agg(
+        p95_ms=("p95_ms", "median"), rps=("rps", "median"), at_least=("at_least", "max"), at_most=("at_most", "max")
+    )
 
 
 def one_models_requests(rows: pd.DataFrame) -> Figure:

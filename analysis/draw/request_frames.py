@@ -1,6 +1,7 @@
 """A row for each block, label, step and name of a request, with a locustfile of one's own; requests.csv.
 
-In the frame `outside` is a bool and `failure_texts` a mapping of text to count, until the file is written.
+In the frame `outside` and `times_bound` are bools, `failure_texts` is a mapping of text to count and `at_least` a
+frozenset of columns' names, until the file is written.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from analysis.judge.quantiles import quantile
 from analysis.judge.window import Window
 from analysis.read.histograms import EMPTY
 from study.formats.own_counts import RequestRow
+from study.trial import TIMED_OUT
 
 REQUEST_COLUMNS = tuple(field.name for field in fields(RequestRow))
 REQUEST_QUANTILES = {"p50_ms": 0.5, "p90_ms": 0.9, "p95_ms": 0.95, "p99_ms": 0.99}
@@ -54,7 +56,10 @@ def _steps(results: Iterable[RunResult]) -> Iterator[StepResult]:
 
 def _row(result: StepResult, window: Window, each: NamedRequests) -> dict[str, Any]:
     # Of requests in flight at the window's end no name is known: those of the step bound its own percentiles.
-    times = {name: quantile(each.response, EMPTY, q) for name, q in REQUEST_QUANTILES.items()}
+    times = {
+        name: None if _may_lack(each, window) else quantile(each.response, EMPTY, q, each.timed_out or EMPTY)
+        for name, q in REQUEST_QUANTILES.items()
+    }
     succeeded = each.requests - each.failed
     return {
         "block": result.run.block,
@@ -72,4 +77,12 @@ def _row(result: StepResult, window: Window, each: NamedRequests) -> dict[str, A
         "max_ms": each.response.max_ms if succeeded else None,
         "outside": each.outside,
         "failure_texts": each.failures,
+        "at_least": frozenset(name for name, value in times.items() if value is not None and value.at_least),
+        "times_bound": result.judgement.upper_bounds,
     }
+
+
+def _may_lack(each: NamedRequests, window: Window) -> bool:
+    """Whether requests of this name may have timed out of which an older ledger doesn't say how long they took."""
+    timed_out = window.failures.get(TIMED_OUT, 0) or each.outside
+    return each.timed_out is None and each.failed > 0 and bool(timed_out)

@@ -32,6 +32,8 @@ TEXT = FigureUnit("text", (str,))
 """A name, or what another program recorded. It is shown, and nothing is decided from it."""
 NAMES = FigureUnit("names", (tuple,))
 COUNTS = FigureUnit("counts by name", (Mapping,))
+SPAN_COUNTS = FigureUnit("bounds of counts by name", (Mapping,))
+"""Values of `analysis.read.counter_span`."""
 SPANS = FigureUnit("pairs of start and end in s", (tuple,))
 FINDINGS = FigureUnit("findings or checks", (tuple,))
 
@@ -164,7 +166,7 @@ CODES: Mapping[str, Code] = {
         response_ms=MS, unloaded_ms=MS, at_most=YES, watched=YES, own=YES, full=FINDINGS, room=FINDINGS,
     ),
     "target.short": _check(
-        8, "X under N / (R + Z) with R as random arrivals give it", SHARE,
+        8, "X under N / (R + Z) with R = R1 / (1 - U), U the measured utilisation", SHARE,
         rate=PER_S, bound=PER_S, at_least=YES, room=FINDINGS,
     ),
     "baseline.untrusted": Code(
@@ -174,8 +176,8 @@ CODES: Mapping[str, Code] = {
     "full.cpu": Code(None, "the server's process tree used up its cores", {"cpu": CORES, "usable": CORES}),
     "full.thread": Code(None, "the server's busiest thread used up a core", {"cpu": CORES}),
     "full.accept-queue": Code(
-        None, "connections waited to be accepted, mean over time, and how many random arrivals give",
-        {"queue": COUNT, "expected": COUNT, "busy": SHARE, "backlog": COUNT}, ("backlog",)
+        None, "connections waited to be accepted, mean over time, how many M/D/1 gives, and how many chance allows",
+        {"queue": COUNT, "expected": COUNT, "allowed": COUNT, "busy": SHARE, "backlog": COUNT}, ("backlog",)
     ),
     "full.pool": Code(
         None, "all of a pool of known size was busy: X x time held", {"slots": COUNT, "rate": PER_S, "held_ms": MS}
@@ -184,7 +186,8 @@ CODES: Mapping[str, Code] = {
         None, "all of a pool of known size was held by background clients", {"slots": COUNT, "clients": COUNT}
     ),
     "full.overflows": Code(
-        None, "connections that the server's listening socket dropped", {"drops": COUNT, "requests": COUNT}
+        None, "connections that the server's listening socket dropped, at least and at most",
+        {"drops": COUNT, "most": COUNT, "requests": COUNT}, ("most",)
     ),
     "full.descriptors": Code(None, "the server's descriptors were used up", {"open": COUNT, "limit": COUNT}),
     "full.watched": Code(
@@ -206,10 +209,10 @@ CODES: Mapping[str, Code] = {
     ),
     # 9 the target's kernel
     "target.kernel": _check(
-        9, "connections that the target's kernel dropped, over the attempts", SHARE, ("value", "counters"),
-        counters=COUNTS,
+        9, "connections that the target's kernel dropped at least, over the attempts", SHARE, ("value", "counters"),
+        counters=SPAN_COUNTS,
     ),
-    "evidence.kernel": Code(None, "the target's kernel dropped connections", {"counters": COUNTS}),
+    "evidence.kernel": Code(None, "the target's kernel dropped connections", {"counters": SPAN_COUNTS}),
     "evidence.refused": Code(
         None, "requests that the server itself refused",
         {"refused": COUNT, "turned_away": COUNT, "open": COUNT}, ("open",),
@@ -256,8 +259,8 @@ CODES: Mapping[str, Code] = {
     ),
     # background clients
     "background.held": Code(
-        None, "background clients of one kind that were held",
-        {"kind": TEXT, "held": COUNT, "wanted": COUNT, "turned_away": COUNT},
+        None, "background clients of one kind that were held, and how often one was turned away, at least and at most",
+        {"kind": TEXT, "held": COUNT, "wanted": COUNT, "turned_away": COUNT, "most": COUNT}, ("most",)
     ),
     # steps that were not measured, and what is missing on disk
     "run.absent": Code(None, "the run is not on disk", {"reason": TEXT}),
@@ -281,9 +284,10 @@ CODES: Mapping[str, Code] = {
     "target.queue": Code(None, "connections in the accept queue", {"queue": COUNT}),
     "target.descriptors": Code(None, "descriptors that the server had open", {"open": COUNT, "limit": COUNT}),
     "target.queue-most": Code(None, "most connections in the accept queue", {"most": COUNT, "backlog": COUNT}),
-    "target.dropped": Code(None, "connections that the kernel dropped", {"counters": COUNTS, "requests": COUNT}),
+    "target.dropped": Code(None, "connections that the kernel dropped", {"counters": SPAN_COUNTS, "requests": COUNT}),
     "target.overflowed": Code(
-        None, "the step from which on the accept queue overflowed", {"users": COUNT, "dropped": FINDINGS}
+        None, "the lowest step from the limit on at which the accept queue overflowed",
+        {"users": COUNT, "dropped": FINDINGS}
     ),
     "waiting.planned": Code(
         None, "requests that wait at a time, by X and the plan's wait", {"rate": PER_S, "wait_ms": MS, "waiting": COUNT}
@@ -302,7 +306,14 @@ CODES: Mapping[str, Code] = {
         None, "others left nothing of the server's cores at the largest valid step",
         {"users": COUNT, "target": FINDINGS},
     ),
-    "limit.lower": Code(None, "the lowest load at which the few blocks that tried it show a limit", {"users": COUNT}),
+    "limit.lower": Code(
+        None, "the lowest load below the limit's at which the server was full in some run",
+        {"users": COUNT, "shown": COUNT, "tried": COUNT},
+    ),
+    "limit.lower-generator": Code(
+        None, "the lowest load below the limit's at which the generator was the limit in some run",
+        {"users": COUNT, "shown": COUNT, "tried": COUNT},
+    ),
     "limit.few-blocks": Code(None, "how many of the model's blocks tried this load", {"tried": COUNT, "blocks": COUNT}),
     "limit.none-reached": Code(None, "no limit up to the largest step", {"users": COUNT, "target": FINDINGS}),
     "limit.none-below": Code(
@@ -310,7 +321,8 @@ CODES: Mapping[str, Code] = {
         {"users": COUNT, "above": COUNT, "target": FINDINGS},
     ),
     "limit.step-above": Code(
-        None, "the smallest measured step above the valid ones", {"users": COUNT, "verdict": TEXT, "reasons": FINDINGS}
+        None, "the smallest measured step above the valid ones, and how many of its runs have its verdict",
+        {"users": COUNT, "verdict": TEXT, "shown": COUNT, "runs": COUNT, "reasons": FINDINGS},
     ),
     # two campaigns
     "compare.not-usable": Code(

@@ -14,7 +14,10 @@ from analysis.judge.verdicts import SERVED
 Figures = tuple[float, float]
 """Goodput in requests/s and mean response time in ms."""
 Load = tuple[str, int, str]
-"""Label, users and kind of a step: in a search the same load has another number in each block."""
+"""Label, users and kind of a step: in a search the same load has another number in each block.
+
+A trial that is measured twice as long, to confirm a load, is one of that load.
+"""
 
 
 def judged_by_blocks(results: Sequence[RunResult]) -> tuple[RunResult, ...]:
@@ -36,7 +39,8 @@ def judged_by_blocks(results: Sequence[RunResult]) -> tuple[RunResult, ...]:
 
 
 def _load(step: StepResult) -> Load:
-    return step.run.label, step.step.users, step.step.kind
+    kind = step.step.kind
+    return step.run.label, step.step.users, "trial" if kind == "confirm" else kind
 
 
 def _figures(step: StepResult) -> Figures | None:

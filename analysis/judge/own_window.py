@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from analysis.read import histograms
-from analysis.read.histograms import Histogram, merge
+from analysis.read.histograms import EMPTY, Histogram, merge
 from analysis.read.ledger import Record
 from study.errors import FormatError
 
@@ -29,6 +29,8 @@ class NamedRequests:
     response_s: float
     """Exact sum of the successes' times."""
     response: Histogram
+    timed_out: Histogram | None = EMPTY
+    """How long those that timed out were waited for; None in older ledgers, which don't have it."""
 
     @property
     def failed(self) -> int:
@@ -114,10 +116,12 @@ def _one_name(records: Sequence[Record], name: str, method: str) -> NamedRequest
     failures: Counter[str] = Counter()
     for each, _ in parts:
         failures.update(each.failures)
+    waits = [each.timed_out_us for each, _ in parts if each.timed_out_us is not None]
     try:
         response = merge(histograms.decode(each.response_us) for each, _ in parts)
+        timed_out = merge(map(histograms.decode, waits))
     except histograms.HistogramError as error:
-        raise FormatError(f"response_us of {method} {name}: {error}") from None
+        raise FormatError(f"times of {method} {name}: {error}") from None
     return NamedRequests(
         method=method,
         name=name,
@@ -128,4 +132,5 @@ def _one_name(records: Sequence[Record], name: str, method: str) -> NamedRequest
         bytes=sum(each.bytes for each, _ in parts),
         response_s=sum(each.response_s for each, _ in parts),
         response=response,
+        timed_out=timed_out if len(waits) == len(parts) else None,
     )

@@ -111,7 +111,7 @@ class Thresholds:
     # 8 who was the limit
     slow_ratio: float = _limit(trial.SLOW_RATIO)
     slow_ms: float = _limit(trial.SLOW_MS)
-    """R is well above what random arrivals give where it is more than twice as long, and by more than this."""
+    """R is well above R1 / (1 - U) where it is more than twice as long, and by more than this."""
     growth_sigmas: float = _chance(3.0, 0.002)
     """And by this many standard errors of R and R1, both with the window's own spread; one-sided."""
     shortfall: float = _limit(trial.SHORTFALL)

@@ -132,7 +132,14 @@ def judge_step(
     shares = divided(window, plan, baseline)
     verdict, reasons = _first(window, _Evidence(every, full, signs, short, least, shares, room))
     background = [
-        Finding("background.held", kind=each.kind, held=each.held, wanted=each.wanted, turned_away=each.turned_away)
+        Finding(
+            "background.held",
+            kind=each.kind,
+            held=each.held,
+            wanted=each.wanted,
+            turned_away=each.turned_away.least,
+            most=each.turned_away.most,
+        )
         for each in window.background
     ]
     raised = window.own.raised if window.own is not None else 0

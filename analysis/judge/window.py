@@ -268,7 +268,7 @@ def window_of(
         connect_s=sum(record.connect_s for record in records),
         ages_start=_ages_start(ledger, step, records),
         ticks=pooled(ticks),
-        target=target_of(rows),
+        target=target_of(samples, start, end),
         generator=generator_of(rows),
         wait_s=wait_s,
         background=background.window(start, end) if background is not None else (),

@@ -15,8 +15,9 @@ from typing import Literal
 from analysis.judge.judging import RunResult
 from analysis.judge.laws.scaling import ScalabilityFit, fit_scalability
 from analysis.judge.verdicts import SERVED
+from analysis.rank.load_outcomes import counting, final_outcome, slo_broken
 from analysis.rank.medians import median_interval
-from analysis.rank.steps import LADDER_KINDS, counting, final_outcome, slo_broken
+from analysis.rank.steps import LADDER_KINDS
 from study.plan import Plan
 from study.search import End, Outcome, Trial, bracket
 from study.trial import LEAST_ANSWERS, Broken

@@ -1,10 +1,10 @@
 """The limit of each model: what of the target was used up at the lowest step at which it was full, with the figures.
 
-A limit is looked for at the ladder steps at which the target was full or overloaded in most blocks and that no larger
-valid step contradicts. After a search those are the loads that most of the model's blocks tried; only where none of
-them shows a limit are the others looked at, and the limit says of how many blocks it is. What was full is what the
-checks of those steps report (check 8, `full.*` in codes.py): a limit never rests on a rule of its own. Figures are
-medians over the blocks of that step.
+A limit is looked for at the ladder steps at which the target was full or overloaded in most blocks, without those in
+which a larger valid step contradicts it. After a search those are the loads that most of the model's blocks tried; only
+where none of them shows a limit are the others looked at, and the limit says of how many blocks it is. What was full is
+what the checks of those steps report (check 8, `full.*` in codes.py): a limit never rests on a rule of its own. Figures
+are medians over the blocks of that step.
 """
 
 from __future__ import annotations
@@ -18,7 +18,19 @@ from typing import Any, Literal
 from analysis.judge.checks import checks_target
 from analysis.judge.findings import Check, Finding, Reason
 from analysis.judge.thresholds import THRESHOLDS as T
-from analysis.rank.steps import MOST_BLOCKS, Steps
+from analysis.judge.verdicts import SERVED
+from analysis.rank.load_outcomes import MOST_BLOCKS
+from analysis.rank.steps import Steps
+from analysis.rank.target_figures import (
+    busy_cpu,
+    dropped_connections,
+    failed_requests,
+    longest_queue,
+    other_room,
+    planned_waiting,
+    request_cost,
+    watched_descriptors,
+)
 from study.formats.manifest_json import Manifest
 from study.plan import Plan
 
@@ -51,12 +63,20 @@ def declared_by(plan: Plan, manifest: Manifest | None) -> dict[str, Declared]:
 
 @dataclass(frozen=True)
 class Limit:
-    """`users` is the lowest step at which the limit shows; None where no limit was reached or it isn't known."""
+    """`users` is the step at which the limit is shown; None where no limit was reached or it isn't known.
+
+    It is the lowest one at which most runs show it, of the loads that most blocks tried where any of those does.
+    """
 
     model: str
     kind: Kind
     users: int | None
     findings: tuple[Reason, ...]
+
+    @property
+    def first(self) -> bool:
+        """Whether no run shows it at a smaller load."""
+        return not any(reason.code in LOWER.values() for reason in self.findings)
 
     @property
     def top(self) -> int | None:
@@ -82,22 +102,52 @@ def limit_of(steps: Steps, label: str, declared: Declared) -> Limit:
     late = [users for users, rows in rungs if rows.most_have("generator-limited") and users > largest_valid]
     # The server's own limit first: a smaller load may be too much for the generator at some moment, and not for it.
     if full := mine.full_users():
-        users, where = _lowest(full, mine)
+        users = _lowest(full, mine)
         kind, findings = _server(mine.at(users), declared)
+        where = (*_few_blocks(users, mine), *_lower("server", _full_runs(mine), users, mine))
         said = (*findings, *_in_windows(mine.at(users), findings), *where, *_overflows(rungs, users))
         return Limit(label, kind, users, _once(said))
     if late:
-        users, where = _lowest(late, mine)
+        users = _lowest(late, mine)
+        where = (*_few_blocks(users, mine), *_lower("generator", _late_runs(mine), users, mine))
         return Limit(label, "generator", users, _once([*_generator(mine.at(users)), *where]))
     return _unlimited(label, rungs, ladder.users[-1], mine)
 
 
-def _lowest(shown: Sequence[int], mine: Steps) -> tuple[int, list[Finding]]:
-    """The lowest of these users that most blocks tried, else the lowest; and what is to be said of the others."""
+def _lowest(shown: Sequence[int], mine: Steps) -> int:
+    """The lowest of these users that most blocks tried, else the lowest."""
     usual = mine.of_most_blocks().users
-    users = min(shown, key=lambda each: (each not in usual, each))
-    lower = [Finding("limit.lower", users=shown[0])] if shown[0] < users else []
-    return users, lower if users in usual else [_tried(mine.at(users), mine)]
+    return min(shown, key=lambda each: (each not in usual, each))
+
+
+def _few_blocks(users: int, mine: Steps) -> list[Finding]:
+    """How many blocks tried a load, where it is half of them or fewer."""
+    return [] if users in mine.of_most_blocks().users else [_tried(mine.at(users), mine)]
+
+
+LOWER: Mapping[str, str] = {"server": "limit.lower", "generator": "limit.lower-generator"}
+"""The code of a limit that some run shows at a smaller load already, by whose limit it is."""
+
+
+def _lower(whose: str, showing: Steps, users: int, mine: Steps) -> list[Finding]:
+    """The lowest load below `users` at which any run shows the limit, with in how many; none where no run does."""
+    lowest = min(showing.users, default=users)
+    if lowest >= users:
+        return []
+    shown, tried = (len(rows.at(lowest).frame) for rows in (showing, mine))
+    return [Finding(LOWER[whose], users=lowest, shown=shown, tried=tried)]
+
+
+def _full_runs(mine: Steps) -> Steps:
+    """The runs of each load in which the server was full, but for those that a larger valid step contradicts."""
+    return Steps(mine.frame[mine.full & ~mine.withdrawn()])
+
+
+def _late_runs(mine: Steps) -> Steps:
+    """The runs of each load in which the generator was the limit, and no larger load of the same block counts."""
+    served = mine.with_verdict(SERVED).frame.groupby("block")["users"].max()
+    late = mine.with_verdict(["generator-limited"]).frame
+    return Steps(late[~(late["block"].map(served) > late["users"])])
 
 
 def _tried(rows: Steps, mine: Steps) -> Finding:
@@ -114,7 +164,7 @@ def _unlimited(label: str, rungs: Sequence[tuple[int, Steps]], top: int, mine: S
     users, rows = valid[-1]
     if not rows.known("server_cpu_cores"):
         return Limit(label, "not known", None, (Finding("limit.not-watched", users=users), *_above(rungs)))
-    target = _once([*_cpu(rows), *_room(rows)])
+    target = _once([*busy_cpu(rows), *other_room(rows)])
     watched = rows.targets()
     if sum(map(checks_target.crowded, watched)) > MOST_BLOCKS * len(watched):
         taken = Finding("limit.crowded", users=users, target=target)
@@ -134,8 +184,10 @@ def _above(rungs: Sequence[tuple[int, Steps]]) -> tuple[Finding, ...]:
     if not rest:
         return ()
     users, rows = rest[0]
-    first = rows.frame[rows.frame["verdict"] != "valid"].iloc[0]
-    return (Finding("limit.step-above", users=users, verdict=str(first["verdict"]), reasons=first["reasons"]),)
+    reasons = rows.with_verdict([rows.verdict]).frame["reasons"]
+    shown, runs = len(reasons), len(rows.frame)
+    first = reasons.iloc[0] if shown else ()
+    return (Finding("limit.step-above", users=users, verdict=rows.verdict, shown=shown, runs=runs, reasons=first),)
 
 
 def _server(rows: Steps, declared: Declared) -> tuple[Kind, list[Reason]]:
@@ -143,24 +195,25 @@ def _server(rows: Steps, declared: Declared) -> tuple[Kind, list[Reason]]:
     full = _full(rows)
     queue = [full[code] for code in QUEUE if code in full]
     used_up = [full[code] for code in ("full.descriptors", "full.watched") if code in full]
-    if not used_up and (watched := _watched(rows, declared)) is not None:
+    if not used_up and (watched := watched_descriptors(rows, declared.descriptors)) is not None:
         used_up = [watched]
     if used_up:
-        return "descriptors", [*used_up, *queue, *_failed(rows), *_cpu(rows)]
+        return "descriptors", [*used_up, *queue, *failed_requests(rows), *busy_cpu(rows)]
     busy = [full[code] for code in CPU if code in full]
     if busy:
         ended = rows.median("server_ended_share")
         kind: Kind = "processes" if ended is not None and ended >= T.short_lived else "CPU"
-        return kind, [*busy[:1], *_cost(rows), *queue]
+        return kind, [*busy[:1], *request_cost(rows), *queue]
     pool = [finding for code, finding in full.items() if code in POOL]
     if pool:
-        return "waiting", [*pool, *_waiting(rows, declared), *queue, *_cpu(rows)]
+        return "waiting", [*pool, *planned_waiting(rows, declared.wait_ms), *queue, *busy_cpu(rows)]
     if queue:
-        return "accept queue", [*queue, *_cpu(rows)]
+        return "accept queue", [*queue, *busy_cpu(rows)]
     dropped = [finding for code, finding in full.items() if code.startswith(DROPPED)]
     if dropped:
-        return "accept queue", [*(each for each in (_dropped(rows),) if each), *_queue_most(rows), *_cpu(rows)]
-    return "not known", [*rows.frame["reasons"].iloc[0], *_cpu(rows)]
+        drops = dropped_connections(rows)
+        return "accept queue", [*([drops] if drops else []), *longest_queue(rows), *busy_cpu(rows)]
+    return "not known", [*rows.frame["reasons"].iloc[0], *busy_cpu(rows)]
 
 
 CPU = ("full.cpu", "full.thread")
@@ -215,7 +268,7 @@ def _generator(rows: Steps) -> list[Reason]:
     lag, cpu = limited.median("generator_lag_p99_ms"), limited.median("generator_cpu_max")
     if lag is not None or cpu is not None:
         findings.append(Finding("limit.workers", lag_ms=lag, cpu=cpu, windows=len(limited.frame)))
-    target = (*_cpu(rows), *_room(rows))
+    target = (*busy_cpu(rows), *other_room(rows))
     return [*findings, Finding("limit.meanwhile", target=target)] if target else findings
 
 
@@ -223,80 +276,10 @@ def _once(findings: Sequence[Reason]) -> tuple[Any, ...]:
     return tuple(dict.fromkeys(findings))
 
 
-def _cost(rows: Steps) -> list[Finding]:
-    """CPU time of a request, and whose it was."""
-    each = rows.median("server_cpu_ms")
-    if each is None:
-        return []
-    findings = [Finding("cost.cpu", cpu_ms=each, rate=rows.median("rps") or 0.0)]
-    kernel, ended, starts = (
-        rows.median(name) for name in ("server_kernel_share", "server_ended_share", "server_starts")
-    )
-    if kernel is not None:
-        findings.append(Finding("cost.kernel", share=kernel))
-    if ended is not None and ended >= T.short_lived:
-        findings.append(Finding("cost.ended", share=ended, starts=starts))
-    return findings
-
-
-def _cpu(rows: Steps) -> list[Finding]:
-    """CPU where it was not the limit."""
-    used, cores, each = (rows.median(name) for name in ("server_cpu_cores", "server_cores", "server_cpu_ms"))
-    if used is None or cores is None or each is None:
-        return []
-    taken = [checks_target.others(target) or 0.0 for target in rows.targets()]
-    return [Finding("target.busy", cpu=used, cores=cores, others=median(taken) if taken else None, cpu_ms=each)]
-
-
-def _room(rows: Steps) -> list[Finding]:
-    """What else could have been full, and wasn't."""
-    queue, fds, most = (rows.median(name) for name in ("accept_queue", "server_fds", "server_fd_limit"))
-    findings = [Finding("target.queue", queue=queue)] if queue is not None else []
-    return findings + ([Finding("target.descriptors", open=fds, limit=most)] if fds is not None and most else [])
-
-
-def _watched(rows: Steps, declared: Declared) -> Finding | None:
-    """A design such as select() that can't watch a descriptor from some number on."""
-    most, used = declared.descriptors, rows.median("server_fds")
-    if most is None or used is None or used < T.target_descriptors * most:
-        return None
-    return Finding("full.watched", open=used, limit=most)
-
-
-def _waiting(rows: Steps, declared: Declared) -> list[Finding]:
-    """X times the plan's wait: how many requests wait at a time. Empty where the plan makes none wait."""
-    rate = rows.median("rps")
-    if not rate or not declared.wait_ms:
-        return []
-    waiting = rate * declared.wait_ms / 1000
-    return [Finding("waiting.planned", rate=rate, wait_ms=declared.wait_ms, waiting=waiting)]
-
-
-def _dropped(rows: Steps) -> Finding | None:
-    """Connections that the kernel dropped before the server could accept them, where they are more than a few."""
-    counted = {name: rows.median(name) or 0.0 for name in checks_target.DROPS}
-    attempts = max(1.0, rows.median("requests") or 1.0)
-    if sum(counted.values()) <= T.dropped_share * attempts:
-        return None
-    return Finding("target.dropped", counters=counted, requests=attempts)
-
-
-def _queue_most(rows: Steps) -> list[Finding]:
-    most, backlog = rows.median("accept_queue_max"), rows.median("backlog")
-    return (
-        [Finding("target.queue-most", most=most, backlog=backlog)] if most is not None and backlog is not None else []
-    )
-
-
 def _overflows(rungs: Sequence[tuple[int, Steps]], limited: int) -> list[Finding]:
     """The lowest step, this one or a larger one, at which the accept queue overflowed."""
     for users, rows in rungs:
-        dropped = _dropped(rows)
+        dropped = dropped_connections(rows)
         if dropped and users >= limited:
             return [Finding("target.overflowed", users=users, dropped=(dropped,))]
     return []
-
-
-def _failed(rows: Steps) -> list[Finding]:
-    failed, requests = rows.median("failures"), rows.median("requests")
-    return [Finding("limit.failed", failed=failed, requests=requests)] if failed and requests else []

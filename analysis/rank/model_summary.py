@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -99,9 +100,9 @@ def _row(model: str, ladder: Steps, ranking: Ranking) -> dict[str, Any]:
     here = measured.usable(VALID).at(ranking.common_users)
     if here.empty:
         here = measured.usable(SERVED).at(ranking.common_users)
+    row["common_verdict"] = measured.at(ranking.common_users).verdict
     if here.empty:
-        there = measured.at(ranking.common_users).frame["verdict"]
-        return row | {"common_verdict": str(there.mode().iloc[0]) if len(there) else "not-measured"}
+        return row
     for column in ("rps", *TIMES):
         row[column] = here.median(column)
     for column in ("rps", "mean_ms"):
@@ -111,7 +112,6 @@ def _row(model: str, ladder: Steps, ranking: Ranking) -> dict[str, Any]:
     late = bool(here.frame["times_bound"].any())
     return row | {
         "common_users": ranking.common_users,
-        "common_verdict": str(here.frame["verdict"].mode().iloc[0]),
         "requests": round(float(here.frame["requests"].median())),
         "failures": round(float(here.frame["failures"].median())),
         "at_least": frozenset(
@@ -122,6 +122,6 @@ def _row(model: str, ladder: Steps, ranking: Ranking) -> dict[str, Any]:
 
 
 def model_verdict(ladder: Steps) -> str:
-    """`valid` where any ladder step is, else the commonest verdict of its steps."""
-    verdicts = ladder.frame["verdict"]
-    return "valid" if (verdicts == "valid").any() else str(verdicts.mode().iloc[0]) if len(verdicts) else "not-measured"
+    """`valid` where any load of the ladder is, else the commonest verdict of its loads."""
+    verdicts = [rows.verdict for _, rows in ladder.by_users()]
+    return "valid" if "valid" in verdicts else Counter(verdicts).most_common(1)[0][0] if verdicts else "not-measured"

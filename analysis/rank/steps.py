@@ -2,8 +2,9 @@
 
 Columns are those of steps.csv in docs/results.md, with their own types until the file is written: `saturated` and
 `times_bound` are bool, `at_least` is a frozenset of the names of the columns that hold a lower bound, `failure_kinds` a
-mapping of kind to count, `reasons` a tuple of checks and findings. Two columns are in no file: `target`, the Target of
-the window, None where it was not watched, and `counts`, whether what the step shows is the server's own.
+mapping of kind to count, `reasons` a tuple of checks and findings. Three columns are in no file: `target`, the Target
+of the window, None where it was not watched; `counts`, whether what the step shows is the server's own; `passed`,
+whether it counts and the SLO holds.
 """
 
 from __future__ import annotations
@@ -18,12 +19,11 @@ from analysis.judge.findings import Check
 from analysis.judge.judging import RunResult, StepResult
 from analysis.judge.quantiles import quantile
 from analysis.judge.thresholds import THRESHOLDS as T
-from analysis.judge.verdicts import SERVED, VALID
+from analysis.judge.verdicts import VALID
 from analysis.judge.window import Window
-from analysis.read.samples import KERNEL, Target
+from analysis.rank.load_outcomes import MOST_BLOCKS, counting, final_outcome, verdict_of
+from analysis.read.samples import Target
 from study.plan import Slo
-from study.search import Outcome
-from study.trial import LEAST_ANSWERS, Broken, broken_by
 
 QUANTILES = {"p50_ms": 0.5, "p90_ms": 0.9, "p95_ms": 0.95, "p99_ms": 0.99, "p999_ms": 0.999}
 WHOLE = ("block", "step", "users", "requests", "failures", "in_flight_end", "bytes", "users_running_min")
@@ -44,10 +44,6 @@ TRIAL_KINDS = ("trial", "confirm")
 """The kinds of a search's steps, whose loads each run chooses for itself."""
 LADDER_KINDS = ("ladder", *TRIAL_KINDS)
 """The kinds of the steps whose load is one of the plan's or of a search."""
-NOT_THE_SERVERS = ("worker-lost", "disturbed", "inconsistent", "not-measured")
-"""Verdicts of a step that says nothing of the server, whether the SLO holds in it or not."""
-MOST_BLOCKS = 0.5
-"""What holds in more than this share of a model's blocks holds for the step."""
 
 
 @dataclass(frozen=True)
@@ -120,36 +116,43 @@ class Steps:
         blocks = blocks.where(~frame["kind"].isin(TRIAL_KINDS), frame.groupby("model")["block"].transform("nunique"))
         return good.groupby(load).transform("sum") / blocks > MOST_BLOCKS
 
+    @property
+    def verdict(self) -> str:
+        """The verdict of one load, of which these are the rows: `verdict_of`."""
+        return verdict_of(self.frame["verdict"])
+
     def most_have(self, verdict: str) -> bool:
         """Whether more than half of the rows have this verdict."""
         return bool((self.frame["verdict"] == verdict).mean() > MOST_BLOCKS)
 
+    @property
+    def full(self) -> pd.Series[bool]:
+        """For each row whether the server was full in it, by itself: saturated, or overloaded."""
+        return (self.frame["verdict"] == "overload") | self.frame["saturated"].astype(bool)
+
     def mostly_full(self) -> bool:
-        """Whether the server was full in more than half of the rows: saturated, or overloaded."""
-        full = (self.frame["verdict"] == "overload") | self.frame["saturated"].astype(bool)
-        return bool(full.mean() > MOST_BLOCKS)
+        """Whether the server was full in more than half of the rows."""
+        return bool(self.full.mean() > MOST_BLOCKS)
 
     def full_users(self) -> list[int]:
-        """The users of the steps at which the server was full in more than half of the rows, ascending.
+        """The users of the steps at which the server was at its limit in more than half of the rows, ascending."""
+        share = (self.full & ~self.withdrawn()).groupby(self.frame["users"]).mean()
+        return [int(str(users)) for users in share.index[share > MOST_BLOCKS]]
 
-        Without those that a larger valid step contradicts, at which the server had room, or gave more.
+    def withdrawn(self) -> pd.Series[bool]:
+        """For each row of one model whether it is full by itself alone: a larger valid step contradicts it.
+
+        A step of the same block, in which the server had room, or gave more; in another it may have been faster.
         """
-        rungs = self.by_users()
-        return [
-            users
-            for at, (users, rows) in enumerate(rungs)
-            if rows.mostly_full() and not any(later.contradicts(rows) for _, later in rungs[at + 1 :])
-        ]
+        frame, full = self.frame, self.full
+        valid = frame[frame["verdict"] == "valid"]
 
-    def contradicts(self, full: Steps) -> bool:
-        """Whether these rows, of a larger step, show that the server was not at its limit in those of `full`, in the
-        blocks that tried both: in another the server may have been faster."""
-        both = set(self.frame["block"]) & set(full.frame["block"])
-        mine, theirs = (Steps(rows.frame[rows.frame["block"].isin(both)]) for rows in (self, full))
-        if mine.empty or not mine.most_have("valid"):
-            return False
-        here, there = (rows.with_verdict(SERVED).median("rps") or 0.0 for rows in (mine, theirs))
-        return 0 < (1 + T.tie) * there < here or not mine.mostly_full()
+        def contradicted(block: int, users: int, rps: float) -> bool:
+            larger = valid[(valid["block"] == block) & (valid["users"] > users)]
+            return bool(((larger["rps"] > (1 + T.tie) * rps) | ~larger["saturated"].astype(bool)).any())
+
+        rows = zip(full, frame["block"], frame["users"], frame["rps"], strict=True)
+        return pd.Series([is_full and contradicted(*row) for is_full, *row in rows], frame.index, dtype=bool)
 
     def bounded(self, column: str) -> pd.Series[bool]:
         """For each row whether only a lower bound of this column is known."""
@@ -177,38 +180,13 @@ class Steps:
         return counts
 
 
-def slo_broken(result: StepResult, slo: Slo) -> Broken | None:
-    """What of the SLO a measured step breaks; None where it holds."""
-    window = result.window
-    if window is None:
-        return None
-    above, *overdue = (each.above(slo.p99_ms).total for each in (window.response, window.ages, window.timed_out))
-    return broken_by(window.successes, window.failed, above, sum(overdue), slo.failures_percent)
-
-
-def final_outcome(result: StepResult, slo: Slo) -> Outcome:
-    """The outcome of a measured step by its verdict and the SLO."""
-    verdict = result.judgement.verdict
-    if verdict == "generator-limited":
-        return "generator"
-    if verdict in NOT_THE_SERVERS or result.window is None:
-        return "unclear"
-    if slo_broken(result, slo) is not None:
-        return "failed"
-    return "passed" if verdict in SERVED and result.window.successes >= LEAST_ANSWERS else "unclear"
-
-
-def counting(result: StepResult, slo: Slo) -> bool:
-    """Whether what a step shows is the server's own: valid, an overload, or a broken SLO; of the idle step, R1."""
-    if result.step.kind == "idle":
-        return result.judgement.gives_r1
-    return result.judgement.verdict in SERVED or final_outcome(result, slo) == "failed"
-
-
 def steps_of(results: Iterable[StepResult], slo: Slo, labels: Sequence[str] = ()) -> Steps:
     """The rows of these results, sorted by block, by the label's place among `labels`, and by step."""
-    columns = [*COLUMNS, "target", "counts"]
-    rows = [{**_row(result), "counts": counting(result, slo)} for result in results]
+    columns = [*COLUMNS, "target", "counts", "passed"]
+    rows = [
+        {**_row(result), "counts": counting(result, slo), "passed": final_outcome(result, slo) == "passed"}
+        for result in results
+    ]
     frame = pd.DataFrame.from_records(rows, columns=columns)
     numbers = [
         name
@@ -218,7 +196,7 @@ def steps_of(results: Iterable[StepResult], slo: Slo, labels: Sequence[str] = ()
     ]
     frame = frame.astype(dict.fromkeys([*numbers, "generator_cpu_max"], "float64"))
     frame = frame.astype(
-        {**dict.fromkeys(WHOLE, "Int64"), **dict.fromkeys(("saturated", "times_bound", "counts"), bool)}
+        {**dict.fromkeys(WHOLE, "Int64"), **dict.fromkeys(("saturated", "times_bound", "counts", "passed"), bool)}
     )
     if labels:
         place = {label: at for at, label in enumerate(labels)}
@@ -321,7 +299,7 @@ def _resources(target: Target, window: Window) -> dict[str, Any]:
 
     None where the users got no answer: what was refused or timed out says nothing of what a request costs.
     """
-    requests = window.attempts + sum(each.answered + each.turned_away for each in window.background)
+    requests = window.attempts + sum(each.ended for each in window.background)
 
     def each(total: float | None) -> float | None:
         return total / requests if total is not None and window.successes else None
@@ -342,7 +320,7 @@ def _resources(target: Target, window: Window) -> dict[str, Any]:
         "accept_queue": window.queue.mean if window.queue is not None else target.accept_queue,
         "accept_queue_max": target.accept_queue_max,
         "backlog": target.backlog,
-        **{name: (target.kernel or {}).get(name) for name in KERNEL if name in TARGET_COLUMNS},
+        **{name: span.most for name, span in (target.kernel or {}).items() if name in TARGET_COLUMNS},
     }
 
 

@@ -8,9 +8,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from analysis.read.counter_span import CounterSpan, spans_of
+from analysis.read.sample_rows import SampleRows
 from study.formats.background_csv import BackgroundRow
 from study.formats.bounded import MOST_COLUMNS, read_text
 from study.formats.csv_rows import columns, number_columns
+
+TURNED_AWAY = ("refused", "reset", "timed_out")
 
 
 @dataclass(frozen=True)
@@ -21,10 +25,10 @@ class BackgroundWindow:
     wanted: int
     held: float
     """Mean number of them that were connected; idle ones only once they had been answered."""
-    turned_away: int
+    turned_away: CounterSpan
     """How often a client was refused, reset or left without an answer."""
-    answered: int = 0
-    """Requests of theirs that were answered."""
+    ended: int = 0
+    """Requests of theirs that ended, in the rows of which at least half lies in the window."""
 
 
 @dataclass(frozen=True)
@@ -34,18 +38,21 @@ class BackgroundClients:
     frame: pd.DataFrame
 
     def window(self, start: float, end: float) -> tuple[BackgroundWindow, ...]:
-        """Rows of which at least half the interval lies in the window (Unix time, s)."""
+        """Means are of the rows of which at least half the interval lies in the window (Unix time, s)."""
         if self.frame.empty:
             return ()
-        middle = self.frame["time"] - self.frame["seconds"] / 2
-        rows = self.frame[(middle >= start) & (middle <= end)]
+        every = self.frame.assign(turned_away=self.frame[list(TURNED_AWAY)].sum(axis=1))
+        middle = every["time"] - every["seconds"] / 2
+        rows = every[(middle >= start) & (middle <= end)]
         return tuple(
             BackgroundWindow(
                 kind=str(kind),
                 wanted=int(mine["wanted"].max()),
                 held=float(mine["held"].mean()),
-                turned_away=int(mine[["refused", "reset", "timed_out"]].sum().sum()),
-                answered=int(mine["answered"].sum()),
+                turned_away=spans_of(SampleRows.of(every[every["kind"] == kind]), ("turned_away",), start, end)[
+                    "turned_away"
+                ],
+                ended=int(mine[["answered", "turned_away"]].sum().sum()),
             )
             for kind, mine in rows.groupby("kind")
         )

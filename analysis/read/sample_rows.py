@@ -81,8 +81,3 @@ def known_max(values: Numbers) -> float | None:
     """The largest of what is known."""
     known = values[~np.isnan(values)]
     return float(known.max()) if len(known) else None
-
-
-def known_sum(values: Numbers) -> float | None:
-    """The sum of what is known; None where nothing is."""
-    return None if np.isnan(values).all() else float(np.nansum(values))

@@ -15,17 +15,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.read.sample_rows import SampleRows, known_max, known_mean, known_median, known_sum, quotients
+from analysis.read.counter_span import EDGE_S, CounterSpan, spans_of
+from analysis.read.sample_rows import SampleRows, known_max, known_mean, known_median, quotients
 from study.formats.bounded import MOST_COLUMNS, read_text
 from study.formats.csv_rows import number_columns, text_columns
 from study.formats.samples_csv import SampleRow
 
 KERNEL = ("listen_overflows", "listen_drops", "syn_cookies", "retransmits", "tcp_timeouts")
-"""Kernel counters of the target that are summed over a window."""
+"""Kernel counters of the target that are told of a window."""
 FEW_ENDED = 0.05  # share of the CPU time of ended children up to which the context switches are complete
 TEXT = text_columns(SampleRow)
 NUMBERS = number_columns(SampleRow)
-EDGE_S = 0.02  # of a row, that may lie outside of the window
 CLOCKS_APART_S = 5.0  # difference of the hosts' clocks up to which samples that end early don't count as cut
 
 
@@ -80,15 +80,15 @@ class Target:
     """Mean over all looks, about ten a second; None in campaigns with one look a second."""
     accept_queue_looks: int | None = None
     """How many looks that mean is of."""
-    listen_socket_drops: float | None = None
+    listen_socket_drops: CounterSpan | None = None
     """Connections that the server's own listening sockets dropped in the window; None where it isn't known."""
     group: CoreGroupSeconds | None = None
     """The server's cores, with everybody on them; None in older campaigns."""
     backlog: float | None = None
     starts: float | None = None
     """Processes and threads started on its machine per second, by any program."""
-    kernel: Mapping[str, float] | None = None
-    """Sums of the kernel's counters over the window."""
+    kernel: Mapping[str, CounterSpan] | None = None
+    """How far the kernel's counters moved in the window."""
 
 
 @dataclass(frozen=True)
@@ -194,17 +194,21 @@ def _typed(frame: pd.DataFrame, host: str) -> pd.DataFrame:
     return typed
 
 
-def target_of(rows: SampleRows) -> Target | None:
-    """The server and its host in a window's rows; None where they have no row of the server."""
+def target_of(samples: Samples, start: float, end: float) -> Target | None:
+    """The server and its host in a window (Unix time, s); None where it has no row of the server.
+
+    Rates, means and maxima are of the rows in the window; counts have bounds, since a row at an end covers more.
+    """
+    rows = samples.window(start, end)
     server = rows.having("role", "server")
     if not len(server):
         return None
     hosts = rows.of_hosts(server["host"])
     looked = server.knowing("accept_queue_mean")
     looks = looked["accept_queue_looks"]
-    counted = {name: known_sum(hosts[name]) for name in KERNEL}
-    kernel = {name: count for name, count in counted.items() if count is not None}
     queue = np.nansum(looks * looked["accept_queue_mean"])
+    kernel = spans_of(samples.rows.of_hosts(server["host"]), KERNEL, start, end)
+    dropped = spans_of(samples.rows.having("role", "server"), ("listen_socket_drops",), start, end)
     return Target(
         cpu_cores=known_mean(server["cpu_cores"]),
         cores=known_max(server["cores"]),
@@ -221,7 +225,7 @@ def target_of(rows: SampleRows) -> Target | None:
         accept_queue_max=known_max(server["accept_queue"]),
         accept_queue_mean=_ratio(queue, np.nansum(looks)) if len(looks) else None,
         accept_queue_looks=int(np.nansum(looks)) if len(looks) else None,
-        listen_socket_drops=known_sum(server["listen_socket_drops"]),
+        listen_socket_drops=dropped.get("listen_socket_drops"),
         group=next(iter(_groups(server, rows)), None),
         backlog=known_max(server["backlog"]),
         starts=_per_second(hosts, "starts"),

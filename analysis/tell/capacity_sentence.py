@@ -6,13 +6,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from analysis.judge.findings import Check
+from analysis.judge.judging import StepResult
+from analysis.judge.thresholds import THRESHOLDS as T
 from analysis.judge.verdicts import SERVED
 from analysis.rank.capacity import ModelCapacity
 from analysis.rank.generator_rate import cores_beyond
 from analysis.rank.limits import Limit
 from analysis.rank.outcome import CampaignOutcome
 from analysis.rank.steps import LADDER_KINDS
-from analysis.tell.words import bounded, counted, series, span_text
+from analysis.tell.words import bounded, counted, series, shortened, span_text
 from study.plan import RECOVERY_S, Plan, Slo
 
 BROKEN = {"p99": "p99", "failures": "failures"}
@@ -42,6 +45,10 @@ FULL: Mapping[str, str] = {
     "accept queue": "the accept queue", "descriptors": "descriptors",
 }  # fmt: skip
 """Kinds of a limit that are resources of the target."""
+UNTESTED, SHARE, SECOND = "strangers.untested", "strangers.share", "strangers.second"
+WHOSE: Mapping[str, str] = {"server": "the server's cores", "workers": "the workers' cores"}
+MOST_WINDOWS = 4
+"""Windows that are named; of more only the first ones."""
 
 
 @dataclass(frozen=True)
@@ -167,23 +174,62 @@ def differing(outcome: CampaignOutcome) -> tuple[str, ...]:
 
 
 def strangers_beside(outcome: CampaignOutcome) -> tuple[str, ...]:
-    """One sentence where windows that count were taken beside others, and no blocks say what that did; else nothing."""
+    """One sentence where windows that count were taken while others used the cores (check 11 failed); else nothing.
+
+    Those that the undisturbed blocks of their load bear out count as the others do. What is not known of the rest is
+    said.
+    """
     counting = [
-        step.judgement
+        step
         for result in outcome.results
         for step in result.steps
         if step.step.kind in LADDER_KINDS and step.judgement.verdict in SERVED
     ]
-    beside = [each for each in counting if any(reason.code == "strangers.untested" for reason in each.reasons)]
+    beside = [step for step in counting if step.judgement.disturbed]
     if not beside:
         return ()
-    shares = [max(check.value or 0.0 for check in each.checks if check.code == "strangers.share") for each in beside]
-    took = " to ".join(dict.fromkeys(f"{share:.0%}" for share in (min(shares), max(shares))))
-    return (
-        f"In {len(beside)} of {counted(len(counting), 'window')} that count, others took {took} of the server's or the"
-        " workers' cores. What that did to the figures can't be told: too few undisturbed blocks have these loads"
-        " (steps.csv names them).",
-    )
+    untested = [step for step in beside if any(reason.code == UNTESTED for reason in step.judgement.reasons)]
+    taken = [text for whose in WHOSE if (text := _taken(beside, whose))]
+    borne = len(beside) - len(untested)
+    parts = []
+    if borne:
+        parts.append(f"{borne} of them gave what the undisturbed blocks of the same load gave, within {T.tie:.0%}.")
+    if untested:
+        parts.append(
+            f"What they did to {_windows(untested)} can't be told: too few undisturbed blocks have"
+            f" {'this load' if len(untested) == 1 else 'these loads'}."
+        )
+    which = f"{len(beside)} of {counted(len(counting), 'window')} that count"
+    return (f"In {which}, others took more than check 11 allows: {series(taken)}. {' '.join(parts)}",)
+
+
+def _taken(beside: Sequence[StepResult], whose: str) -> str:
+    """As `12% to 34% of the server's cores in 3 windows, up to 40% in one second of 1 more`; empty of none."""
+    failed = [
+        {check.code: check.value or 0.0 for check in step.judgement.checks if _failed_on(check, whose)}
+        for step in beside
+    ]
+    shares = [each[SHARE] for each in failed if SHARE in each]
+    seconds = [each[SECOND] for each in failed if SECOND in each and SHARE not in each]
+    parts = []
+    if shares:
+        span = " to ".join(dict.fromkeys(f"{share:.0%}" for share in (min(shares), max(shares))))
+        parts.append(f"{span} of {WHOSE[whose]} in {counted(len(shares), 'window')}")
+    if seconds:
+        parts.append(
+            f"up to {max(seconds):.0%} of {WHOSE[whose]} in single seconds of {counted(len(seconds), 'window')}"
+        )
+    return " and ".join(parts)
+
+
+def _failed_on(check: Check, whose: str) -> bool:
+    return check.code in (SHARE, SECOND) and check.outcome == "fail" and check.finding["whose"] == whose
+
+
+def _windows(steps: Sequence[StepResult]) -> str:
+    """As `thread at 400 users in block 2`."""
+    names = [f"{step.run.label} at {counted(step.step.users, 'user')} in block {step.run.block}" for step in steps]
+    return shortened(names, MOST_WINDOWS, MOST_WINDOWS)
 
 
 def recoveries(outcome: CampaignOutcome) -> tuple[str, ...]:

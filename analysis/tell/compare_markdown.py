@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import get_args
 
 from analysis.judge.thresholds import THRESHOLDS as T
-from analysis.rank.comparison import PEAK, CampaignComparison, Change, ChangeVerdict, missing_days
-from analysis.rank.day_effect import LEAST_DAYS
+from analysis.rank.over_time.comparison import PEAK, CampaignComparison, Change, ChangeVerdict, missing_days
+from analysis.rank.over_time.day_effect import LEAST_DAYS
 from analysis.tell.markdown_sections import listed, section, table
 from analysis.tell.sentences import sentence
 from analysis.tell.words import counted, number

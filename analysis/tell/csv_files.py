@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
+from analysis.draw.request_frames import REQUEST_QUANTILES
 from analysis.rank import model_summary, steps
 from analysis.tell.sentences import NAMES, joined, sentence
 from study.safe_text import csv_cell
@@ -53,6 +54,8 @@ def requests_table(requests: pd.DataFrame) -> pd.DataFrame:
         failure_texts=requests["failure_texts"].map(
             lambda texts: "; ".join(f"{count} x {text}" for text, count in texts.items())
         ),
+        at_least=requests["at_least"].map(lambda names: _names(names, list(REQUEST_QUANTILES))),
+        times_bound=_words(requests["times_bound"].astype(bool), "<="),
     )
 
 

@@ -45,10 +45,15 @@ def scaling_text(scaling: ModelScaling) -> str:
     )
 
 
+def place_text(limit: Limit) -> str:
+    """As `first at 400 users`, or `at 400 users` where some run shows the limit at a smaller load."""
+    return f"{'first ' if limit.first else ''}at {counted(limit.users or 0, 'user')}"
+
+
 def limit_text(limit: Limit) -> str:
     """The limit with its figures; where none is known, why not, and what became of the largest step."""
     if limit.users is not None:
-        return f"{HEADS[limit.kind]}, first at {counted(limit.users, 'user')}: {joined(limit.findings)}."
+        return f"{HEADS[limit.kind]}, {place_text(limit)}: {joined(limit.findings)}."
     first, *rest = limit.findings
     separator = " " if limit.kind == "none reached" else ": "
     return "".join((f"{HEADS[limit.kind]}{separator}{joined([first])}.", *(f" {joined([each])}." for each in rest)))

@@ -17,6 +17,7 @@ from analysis.rank.ranking import FigureRanking, Ranking, shown_ratios
 from analysis.rank.steps import LADDER_KINDS, Steps
 from analysis.tell.phrases import BACKGROUND_CLIENTS
 from analysis.tell.sentences import NAMES, main_reasons, sentence
+from analysis.tell.step_verdict import ALONE_MEANS, saturated_text, tally_text
 from analysis.tell.words import counted, percent_digits, ratio_digits, series
 from study.plan import Plan
 from study.safe_text import inert
@@ -148,11 +149,15 @@ def _capped(figure: FigureRanking) -> str:
 def verdict_lines(steps: Steps, labels: Sequence[str]) -> list[str]:
     """For each label one line with the verdicts along its ladder, and the range of overload with its goodput."""
     lines: list[str] = []
+    alone = False
     for label in labels:
         mine = steps.of_model(label).ladder
+        withdrawn = mine.withdrawn() & mine.frame["saturated"].astype(bool)
+        alone |= bool(withdrawn.any())
         parts: list[tuple[list[str], str]] = []
         for users, rows in mine.by_users():
-            verdicts = _verdicts(rows.frame)
+            full = saturated_text(rows, withdrawn)
+            verdicts = tally_text(rows) + (f" ({full})" if full else "")
             if parts and parts[-1][1] == verdicts:
                 parts[-1][0].append(str(users))
             else:
@@ -167,7 +172,7 @@ def verdict_lines(steps: Steps, labels: Sequence[str]) -> list[str]:
             places = series([*map(str, lower), counted(top, "user", spec="d")])
             line += f"; in overload, at {places}, {goodputs} requests/s"
         lines.append(line)
-    return lines
+    return [*lines, "", f"{ALONE_MEANS[0].upper()}{ALONE_MEANS[1:]}."] if alone else lines
 
 
 def _trials_and_steps(steps: Steps) -> Steps:
@@ -175,39 +180,48 @@ def _trials_and_steps(steps: Steps) -> Steps:
     return Steps(steps.frame[steps.frame["kind"].isin(LADDER_KINDS)])
 
 
-def _verdicts(rows: pd.DataFrame) -> str:
-    tally, full = rows["verdict"].value_counts(), int(rows["saturated"].sum())
-    saturated = f" (saturated{f' in {full} of {len(rows)}' if full < len(rows) else ''})" if full else ""
-    if len(tally) == 1:
-        return f"{tally.index[0]}{saturated}"
-    return " / ".join(f"{verdict} in {count} of {len(rows)}" for verdict, count in tally.items()) + saturated
-
-
 def load_at(check: Mapping[Any, Any], steps: pd.DataFrame) -> str:
     """The load at which a row of checks was made, as `400 users` or `50 users (return)`; empty of a whole ladder."""
     if pd.isna(check["users"]):
         return ""
-    kinds: list[str] = []
+    kinds = [""]
     if pd.notna(check["block"]) and pd.notna(check["step"]):
         same = (
             (steps["block"] == check["block"]) & (steps["model"] == check["model"]) & (steps["step"] == check["step"])
         )
-        kinds = list(steps.loc[same, "kind"])
-    if "idle" in kinds:
-        return "the idle step"
-    return counted(int(check["users"]), "user") + (" (return)" if "return" in kinds else "")
+        kinds = list(steps.loc[same, "kind"]) or kinds
+    return _place(kinds[0], int(check["users"]))
+
+
+def _place(kind: str, users: int, spec: str = ",d") -> str:
+    return "the idle step" if kind == "idle" else counted(users, "user", spec=spec) + " (return)" * (kind == "return")
+
+
+def _passed_later(rows: pd.DataFrame, passed: pd.DataFrame) -> str:
+    """After how many of these trials of one load a later one of the same run passed; empty of none."""
+    later = rows[["block", "model", "users", "step"]].merge(
+        passed, on=["block", "model", "users"], suffixes=("", "_then")
+    )
+    count = later.loc[later["step_then"] > later["step"], ["block", "step"]].drop_duplicates().shape[0]
+    if not count:
+        return ""
+    after = f"; after {count} of them" if len(rows) > 1 else ";"
+    return f"{after} a later trial of this load in the same block passed"
 
 
 def failed_checks(steps: pd.DataFrame, checks: pd.DataFrame, labels: Sequence[str]) -> list[str]:
     """Why a step isn't valid, once for each label, step and verdict; then the checks of repeatability that failed."""
     bad = steps[~steps["verdict"].isin(["valid", "not-measured"])]
+    passed = steps[steps["kind"].isin(LADDER_KINDS) & steps["passed"].astype(bool)]
     lines: list[str] = []
     for label in labels:
         mine = bad[bad["model"] == label]
-        for (idle, users, verdict), rows in mine.groupby([mine["kind"] == "idle", "users", "verdict"]):
-            at = "the idle step" if idle else counted(int(str(users)), "user", spec="d")
+        place = mine["kind"].where(mine["kind"].isin(("idle", "return")), "")
+        for (kind, users, verdict), rows in mine.groupby([place, "users", "verdict"]):
+            at = _place(str(kind), int(str(users)), spec="d")
             blocks = f" in {len(rows)} windows, the first" if len(rows) > 1 else ""
-            lines.append(f"- {label} at {at}, {verdict}{blocks}: {main_reasons(rows['reasons'].iloc[0])}")
+            again = "" if kind else _passed_later(rows, passed)
+            lines.append(f"- {label} at {at}, {verdict}{blocks}: {main_reasons(rows['reasons'].iloc[0])}{again}")
     repeats = checks[(checks["check"] == 10) & (checks["outcome"] == "fail")]
     lines += [
         f"- {row['model']}, check 10, {NAMES[row['code']]}"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from analysis.judge.findings import Finding
 from analysis.judge.reconciliation import BACKGROUND, IN_FLIGHT, MASTER_CONNECTIONS
 from analysis.judge.thresholds import THRESHOLDS as T
-from analysis.tell.words import counted, counters, series, was
+from analysis.tell.words import between, counted, counters, series, was
 from study.safe_text import short_name
 
 BACKGROUND_CLIENTS: Mapping[str, tuple[str, str]] = {
@@ -196,15 +196,17 @@ def kernel(f: Finding) -> str:
     """The kernel's counters that moved."""
     if f["value"] is None:
         return "the target's kernel counters were not recorded"
-    return counters(f["counters"]) or "no overflow, drop, cookie, retransmit or timeout"
+    cut = any(span.most is None for span in f["counters"].values())
+    seen = ", in the samples that lie in the window" if cut else ""
+    return counters(f["counters"]) or f"no overflow, drop, cookie, retransmit or timeout{seen}"
 
 
 def accept_queue(f: Finding) -> str:
-    """Connections that waited to be accepted, and how many would by chance."""
-    limit = "" if f["backlog"] is None else f", backlog {f['backlog']:.0f}"
+    """Connections that waited to be accepted, and how many would at random arrivals, on average and by chance."""
+    limit = "" if f["backlog"] is None else f"; backlog {f['backlog']:.0f}"
     return (
         f"{counted(f['queue'], 'connection', spec='.1f')} waited in its accept queue on average (random arrivals at"
-        f" {f['busy']:.0%} busy give {f['expected']:.1f}{limit})"
+        f" {f['busy']:.0%} busy give {f['expected']:.1f} by M/D/1, and with chance up to {f['allowed']:.1f}{limit})"
     )
 
 
@@ -314,9 +316,9 @@ def background(f: Finding) -> str:
     """Background clients of one kind that were held."""
     several = counted(f["wanted"], *BACKGROUND_CLIENTS[f["kind"]], ".0f")
     text = f"in the background, {f['held']:.4g} of {several} {was(f['wanted'])} held on average"
-    if not f["turned_away"]:
+    if not f["turned_away"] and not f["most"]:
         return text
-    return f"{text}, and {counted(f['turned_away'], 'time', spec='.0f')} one was refused, cut off or not answered"
+    return f"{text}, and {between(f['turned_away'], f['most'], 'time')} one was refused, cut off or not answered"
 
 
 def ended(f: Finding) -> str:
@@ -344,4 +346,4 @@ def not_usable(f: Finding) -> str:
 def dropped(f: Finding) -> str:
     """Connections that the kernel dropped."""
     requests = counted(f["requests"], "request")
-    return f"the kernel counted {counters(f['counters'], ',.0f')} with {requests}"
+    return f"the kernel counted {counters(f['counters'])} with {requests}"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from analysis.judge.findings import Finding, Reason
 from analysis.tell import phrases
-from analysis.tell.words import apart, counted, counters, was
+from analysis.tell.words import apart, between, counted, counters, was
 
 NAMES: Mapping[str, str] = {
     "load.population": "population",
@@ -129,12 +129,11 @@ def _slow(f: Finding) -> str:
 
 
 def _short(f: Finding) -> str:
-    line = f"N / (R + Z){', which is at least ' if f['at_least'] else ' = '}{f['bound']:.1f}"
+    line = f"N / (R1 / (1 - U) + Z){', which is at least ' if f['at_least'] else ' = '}{f['bound']:.1f}"
     if f["value"] <= 0:
         return f"{f['rate']:.1f} requests/s are {'not under' if f['at_least'] else 'on'} the line {line}"
     least = "at least " if f["at_least"] else ""
-    text = f"{f['rate']:.1f} requests/s are {least}{f['value']:.1%} under {line} with R as random arrivals give it"
-    return f"{text}{_left(f)}"
+    return f"{f['rate']:.1f} requests/s are {least}{f['value']:.1%} under {line}{_left(f)}"
 
 
 def _left(f: Finding) -> str:
@@ -165,6 +164,22 @@ def _untrusted(f: Finding) -> str:
     if f["users"] is None:
         return f"{text}R1 is not known"
     return f"{text}R1 is only known to be at most R at {counted(f['users'], 'user')}"
+
+
+def _lower(what: str) -> Callable[[Finding], str]:
+    """A sentence of the lowest load at which some run shows a limit that most runs show at a larger one."""
+
+    def text(f: Finding) -> str:
+        runs = "the one run" if f["tried"] == 1 else f"{f['shown']} of {f['tried']} runs"
+        return f"at {counted(f['users'], 'user')} {what} already, in {runs} of this load"
+
+    return text
+
+
+def _step_above(f: Finding) -> str:
+    """A step's verdict and its reasons, those of the first run that has it where not all do."""
+    some = f" in {f['shown']} of {f['runs']} runs, the first" if f["shown"] < f["runs"] else ""
+    return f"At {counted(f['users'], 'user')} {f['verdict']}{some}: {main_reasons(f['reasons'])}"
 
 
 Sentence = str | Callable[[Finding], str]
@@ -219,7 +234,7 @@ SENTENCES: dict[str, Sentence] = {
     "generator.busy-host": "while the workers of a load host used {cpu:.0%} of the cores that they share",
     "generator.suspected": "the generator, the network, or what nobody watched on the target is suspected",
     "steady.drift": phrases.drift("goodput"),
-    "steady.drift-response": phrases.drift("the mean response time"),
+    "steady.drift-response": phrases.drift("the mean response time of the successes"),
     "steady.warm-up": "in the first quarter of the window answers took {value:.1%} longer than in its last half",
     "steady.silent": phrases.silent,
     "samples.cycles": phrases.cycles,
@@ -238,7 +253,8 @@ SENTENCES: dict[str, Sentence] = {
     "full.watched": "it had {open:,.0f} descriptors open, and its design can't watch one from {limit:,} on",
     "full.pool": phrases.pool,
     "full.overflows": lambda f: (
-        f"its listening socket dropped {counted(f['drops'], 'connection')} with {counted(f['requests'], 'request')}"
+        f"its listening socket dropped {between(f['drops'], f['most'], 'connection')}"
+        f" with {counted(f['requests'], 'request')}"
     ),
     "target.saturated": lambda f: f"saturated: {joined(f['full'])}",
     "target.room": phrases.room,
@@ -287,7 +303,7 @@ SENTENCES: dict[str, Sentence] = {
     ),
     "target.dropped": phrases.dropped,
     "target.overflowed": lambda f: (
-        f"connections were first dropped at {counted(f['users'], 'user')} ({joined(f['dropped'])}, the whole host's)"
+        f"connections were dropped at {counted(f['users'], 'user')} ({joined(f['dropped'])}, the whole host's)"
     ),
     "waiting.planned": (
         "X = k / wait with {rate:,.1f} requests/s and the plan's wait of {wait_ms:g} ms in each gives"
@@ -304,14 +320,15 @@ SENTENCES: dict[str, Sentence] = {
         f"others left nothing of the server's cores at {counted(f['users'], 'user')}, the largest valid step:"
         f" {joined(f['target'])}"
     ),
-    "limit.lower": lambda f: f"half of the blocks or fewer tried {counted(f['users'], 'user')}, where it shows as well",
+    "limit.lower": _lower("something of it was full"),
+    "limit.lower-generator": _lower("the generator was the limit"),
     "limit.few-blocks": lambda f: f"{f['tried']:.0f} of {counted(f['blocks'], 'block', spec='.0f')} tried this load",
     "limit.none-reached": lambda f: f"up to {counted(f['users'], 'user')}: {joined(f['target'])}",
     "limit.none-below": lambda f: (
         f"none was reached at {counted(f['users'], 'user')}, the largest valid step, and nothing is known of"
         f" {f['above']:,} and more: {joined(f['target'])}"
     ),
-    "limit.step-above": lambda f: f"At {counted(f['users'], 'user')} {f['verdict']}: {main_reasons(f['reasons'])}",
+    "limit.step-above": _step_above,
     "compare.not-usable": phrases.not_usable,
     "compare.one-sided": "{model} is in one of the two campaigns only",
 }

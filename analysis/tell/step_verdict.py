@@ -1,12 +1,15 @@
-"""A step's verdict as the campaign shows it while it runs: one line."""
+"""Verdicts in words: of a step as the campaign shows it while it runs, and of a load over its runs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pandas as pd
+
 from analysis.judge.findings import Reason
 from analysis.judge.judging import StepResult
 from analysis.judge.verdicts import Verdict
+from analysis.rank.steps import Steps
 from analysis.tell.sentences import reason_sentence
 from analysis.tell.words import counted
 
@@ -60,3 +63,31 @@ def told_verdict(result: StepResult) -> StepVerdict:
         failures=window.failed if window is not None else None,
         saturated=result.judgement.saturated,
     )
+
+
+ALONE = "full by that step alone"
+"""Of a step that was saturated, and that a larger valid one contradicts."""
+ALONE_MEANS = f"{ALONE}: a larger valid step of the same block had room, or gave more, so that this was no limit"
+
+
+def tally_text(rows: Steps) -> str:
+    """The verdicts of a load's runs, as `overload in 2 of 6 / valid in 3 of 6 / disturbed in 1 of 6`.
+
+    The load's own (`Steps.verdict`) comes first. Where all runs have it, it stands alone.
+    """
+    counts, verdict = rows.frame["verdict"].value_counts(), rows.verdict
+    if len(counts) == 1:
+        return str(counts.index[0])
+    order = sorted(counts.index, key=lambda each: (each != verdict, -counts[each], each))
+    return " / ".join(f"{each} in {counts[each]} of {len(rows.frame)}" for each in order)
+
+
+def saturated_text(rows: Steps, withdrawn: pd.Series[bool]) -> str:
+    """In how many runs of a load the server was at its limit, and in how many a larger valid step says otherwise.
+
+    `withdrawn` is `Steps.withdrawn` of the model's whole ladder. Empty where nothing was saturated.
+    """
+    saturated = rows.frame["saturated"].astype(bool)
+    alone, runs = saturated & withdrawn[rows.frame.index], len(rows.frame)
+    parts = (("saturated", int((saturated & ~alone).sum())), (ALONE, int(alone.sum())))
+    return "; ".join(f"{word}{f' in {count} of {runs}' if count < runs else ''}" for word, count in parts if count)

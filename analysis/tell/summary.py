@@ -125,7 +125,7 @@ def _mean_figures(ranking: Ranking) -> str:
     if not ranking.response.medians:
         return "no step is valid for all models, so nothing is compared"
     text = _listed(ranking, ranking.response, lambda model: f"{model} {mean_text(ranking, model)}")
-    return f"mean {common_text(ranking)}: {text}"
+    return f"mean of the successes {common_text(ranking)}: {text}"
 
 
 def _listed(ranking: Ranking, figure: FigureRanking, named: Callable[[str], str]) -> str:
@@ -141,7 +141,7 @@ def _table(summary: pd.DataFrame, ranking: Ranking) -> str:
         "capacity, users",
         "requests",
         "requests/s",
-        "average response ms",
+        "average response ms of successes",
         "p50 ms",
         "p99 ms",
         "peak requests/s",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from analysis.read.counter_span import CounterSpan
+
 COUNTERS = {
     "listen_overflows": ("listen overflow", "listen overflows"),
     "listen_drops": ("listen drop", "listen drops"),
@@ -41,9 +43,20 @@ def shortened(names: Sequence[str], longest: int = 5, kept: int = 3) -> str:
     return series(names) if len(names) <= longest else f"{', '.join(names[:kept])} and {len(names) - kept} more"
 
 
-def counters(counts: Mapping[str, float], spec: str = ".0f") -> str:
-    """The kernel's counters that are above zero, as `3 listen overflows, 1 retransmit`; empty where none is."""
-    return ", ".join(counted(count, *COUNTERS[name], spec) for name, count in counts.items() if count > 0)
+def between(least: float, most: float | None, one: str, several: str = "", spec: str = ",.0f") -> str:
+    """A number of which two bounds are known, as `3 drops`, `3 to 5 drops`, `at most 5 drops`, `at least 3 drops`."""
+    if most is None:
+        return f"at least {counted(least, one, several, spec)}"
+    low, high = format(least, spec), counted(most, one, several, spec)
+    if low == format(most, spec):
+        return high
+    return f"{low} to {high}" if least else f"at most {high}"
+
+
+def counters(spans: Mapping[str, CounterSpan]) -> str:
+    """The kernel's counters that may have moved, as `3 to 5 listen drops, at most 1 retransmit`; else empty."""
+    moved = {name: span for name, span in spans.items() if span.least or span.most}
+    return ", ".join(between(span.least, span.most, *COUNTERS[name]) for name, span in moved.items())
 
 
 def number(value: float | None, prefix: str = "") -> str:

@@ -34,6 +34,8 @@ class NamedCounts:
     """Sum of the response times of the successes."""
     response_us: EncodedHistogram
     """Response times of the successes."""
+    timed_out_us: EncodedHistogram | None = None
+    """How long those that timed out were waited for. None in older ledgers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +93,7 @@ class RequestRow:
     rps: PerSecond
     """Successes per second."""
     mean_ms: Milliseconds | None
-    """Of the successes, as all times here."""
+    """Of the successes, as `max_ms`."""
     p50_ms: Milliseconds | None
     p90_ms: Milliseconds | None
     p95_ms: Milliseconds | None
@@ -101,3 +103,7 @@ class RequestRow:
     """`yes` where the locustfile itself reported the request, which is then in no other figure of the step."""
     failure_texts: str
     """Each failure's text with its count, the most frequent first."""
+    at_least: str
+    """Names of the percentiles that are lower bounds: the time of requests that timed out."""
+    times_bound: str
+    """`<=` where the times are upper bounds, as in steps.csv."""

@@ -20,6 +20,7 @@ from cluster.engine import recorder as engine
 from cluster.engine.own.own_recorder import OwnRecorder
 from cluster.engine.phase_tally import Phase
 
+TIMEOUT_S = 2.0
 USERS, PHASES, EVENTS = 5, ("ramp", "settle", "measure", "drain"), 400
 
 
@@ -41,7 +42,8 @@ def main() -> int:
             state[user] = "iterating"
         recorder.enter(Phase(1, "ladder", PHASES[0], USERS))
         for following in (*PHASES[1:], None):
-            counted = {"sent": 0, "received": 0, "reported": 0, "rejected": 0, "open_before": len(flights)}
+            counted = {"sent": 0, "received": 0, "reported": 0, "rejected": 0, "timed-out": 0}
+            counted["open_before"] = len(flights)
             for _ in range(EVENTS):
                 clock.at += drawn.expovariate(100)
                 step(recorder, drawn, clock.at, state, flights, counted)
@@ -69,11 +71,12 @@ def step(
         recorder.receives(flights.pop(user), at)
         counted["received"] += 1
         if drawn.random() < 0.9:  # the others leave their `with` block by an exception
-            bad = drawn.random() < 0.1
+            error = drawn.choice((CatchResponseError("not wanted"), TimeoutError("timed out"), *[None] * 10))
             counted["reported"] += 1
-            counted["rejected"] += bad
-            error = CatchResponseError("not wanted") if bad else None
-            recorder.reported("GET", f"/{user}", 0.01, 10, error, SimpleNamespace(status_code=200), False)
+            if error is not None:
+                counted["timed-out" if isinstance(error, TimeoutError) else "rejected"] += 1
+            waited, status = (TIMEOUT_S, 0) if isinstance(error, TimeoutError) else (0.01, 200)
+            recorder.reported("GET", f"/{user}", waited, 10, error, SimpleNamespace(status_code=status), False)
     elif state[user] == "waiting":
         recorder.woke(user, drawn.choice((0.0, 0.1)), at)
         state[user] = "iterating"

@@ -42,7 +42,8 @@ def test_requests_are_counted_by_the_clients_and_by_what_was_reported(phases: li
             counted["sent"],
         )
         assert record["attempts"] == counted["reported"] <= counted["received"]
-        assert record["failures"] == ({"rejected": counted["rejected"]} if counted["rejected"] else {})
+        failures = {kind: counted[kind] for kind in ("rejected", "timed-out") if counted[kind]}
+        assert record["failures"] == failures
         assert own["sent"] + counted["open_before"] == own["received"] + counted["open_after"]
         assert record["in_flight_end"] == counted["open_after"]
 
@@ -61,5 +62,12 @@ def test_names_are_counted_in_measure_windows_alone(phases: list[dict[str, Any]]
         assert bool(names) is (record["phase"] == "measure")
         if names:
             assert sum(each["requests"] for each in names) == record["attempts"]
-            refused = sum(count for each in names for count in each["failures"].values())
-            assert refused == phase["counted"]["rejected"]
+            failed = sum(count for each in names for count in each["failures"].values())
+            assert failed == phase["counted"]["rejected"] + phase["counted"]["timed-out"]
+
+
+def test_by_name_it_is_recorded_how_long_those_that_timed_out_were_waited_for(phases: list[dict[str, Any]]) -> None:
+    (measured,) = (phase for phase in phases if phase["record"]["phase"] == "measure")
+    waits = [decode(each["timed_out_us"]) for each in measured["record"]["own"]["names"]]
+    assert sum(each.total for each in waits) == measured["counted"]["timed-out"] > 0
+    assert all(each.max_ms == pytest.approx(2000, rel=0.001) for each in waits if each.total)

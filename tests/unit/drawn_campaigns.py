@@ -171,13 +171,14 @@ def drawn(
                 late = bounded and row["verdict"] == "valid"
                 step = ("confirm" if long else "trial") if chosen.search is not None else "ladder"
                 place = {"block": block, "model": label, "step": number, "kind": step, "users": count}
-                rows.append({**EMPTY, **row, **place, "times_bound": late, "counts": row["verdict"] in SERVED})
                 trials.append(Trial(count, _trial_outcome(row, chosen), long))
+                known = {"counts": row["verdict"] in SERVED, "passed": trials[-1].outcome == "passed"}
+                rows.append({**EMPTY, **row, **place, "times_bound": late, **known})
                 if cut and draw.random() < cut:
                     break
             if any(row["model"] == label and row["block"] == block and "rps" in row for row in rows):
                 runs.setdefault(label, []).append(_block_capacity(block, trials, chosen))
-    steps = Steps(_typed(pd.DataFrame(rows, columns=[*COLUMNS, "target", "counts", "full"])))
+    steps = Steps(_typed(pd.DataFrame(rows, columns=[*COLUMNS, "target", "counts", "passed", "full"])))
     capacities = tuple(over_blocks(label, each, chosen) for label, each in runs.items())
     return Drawn(_outcome(chosen, steps, capacities), truth, carried)
 
@@ -252,6 +253,7 @@ def _block_capacity(block: int, trials: Sequence[Trial], asked: Plan) -> BlockCa
     )
 
 
+FLAGS = ("saturated", "times_bound", "counts", "passed")
 EMPTY: Mapping[str, Any] = {
     "at_least": frozenset(), "failure_kinds": {}, "reasons": (), "saturated": False, "times_bound": False, "full": (),
 }  # fmt: skip
@@ -297,9 +299,9 @@ def _row(draw: np.random.Generator, server: _Server, users: int, mistaken: float
 
 def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     text = ("model", "kind", "verdict", "reasons", "at_least", "failure_kinds", "target", "full")
-    numbers = [str(name) for name in frame if name not in (*text, *WHOLE, "saturated", "times_bound", "counts")]
+    numbers = [str(name) for name in frame if name not in (*text, *WHOLE, *FLAGS)]
     types: dict[str, Any] = dict.fromkeys(numbers, "float64")
-    types |= {**dict.fromkeys(WHOLE, "Int64"), **dict.fromkeys(("saturated", "times_bound", "counts"), bool)}
+    types |= {**dict.fromkeys(WHOLE, "Int64"), **dict.fromkeys(FLAGS, bool)}
     return frame.astype(types)
 
 

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from analysis.rank.day_effect import DayCall, DayMean, day_calls, day_mean, day_ratio
 from analysis.rank.family import Ranked, compare_family, order
+from analysis.rank.over_time.day_effect import DayCall, DayMean, day_calls, day_mean, day_ratio
 
 NOISE = ("normal", "t3", "skewed", "outlier", "drift")
 LABELS = ("a", "b", "c", "d", "a-aa")

@@ -20,6 +20,7 @@ from analysis.judge.reconciliation import Reconciled
 from analysis.judge.verdicts import Judgement, judge_step
 from analysis.judge.watched import QueueLooks
 from analysis.judge.window import Window, window_of
+from analysis.read.counter_span import CounterSpan
 from analysis.read.histograms import decode, lowest_us
 from analysis.read.ledger import Ledger, read_ledger
 from analysis.read.samples import CoreGroupSeconds, Generator, Samples, Target
@@ -155,7 +156,7 @@ def watched_window(ledger: Ledger, step: Step, samples: TargetSamples) -> Window
 
     target = Target(
         cpu_cores=samples.busy, cores=1.0, processes=1.0, fds=30.0, fd_limit=65_536.0, accept_queue=0.0,
-        listen_socket_drops=0.0, kernel={}, group=group("target", samples.busy, samples.taken),
+        listen_socket_drops=CounterSpan(0.0, 0.0), kernel={}, group=group("target", samples.busy, samples.taken),
     )  # fmt: skip
     generator = Generator(0.1, 0.2, (group("load1", 0.2, 0.0),))
     return replace(window, target=target, generator=generator, queue=samples.queue or QueueLooks(0.0, 10 * seconds, 0))

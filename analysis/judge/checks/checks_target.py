@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from analysis.judge.baseline import Baseline
 from analysis.judge.findings import Check, Finding, Outcome, check
@@ -11,6 +11,7 @@ from analysis.judge.laws.expected_queue import QueueMean, judge_queue, pool_busy
 from analysis.judge.laws.strangers import judge_strangers
 from analysis.judge.thresholds import THRESHOLDS as T
 from analysis.judge.window import Window
+from analysis.read.counter_span import CounterSpan
 from analysis.read.samples import Target
 from study.plan import Plan
 
@@ -104,7 +105,12 @@ def accept_queue(window: Window, service_cv: float = 1.0) -> Finding | None:
         return None
     backlog = window.target.backlog if window.target is not None else None
     return Finding(
-        "full.accept-queue", queue=queue.mean, expected=queue.expected, busy=utilisation(window), backlog=backlog
+        "full.accept-queue",
+        queue=queue.mean,
+        expected=queue.expected,
+        allowed=queue.allowed,
+        busy=utilisation(window),
+        backlog=backlog,
     )
 
 
@@ -125,9 +131,9 @@ def queued(window: Window, service_cv: float = 1.0) -> QueueMean | None:
 def overflows(window: Window) -> Finding | None:
     """Connections that the listening socket itself dropped: its queue was full."""
     drops = window.target.listen_socket_drops if window.target is not None else None
-    if drops is None or drops <= T.dropped_share * max(1, window.attempts):
+    if drops is None or drops.least <= T.dropped_share * max(1, window.attempts):
         return None
-    return Finding("full.overflows", drops=drops, requests=window.attempts)
+    return Finding("full.overflows", drops=drops.least, most=drops.most, requests=window.attempts)
 
 
 def descriptors(target: Target) -> Finding | None:
@@ -143,7 +149,10 @@ def descriptors(target: Target) -> Finding | None:
 
 
 def expected_s(window: Window, baseline: Baseline) -> float:
-    """R that random arrivals give at the measured utilisation: R1 / (1 - U), as of M/M/1; from U = 90 % on as there."""
+    """R1 / (1 - U), U the measured utilisation; from 90 % on as there.
+
+    As of M/M/1, whose requests wait twice as long as those of M/D/1: one whose requests differ in cost isn't slow.
+    """
     busy = utilisation(window) or 0.0
     return baseline.response_s / (1 - min(busy, T.target_cpu))
 
@@ -194,7 +203,7 @@ def who_was_the_limit(window: Window, baseline: Baseline | None, used_up: Sequen
 def short_of_the_line(
     window: Window, plan: Plan, baseline: Baseline | None, used_up: Sequence[Finding]
 ) -> tuple[Check, ...]:
-    """8: X under N / (R + Z), with R as random arrivals give it, needs evidence on the target as well."""
+    """8: X under N / (R + Z), with R = R1 / (1 - U), needs evidence on the target as well."""
     own = baseline is not None and not baseline.idle and baseline.step == window.step.number
     if baseline is None or own or window.target is None or not window.attempts:
         return ()
@@ -220,16 +229,24 @@ def short_of_the_line(
 
 
 def kernel(window: Window) -> Check:
-    """9: the target's kernel. Its counters are the whole host's: a flag, no fault. Value: drops over the attempts."""
+    """9: the target's kernel. Its counters are the whole host's: a flag, no fault.
+
+    Value: the drops that are surely of the window, over the attempts; a ramp next to it may have those at its ends.
+    """
     counters = window.target.kernel if window.target is not None else None
     if counters is None:
         return check("not available", "target.kernel", value=None, threshold=T.dropped_share, counters=None)
     attempts = max(1, window.attempts)
-    dropped = sum(counters.get(name, 0.0) for name in DROPS) / attempts
-    moved = dropped > T.dropped_share or counters.get("retransmits", 0.0) / attempts > T.retransmit_share
+    dropped = sum(surely(counters, name) for name in DROPS) / attempts
+    moved = dropped > T.dropped_share or surely(counters, "retransmits") / attempts > T.retransmit_share
     return check(
         "flag" if moved else "pass", "target.kernel", value=dropped, threshold=T.dropped_share, counters=counters
     )
+
+
+def surely(counters: Mapping[str, CounterSpan], name: str) -> float:
+    """How often a counter of the kernel moved at least; 0 where it was not recorded."""
+    return counters[name].least if name in counters else 0.0
 
 
 def evidence(window: Window, used_up: Sequence[Finding], refused_by_server: int) -> tuple[Finding, ...]:
@@ -241,7 +258,7 @@ def evidence(window: Window, used_up: Sequence[Finding], refused_by_server: int)
     findings = list(used_up)
     target = window.target
     counters = target.kernel if target is not None else None
-    dropped = sum((counters or {}).get(name, 0.0) for name in DROPS)
+    dropped = sum(surely(counters or {}, name) for name in DROPS)
     if (
         (target is None or target.listen_socket_drops is None)
         and dropped > T.dropped_share * max(1, window.attempts)

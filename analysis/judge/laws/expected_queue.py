@@ -1,8 +1,9 @@
 """What an accept queue holds on average without the server being full, and how far an average of samples may be off.
 
 METHOD's "Saturated": a queue is evidence of a limit only where its time-average exceeds what random arrivals at the
-measured utilisation give. Waiting is that of M/M/c: service times that vary as much as exponential ones, twice M/D/1's
-queue, so that a server whose requests differ in cost isn't called full. Times in s.
+measured utilisation give (M/D/1), here by more than chance. Chance is that of M/M/c: with service times that vary as
+much as exponential ones the queue is twice as long, so that a server whose requests differ in cost isn't called full.
+Times in s.
 
 Sources: Kleinrock, Queueing Systems I, section 3 (Erlang's C); Whitt, Planning Queueing Simulations, Management Science
 35 (1989), for the asymptotic variance of a queue's time-average; Cox and Lewis for the gamma shape of small queues.
@@ -25,13 +26,13 @@ class QueueMean:
     mean: float
     """Connections in the queue, mean of the samples."""
     expected: float
-    """Lq at the utilisation that was measured."""
+    """Lq of M/D/1, of several servers M/D/c, at the utilisation that was measured."""
     allowed: float
     """The most that a server which isn't full shows in all but `queue_alarms` of such windows."""
 
     @property
     def full(self) -> bool:
-        """More waited than random arrivals explain."""
+        """More waited than random arrivals explain, by more than chance."""
         return self.mean > self.allowed
 
 
@@ -84,17 +85,20 @@ def judge_queue(
 ) -> QueueMean:
     """The mean of so many samples of the accept queue, over a window of `seconds`, against random arrivals.
 
+    Service times vary by `service_cv`, as those of exponential ones where it is 1.
+
     `utilisation` is the busy share of what takes connections from the queue (the tree's CPU over its usable cores, or
     the busy share of a known pool of `servers`), `throughput` requests/s; the service time is what both come to.
     """
     if utilisation >= 1 or throughput <= 0:
         return QueueMean(mean, math.inf, math.inf)
-    expected = mean_queue(utilisation, servers, service_cv)
+    expected = mean_queue(utilisation, servers, 0.0)
+    varied = mean_queue(utilisation, servers, service_cv)
     service_s = servers * utilisation / throughput
     error = queue_error(utilisation, seconds, samples, service_s, servers, service_cv)
-    if expected <= 0 or error <= 0:
+    if varied <= 0 or error <= 0:
         return QueueMean(mean, expected, T.queue_least)
-    shape, scale = (expected / error) ** 2, error**2 / expected
+    shape, scale = (varied / error) ** 2, error**2 / varied
     return QueueMean(mean, expected, max(T.queue_least, scale * float(special.gammainccinv(shape, T.queue_alarms))))
 
 

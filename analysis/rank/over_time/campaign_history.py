@@ -1,8 +1,8 @@
 """What the campaigns of one plan on the same hosts came to, in the order in which they began.
 
 The code may differ from one to the next: that is what a history shows. Every campaign is analysed again, by one set of
-rules. Figures of two days are put side by side, and nothing is called better or worse: `analysis/rank/day_effect.py`
-says when that may be done.
+rules. Figures of two days are put side by side, and nothing is called better or worse: `day_effect.py` says when that
+may be done.
 """
 
 from __future__ import annotations

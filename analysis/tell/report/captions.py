@@ -15,6 +15,7 @@ from analysis.judge.verdicts import SERVED, VALID
 from analysis.rank.ranking import Ranking
 from analysis.rank.steps import Steps
 from analysis.tell.report.page import Cell, Picture, Table, inlined
+from analysis.tell.step_verdict import tally_text
 from analysis.tell.words import BOUNDS, bounded, counted, number, ratio_digits, series
 from study.plan import Plan
 
@@ -75,7 +76,7 @@ def _rps(steps: pd.DataFrame, plan: Plan) -> Caption:
 def _on_the_line(steps: pd.DataFrame, plan: Plan) -> str:
     """Whether every model follows N / (R1 + Z) up to the largest step, which is said only where each is valid there.
 
-    A valid step may be under that line: as far as random arrivals make R longer at the measured utilisation.
+    A valid step may be under that line: as far as R = R1 / (1 - U) makes its cycle longer.
     """
     every = Steps(steps).measured
     if all(_follows(every.of_model(model), plan) for model in plan.models):
@@ -107,13 +108,14 @@ def _hockey(steps: pd.DataFrame, plan: Plan) -> Caption:
             first, last = min(means), max(means)
             ends = [f"{_shown(means[users], 'ms')} at {users:,}" for users in (first, last)]
             parts.append(f"{model} {' and '.join(ends)}")
-    rest = f"; of {series(fewer)} no two steps are {' or '.join(SERVED)}" if fewer else ""
-    text = f"Mean response time observed at the lowest and the highest step: {'; '.join(parts)}{rest}."
-    text += " It counts the answered requests only."
-    table = _by_users(steps, "mean_ms", plan, "Mean response time in ms")
+    rest = f"; of {series(fewer)} no two steps are {' or '.join(SERVED)} in most runs" if fewer else ""
+    text = (
+        f"Mean response time of the successes, observed at the lowest and the highest step: {'; '.join(parts)}{rest}."
+    )
+    table = _by_users(steps, "mean_ms", plan, "Mean response time of the successes in ms")
     return (
-        "Mean response time against requests per second",
-        text if parts else "No model has two steps that are valid or an overload.",
+        "Mean response time of the successes against requests per second",
+        text if parts else "No model has two steps that are valid or an overload in most runs.",
         (table,),
     )
 
@@ -228,12 +230,16 @@ def _model(steps: pd.DataFrame, model: str, plan: Plan) -> Caption:
         return title, "No step was measured.", ()
     top = max((users for users, point in rates.items() if not point.few), default=max(rates))
     text = f"{model}: {_shown(rates[top], 'requests/s')} at {counted(top, 'user')}"
-    hollow = [f"{users:,} ({point.verdict})" for users, point in rates.items() if point.verdict != "valid"]
+    ladder = Steps(steps).of_model(model).ladder.measured
+    hollow = [
+        f"{users:,} ({tally_text(ladder.at(users))})" for users, point in rates.items() if point.verdict != "valid"
+    ]
     absent = [f"{users:,}" for users in plan.users if users not in rates]
     every = "every measured step is valid"
-    if not (Steps(steps).of_model(model).ladder.measured.frame["verdict"] == "valid").all():
+    if not (ladder.frame["verdict"] == "valid").all():
         every = "every measured step is valid in more than half of its runs"
-    text += f"; not valid at {series(hollow)}" if hollow else f"; {every}"
+    most = " in more than half of the runs" if ladder.frame["block"].nunique() > 1 else ""
+    text += f"; not valid{most} at {series(hollow)}" if hollow else f"; {every}"
     text += f"; not measured at {series(absent)}" if absent else ""
     return title, f"{text}.", ()
 
@@ -266,7 +272,7 @@ def _at_the_top(steps: pd.DataFrame, column: str, models: Sequence[str], unit: s
     medians = _trusted(matrix(steps, column, models), verdicts)
     users = max((max(row) for row in medians.values() if row), default=None)
     if users is None:
-        return f"No figure in {unit} is known of a step that is {' or '.join(verdicts)}."
+        return f"No figure in {unit} is known of a step that is {' or '.join(verdicts)} in most runs."
     here = {model: row[users] for model, row in medians.items() if users in row}
     rest = _without(steps, users, [model for model in models if model not in here], verdicts)
     return f"Observed at {counted(users, 'user')}: {_range(here, unit)}{rest}."
@@ -285,7 +291,7 @@ def _without(steps: pd.DataFrame, users: int, models: Sequence[str], verdicts: S
     parts = (
         f"half of the blocks or fewer tried {series(few)} there" if few else "",
         f"not known of {series(unknown)}" if unknown else "",
-        f"of {series(unsound)} no step there is {' or '.join(verdicts)}" if unsound else "",
+        f"of {series(unsound)} the step there is not {' or '.join(verdicts)} in most runs" if unsound else "",
         f"{series(absent)} {'was' if len(absent) == 1 else 'were'} not measured there" if absent else "",
     )
     return "".join(f"; {part}" for part in parts if part)

@@ -27,7 +27,7 @@ DIGITS = 6
 Known = float | None
 TRIAL_SIGNS = {"+": "+", "x": "×"}
 """A trial's marker as a letter."""
-RATE, MEAN = "successful requests per second", "mean response time in ms"
+RATE, MEAN = "successful requests per second", "mean response time of the successes in ms"
 
 
 @dataclass(frozen=True)
@@ -299,9 +299,11 @@ def _requests(rows: pd.DataFrame) -> tuple[Chart, ...]:
         for request, each in look.items():
             mine = rows[(rows["request"] == request) & rows[column].notna()].sort_values("users")
             if len(mine):
+                signs = zip(mine["at_least"], mine["at_most"], strict=True) if column == "p95_ms" else ()
+                bound = tuple(bounded(bool(least), bool(most), BOUNDS).strip() for least, most in signs)
                 lines.append(
-                    ChartLine(request, each, tuple(mine["users"]), tuple(mine[column]), marks=each.marker)
-                )  # fmt: skip
+                    ChartLine(request, each, tuple(mine["users"]), tuple(mine[column]), bound=bound, marks=each.marker)
+                )
         return Chart(across, axis, tuple(lines))
 
     return panel("rps", ChartAxis("requests per second")), panel("p95_ms", ChartAxis("p95 in ms", True))

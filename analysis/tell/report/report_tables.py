@@ -11,14 +11,16 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.draw.frames import commonest, points_of
+from analysis.draw.frames import points_of
 from analysis.rank.limits import Limit
 from analysis.rank.ranking import Ranking
 from analysis.rank.steps import LADDER_KINDS, Steps
 from analysis.read.results import Campaign
+from analysis.tell.limit_sentence import place_text
 from analysis.tell.markdown_sections import coverage_text, load_at
 from analysis.tell.report.page import Cell, Table
 from analysis.tell.sentences import NAMES
+from analysis.tell.step_verdict import ALONE_MEANS, saturated_text, tally_text
 from analysis.tell.summary import verdict_text
 from analysis.tell.words import BOUNDS, bounded, counted, number, shortened
 from study.plan import Run
@@ -29,7 +31,7 @@ LONGEST = 4
 STEP_COLUMNS = {
     "requests": "requests",
     "rps": "requests/s",
-    "mean_ms": "mean ms",
+    "mean_ms": "mean ms of successes",
     "p50_ms": "p50 ms",
     "p99_ms": "p99 ms",
     "failures": "failures",
@@ -45,8 +47,8 @@ COST_COLUMNS = {
     "server_fds": "descriptors",
     "server_switches": "switches a request",
     "accept_queue": "accept queue",
-    "listen_overflows": "overflows",
-    "retransmits": "retransmits",
+    "listen_overflows": "overflows, at most",
+    "retransmits": "retransmits, at most",
 }
 """Heads of the two tables of a model, by the columns of steps.csv. Processes and threads are counted once a second."""
 
@@ -78,7 +80,7 @@ def summary_table(campaign: Campaign, summary: pd.DataFrame, ranking: Ranking, w
             return Cell(text, to if text else "", "; ".join(filter(None, notes)))
 
         limit = kinds[model]
-        where = f"first at {counted(limit.users, 'user')}" if limit.users is not None else ""
+        where = place_text(limit) if limit.users is not None else ""
         rows.append(
             (
                 Cell(model, f"#model-{model}"),
@@ -97,7 +99,7 @@ def summary_table(campaign: Campaign, summary: pd.DataFrame, ranking: Ranking, w
         )
     users = "no common step" if ranking.common_users is None else counted(ranking.common_users, "user")
     heads = (
-        "model", "capacity, users", "requests", "requests/s", "average response ms", "p50 ms", "p99 ms",
+        "model", "capacity, users", "requests", "requests/s", "average response ms of successes", "p50 ms", "p99 ms",
         "peak requests/s", "peak at users", "sustained users", "limit", "verdict",
     )  # fmt: skip
     return Table(
@@ -149,7 +151,7 @@ def _place(check: Mapping[Any, Any], steps: pd.DataFrame) -> str:
 
 
 def verdict_table(campaign: Campaign, steps: pd.DataFrame) -> Table:
-    """Each model and step: the verdict of more than half of the blocks."""
+    """Each model and step: its verdict, and where not all blocks have it, how many have which."""
     ladder = Steps(steps).ladder
     across = ladder.users
     rows = []
@@ -157,9 +159,8 @@ def verdict_table(campaign: Campaign, steps: pd.DataFrame) -> Table:
         mine = ladder.of_model(label)
         row = []
         for users in across:
-            verdicts = mine.at(users).frame["verdict"].value_counts()
-            split = f"in {verdicts.iloc[0]} of {verdicts.sum()}" if len(verdicts) > 1 else ""
-            row.append(Cell(str(verdicts.index[0]), link(campaign, label), split) if len(verdicts) else Cell(""))
+            here = mine.at(users)
+            row.append(Cell("") if here.empty else Cell(here.verdict, link(campaign, label), _split(here)))
         rows.append((Cell(label), *row))
     heads = ("model", *(counted(users, "user") for users in across))
     return Table("Verdict of each model and step", heads, tuple(rows)).without_empty_columns()
@@ -190,7 +191,7 @@ def _by_step(
 ) -> Table:
     """`medians` has a row of `analysis.draw.frames.points` for each column, model and users."""
     mine = Steps(steps).of_model(model).ladder
-    to = link(campaign, model)
+    withdrawn, to = mine.withdrawn() & mine.frame["saturated"].astype(bool), link(campaign, model)
     present = {name: head for name, head in columns.items() if mine.known(name)}
     rows = []
     for users, group in mine.by_users():
@@ -202,23 +203,19 @@ def _by_step(
             else:
                 text = number(point["value"], bounded(point["at_least"], point["at_most"], BOUNDS))
                 cells.append(Cell(text, to, interval(point["low"], point["high"])))
-        cells.append(_verdict(group))
+        cells.append(_verdict(group, withdrawn))
         rows.append(tuple(cells))
-    return Table(caption, ("users", *present.values(), "verdict"), tuple(rows))
+    means = f"; {ALONE_MEANS}" if withdrawn.any() else ""
+    return Table(f"{caption}{means}", ("users", *present.values(), "verdict"), tuple(rows))
 
 
-def _verdict(rows: Steps) -> Cell:
-    """The verdict of most runs that were measured at a step, and in how many it is another or saturated."""
-    measured = rows.measured.frame
-    if measured.empty:
-        return Cell("not-measured")
-    verdict, runs = commonest(measured["verdict"]), len(measured)
-    same, full = int((measured["verdict"] == verdict).sum()), int(measured["saturated"].sum())
-    notes = (
-        f"in {same} of {runs}" if same < runs else "",
-        "saturated" if full == runs else f"saturated in {full} of {runs}" if full else "",
-    )
-    return Cell(verdict, note="; ".join(filter(None, notes)))
+def _verdict(rows: Steps, withdrawn: pd.Series[bool]) -> Cell:
+    """A load's verdict, and in how many runs it has which, or was saturated."""
+    return Cell(rows.verdict, note="; ".join(filter(None, (_split(rows), saturated_text(rows, withdrawn)))))
+
+
+def _split(rows: Steps) -> str:
+    return tally_text(rows) if rows.frame["verdict"].nunique() > 1 else ""
 
 
 def runs_table(campaign: Campaign, steps: pd.DataFrame, label: str) -> Table:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.tell.report.page import Cell, Picture, Table, cells, inlined
-from analysis.tell.words import counted, number
+from analysis.tell.words import BOUNDS, bounded, counted, number
 from study.safe_text import printable
 
 LAST_LINES = 12
@@ -49,7 +49,7 @@ def _by_name(rows: pd.DataFrame) -> Table:
         "requests",
         "failures",
         "requests/s",
-        "mean ms",
+        "mean ms of successes",
         "p50 ms",
         "p95 ms",
         "p99 ms",
@@ -57,7 +57,11 @@ def _by_name(rows: pd.DataFrame) -> Table:
     listed = []
     for row in rows.sort_values(["method", "name", "step", "block"], kind="stable").to_dict("records"):
         note = "reported by the locustfile itself" if row["outside"] else ""
-        figures = [number(_known(row[name])) for name in ("rps", "mean_ms", "p50_ms", "p95_ms", "p99_ms")]
+        late = bool(row["times_bound"])
+        figures = [number(_known(row["rps"]))] + [
+            number(_known(row[name]), bounded(name in row["at_least"], late, BOUNDS))
+            for name in ("mean_ms", "p50_ms", "p95_ms", "p99_ms")
+        ]
         listed.append(
             (
                 Cell(printable(f"{row['method']} {row['name']}"), note=note),
@@ -76,7 +80,8 @@ def request_picture(directory: Path, model: str, requests: pd.DataFrame) -> Pict
         return None
     text = (
         f"Rate and 95th percentile of {counted(names, 'name')} of requests against users, medians of the blocks; "
-        "steps that are valid or overload alone, the names with the most requests."
+        "steps that are valid or overload alone, the names with the most requests. A request that timed out counts as"
+        " one that takes at least as long as it was waited for; of those in flight at a window's end no name is known."
     )
     return Picture(name, inlined(directory / f"{name}.svg"), f"Requests of {model} by name", text)
 

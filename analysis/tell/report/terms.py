@@ -18,7 +18,11 @@ def terms_of(plan: Plan) -> Iterator[tuple[str, str]]:
     if plan.search is not None:
         limits = f"p99 ≤ {plan.slo.p99_ms:g} ms and at most {plan.slo.failures_percent:g} % failures"
         yield "capacity", f"the most users that a model carries within the plan's limits, its SLO: {limits}."
-        yield "trial", "a load that was tried in the search for the capacity: it passed within the SLO, or it failed."
+        yield (
+            "trial",
+            "a load that was tried in the search for the capacity: it passed within the SLO, or failed, or gave no"
+            " clear result.",
+        )
     else:
         yield "step", "a number of users that is held while the server settles and is then measured."
     blocks = "one block here" if plan.blocks == 1 else f"{plan.blocks} blocks here; figures are medians over them"
@@ -28,7 +32,11 @@ def terms_of(plan: Plan) -> Iterator[tuple[str, str]]:
         "requests per second that were answered rightly. The peak is the most among the loads that more than half of"
         " the blocks measured.",
     )
-    yield "p50, p99", "the time within which half, or 99 of 100, of the requests were answered."
+    yield (
+        "p50, p99",
+        "the time within which half, or 99 of 100, of the requests were answered. One that timed out, or had no answer"
+        " at the window's end, took at least so long. Averages are of the successes alone.",
+    )
     if plan.mean_think_s:
         yield (
             "knee",

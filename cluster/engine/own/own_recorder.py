@@ -19,6 +19,7 @@ from cluster.engine.phase_tally import Phase, Tally
 from cluster.engine.recorder import Recorder
 from cluster.engine.users import kind_of
 from study.formats.own_counts import OwnCounts
+from study.trial import TIMED_OUT
 
 REJECTED, BAD_STATUS, OTHER = "rejected", "bad-status", "other"
 
@@ -137,20 +138,21 @@ class OwnRecorder(Recorder):
         tally, own = self._tally, self._own
         if tally is None or own is None:
             return
+        kind = kind_of_failure(error, response) if error is not None else ""
         if not outside:
             tally.bytes += size
             if error is None:
                 tally.answered.append(seconds)
             else:
                 tally.unanswered.append(seconds)
-                tally.failures[kind_of_failure(error, response)] += 1
+                tally.failures[kind] += 1
         if own.by_name:
             named = own.names.get((method, name)) or own.name(method, name, outside)
             named.bytes += size
             if error is None:
                 named.answered.append(seconds)
             else:
-                named.fail(StatsError.parse_error(error))
+                named.fail(StatsError.parse_error(error), seconds if kind == TIMED_OUT else None)
 
     # Phases.
 

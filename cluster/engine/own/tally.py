@@ -33,6 +33,8 @@ class NameTally:
 
     outside: bool
     answered: list[float] = field(default_factory=list)
+    timed_out: list[float] = field(default_factory=list)
+    """How long those that timed out were waited for, in s."""
     successes: int = 0
     failed: int = 0
     bytes: int = 0
@@ -48,9 +50,11 @@ class NameTally:
         self.response_s += float(times.sum())
         record_all(self.response, times)
 
-    def fail(self, why: str) -> None:
-        """Count a failure by its text."""
+    def fail(self, why: str, waited_s: float | None = None) -> None:
+        """Count a failure by its text; `waited_s` is how long a request that timed out was waited for."""
         self.failed += 1
+        if waited_s is not None:
+            self.timed_out.append(waited_s)
         why = why[:TEXT_LENGTH]
         self.failures[why if why in self.failures or len(self.failures) < MOST_TEXTS else OTHERS] += 1
 
@@ -126,6 +130,8 @@ class OwnTally:
 
 def _named(method: str, name: str, tally: NameTally) -> NamedCounts:
     tally.fold()
+    timed_out = histogram()
+    record_all(timed_out, np.array(tally.timed_out))
     return NamedCounts(
         method=method,
         name=name,
@@ -135,4 +141,5 @@ def _named(method: str, name: str, tally: NameTally) -> NamedCounts:
         bytes=tally.bytes,
         response_s=tally.response_s,
         response_us=text(tally.response),
+        timed_out_us=text(timed_out),
     )

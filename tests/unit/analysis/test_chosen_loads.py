@@ -192,7 +192,8 @@ def test_a_limit_is_named_at_a_load_of_most_blocks(tmp_path: Path) -> None:
     (limit,) = made.limits
     assert (limit.kind, limit.users) == ("CPU", 200)
     assert "tried this load" not in limit_text(limit)
-    assert "half of the blocks or fewer tried 150 users, where it shows as well" in limit_text(limit)
+    assert limit_text(limit).startswith("CPU, at 200 users: ")
+    assert "; at 150 users something of it was full already, in the one run of this load" in limit_text(limit)
 
 
 def test_a_limit_that_few_blocks_show_says_of_how_many_it_is(tmp_path: Path) -> None:

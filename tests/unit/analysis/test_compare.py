@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from analysis import Comparison, compare
-from analysis.rank.comparison import COLUMNS
+from analysis.rank.over_time.comparison import COLUMNS
 from study.errors import FormatError, UsageError
 from study.formats.json_files import write_json
 from study.layout import CampaignFiles

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from analysis.rank.day_effect import LEAST_DAYS, DayMean, day_calls, day_mean, day_ratio
+from analysis.rank.over_time.day_effect import LEAST_DAYS, DayMean, day_calls, day_mean, day_ratio
 from tests.unit.simulate_blocks import two_days
 
 

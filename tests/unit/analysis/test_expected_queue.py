@@ -52,8 +52,17 @@ def test_services_that_vary_much_are_allowed_for_where_that_is_known() -> None:
 
 def test_four_samples_of_zero_four_two_zero_at_half_a_core_are_no_limit() -> None:
     queue = judge_queue(1.5, 4, 4.0, 0.5, 2000.0)
-    assert queue.expected == pytest.approx(0.5)
+    assert queue.expected == pytest.approx(0.25)
     assert not queue.full
+
+
+def test_what_is_expected_is_m_d_1_and_what_is_allowed_takes_more_than_chance_for_it() -> None:
+    """At 80 % M/D/1 has 1.6 on average and M/M/1 3.2: a mean between the two is no evidence of a limit."""
+    queue = judge_queue(3.0, 600, 60.0, 0.8, 2000.0)
+    assert queue.expected == pytest.approx(1.6)
+    assert not queue.full
+    assert queue.allowed > mean_queue(0.8)
+    assert judge_queue(2 * queue.allowed, 600, 60.0, 0.8, 2000.0).full
 
 
 def test_one_connection_is_never_evidence() -> None:

@@ -14,6 +14,7 @@ from analysis import Analysis, analyze, compare, verdicts_of
 from analysis.judge import codes
 from analysis.judge.codes import CODES, FigureUnit
 from analysis.judge.findings import Finding, check
+from analysis.read.counter_span import CounterSpan
 from analysis.tell.csv_files import checks_table, steps_table
 from analysis.tell.phrases import BACKGROUND_CLIENTS
 from analysis.tell.sentences import NAMES, SENTENCES, reason_sentence, sentence
@@ -29,6 +30,7 @@ EXAMPLES: dict[FigureUnit, tuple[Any, ...]] = {
     codes.TEXT: ("a-name",),
     codes.NAMES: ((), ("a-name",), ("a-name", "another")),
     codes.COUNTS: ({}, {"listen_overflows": 1, "retransmits": 20.0}),
+    codes.SPAN_COUNTS: ({}, {"listen_drops": CounterSpan(1.0, 2.0)}, {"retransmits": CounterSpan(20.0, None)}),
     codes.SPANS: ((), ((1.0, 3.0), (4.0, 5.0))),
     codes.FINDINGS: ((), (Finding("full.thread", cpu=0.97),)),
 }
@@ -96,16 +98,16 @@ def test_findings_are_values() -> None:
 
 
 def test_singular_and_plural() -> None:
-    queue = {"expected": 0.5, "busy": 0.5, "backlog": None}
+    queue = {"expected": 0.5, "allowed": 1.0, "busy": 0.5, "backlog": None}
     assert sentence(Finding("full.accept-queue", queue=2.0, **queue)).startswith("2.0 connections waited in its accept")
-    dropped = Finding("full.overflows", drops=1, requests=2)
+    dropped = Finding("full.overflows", drops=1, most=1, requests=2)
     assert sentence(dropped) == "its listening socket dropped 1 connection with 2 requests"
     assert sentence(Finding("target.busy", cpu=0.5, cores=1.0, others=None, cpu_ms=2.0)).startswith(
         "0.50 of 1 core busy"
     )
-    held = Finding("background.held", kind="slow", held=1.0, wanted=1, turned_away=0)
+    held = Finding("background.held", kind="slow", held=1.0, wanted=1, turned_away=0, most=0)
     assert sentence(held) == "in the background, 1 of 1 slow client was held on average"
-    held = Finding("background.held", kind="slow", held=18.25, wanted=20, turned_away=20)
+    held = Finding("background.held", kind="slow", held=18.25, wanted=20, turned_away=20, most=20)
     assert sentence(held) == (
         "in the background, 18.25 of 20 slow clients were held on average, and 20 times one was refused, cut off or not"
         " answered"

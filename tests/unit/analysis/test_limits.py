@@ -55,7 +55,7 @@ def test_cpu_of_the_one_thread_that_serves(tmp_path: Path) -> None:
     assert (limit.kind, limit.users) == ("CPU", 400)
     holds(limit, "CPU, first at 400 users", "used 0.98 of 1 core;", "11 ms of CPU a request at 9")
     holds(limit, "62% of its cores' busy time was the kernel's")
-    holds(limit, "connections were first dropped at 800 users (the kernel counted 3,000 listen overflows")
+    holds(limit, "connections were dropped at 800 users (the kernel counted 3,000 listen overflows")
 
 
 def test_cpu_of_all_cores_that_it_was_given(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from analysis.draw.request_frames import REQUEST_COLUMNS, requests_frame
@@ -17,6 +18,8 @@ from analysis.judge.verdicts import divided, shortfall
 from analysis.judge.window import Window
 from analysis.read.histograms import decode
 from analysis.read.seconds import Second
+from analysis.tell.csv_files import csv_text, requests_table
+from analysis.tell.report.request_tables import own_tables
 from analysis.tell.sentences import sentence
 from study.formats.own_counts import ExceptionCount, OwnCounts
 from study.plan import IDLE_STEP, Step
@@ -166,8 +169,52 @@ def test_late_users_explain_their_part_of_a_shortfall() -> None:
     assert shares.generator == pytest.approx(0.025 / (0.025 + 0.045), rel=0.01)
 
 
+def by_name(*names: NamedRequests, failures: dict[str, int] | None = None, late: bool = False) -> pd.DataFrame:
+    """The rows of one step whose window has these names."""
+    window = own_sound(own(names=names), failures=failures or {})
+    judgement: Any = SimpleNamespace(verdict="valid", upper_bounds=late)
+    run: Any = SimpleNamespace(block=1, label="shop")
+    step: Any = SimpleNamespace(run=run, step=window.step, window=window, judgement=judgement)
+    result: Any = SimpleNamespace(steps=(step,))
+    return requests_frame([result]).set_index("name")
+
+
+def timed_out(name: str, requests: int, waited_s: float | None, count: int) -> NamedRequests:
+    """Requests that are answered in 20 ms, but for `count` of them; an older ledger doesn't know for how long."""
+    times = None if waited_s is None else decode(encode([waited_s] * count))
+    return replace(named(name, requests, 0.02, {"TimeoutError": count}), timed_out=times)
+
+
 def test_requests_by_name_have_a_row_each_and_no_quantile_beyond_their_number() -> None:
     assert list(requests_frame([]).columns) == list(REQUEST_COLUMNS)
+    rows = by_name(named("/many", 2000, 0.02), named("/few", 100, 0.02))
+    assert rows.loc["/many", "p99_ms"] == pytest.approx(20, rel=0.01)
+    assert pd.isna(rows["p95_ms"]["/few"])
+
+
+def test_a_percentile_by_name_counts_requests_that_timed_out_as_at_least_so_long() -> None:
+    """Of 1,000 requests 80 timed out after 2 s: they are the slowest, as in the percentiles of the whole step."""
+    rows = by_name(timed_out("/a", 1000, 2.0, 80), named("/b", 1000, 0.02), failures={"timed-out": 80})
+    row = rows.loc["/a"]
+    assert row["p90_ms"] == pytest.approx(20, rel=0.01)
+    assert (row["p95_ms"], row["p99_ms"]) == (pytest.approx(2000, rel=0.01), pytest.approx(2000, rel=0.01))
+    assert row["at_least"] == {"p95_ms", "p99_ms"}
+    assert (row["mean_ms"], row["max_ms"]) == (pytest.approx(20, rel=0.01), pytest.approx(20, rel=0.01))
+    assert rows.loc["/b", "at_least"] == frozenset()
+    text = csv_text(requests_table(rows.reset_index()))
+    assert "p95_ms p99_ms" in text
+    table, _ = own_tables(rows.reset_index(), pd.DataFrame({"model": []}), "shop")
+    cells = dict(zip(table.heads, table.rows[0], strict=True))
+    assert (cells["p95 ms"].text, cells["mean ms of successes"].text) == ("\u2265 2,001", "20")
+    late = own_tables(by_name(named("/b", 1000, 0.02), late=True).reset_index(), pd.DataFrame({"model": []}), "shop")
+    assert late[0].rows[0][8].text == "\u2264 20"
+
+
+def test_an_older_ledger_gives_no_percentile_of_a_name_of_which_requests_may_have_timed_out() -> None:
+    old = timed_out("/a", 1000, None, 80)
+    assert by_name(old, failures={"timed-out": 80})["p90_ms"].isna().all()
+    assert by_name(old, failures={"reset": 80}).loc["/a", "p90_ms"] == pytest.approx(20, rel=0.01)
+    assert by_name(replace(old, outside=True))["p90_ms"].isna().all()
 
 
 def test_what_on_start_raised_in_the_ramp_is_told_with_the_window() -> None:

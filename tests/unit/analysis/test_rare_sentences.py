@@ -49,9 +49,10 @@ def test_what_is_said_of_a_server_that_holds_background_clients_is_what_its_user
 def test_a_list_of_steps_that_is_cut_says_how_many_are_left_out(steps: int) -> None:
     short = Finding("step.shortfall", rate=70.0, under=0.3, bound=100.0, at_least=False)
     rows = [
-        {"model": "single", "kind": "ladder", "users": users, "verdict": "overload", "reasons": (short,)}
+        {"block": 1, "model": "single", "step": users, "kind": "ladder", "users": users, "verdict": "overload",
+         "reasons": (short,), "passed": False}
         for users in range(1, steps + 1)
-    ]
+    ]  # fmt: skip
     checks = pd.DataFrame(columns=["check", "outcome", "model", "step", "code", "value", "threshold", "finding"])
     lines = failed_checks(pd.DataFrame(rows), checks, ["single"])
     assert len([line for line in lines if "overload" in line]) == LONGEST_LIST

@@ -12,6 +12,7 @@ from analysis import analyze
 from analysis.judge.judging import judge_all
 from analysis.judge.laws.strangers import judge_strangers
 from analysis.judge.window import Window
+from analysis.read.counter_span import CounterSpan
 from analysis.read.results import load
 from analysis.read.samples import CoreGroupSeconds, Target, read_samples, target_of
 from study.plan import Run, Step
@@ -79,10 +80,10 @@ def test_a_row_that_the_next_ramp_shares_is_not_of_the_window(tmp_path: Path) ->
     rows = [f"{at},server,thread,1.0,0,{mean},9,{drops}" for at, mean, drops in ((10.4, 0, 0), (11.4, 60, 500))]
     path.write_text("\n".join([head, *rows]) + "\n", encoding="utf-8")
     samples = read_samples(tmp_path)
-    read = target_of(samples.window(9.0, 11.0))
+    read = target_of(samples, 9.0, 11.0)
     assert read is not None
-    assert (read.accept_queue_mean, read.listen_socket_drops) == (0.0, 0.0)
-    short = target_of(samples.window(10.45, 11.25))  # shorter than a row and its edges: what there is
+    assert (read.accept_queue_mean, read.listen_socket_drops) == (0.0, CounterSpan(0.0, None))
+    short = target_of(samples, 10.45, 11.25)  # shorter than a row and its edges: what there is
     assert short is not None
     assert short.accept_queue_mean == 60.0
 
@@ -91,7 +92,7 @@ def test_the_queue_is_a_mean_over_all_looks_and_the_drops_are_the_listening_sock
     top = windows(tmp_path, Load(accept_queue=4, queue_mean=0.25, queue_looks=8, socket_drops=3, memory_mb=12.5))[2]
     read = target(top)
     assert (read.accept_queue, read.accept_queue_mean, read.accept_queue_looks) == (4.0, 0.25, 240)
-    assert read.listen_socket_drops == 90
+    assert read.listen_socket_drops == CounterSpan(90.0, 90.0)
     assert read.pss_mb == 12.5  # the tree's memory, not the proportional set size of 30.5
 
 

@@ -156,6 +156,7 @@ def test_when_and_where_are_said_as_far_as_they_are_known() -> None:
 def test_words_are_explained_that_the_plan_brings_up() -> None:
     said = dict(terms_of(ASKED))
     assert {"block", "goodput", "knee", "A/A control"} <= set(said)
+    assert all(text.endswith(".") for text in said.values())
     assert "capacity" not in said
     assert not {"knee", "A/A control"} & set(dict(terms_of(plan(aa=False, think_time=[0.0, 0.0]))))
     assert "asks again at once" in dict(terms_of(plan(think_time=[0.0, 0.0])))["user"]

@@ -13,8 +13,8 @@ import pytest
 
 from analysis import compare
 from analysis.rank import model_summary, steps
-from analysis.rank.comparison import COLUMNS as COMPARED
 from analysis.rank.over_time.campaign_history import COLUMNS as HISTORY_COLUMNS
+from analysis.rank.over_time.comparison import COLUMNS as COMPARED
 from analysis.tell import csv_files, locust_summary
 from study.formats.background_csv import BackgroundRow
 from study.formats.facts_json import Facts

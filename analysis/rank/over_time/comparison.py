@@ -2,9 +2,9 @@
 
 The run is the unit. Ratios are the second campaign over the first, as observed. Two campaigns differ by their days,
 however many blocks they have, so that better and worse are called only where earlier campaigns of the first one's plan,
-code and hosts show how far days lie apart (`analysis/rank/day_effect.py`). Requests per second are compared at steps
-that are valid or overload in both, response times at steps that are valid in both: a mean over an overloaded step
-counts only the survivors.
+code and hosts show how far days lie apart (`analysis/rank/over_time/day_effect.py`). Requests per second are compared
+at steps that are valid or overload in both, response times at steps that are valid in both: a mean over an overloaded
+step counts only the survivors.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import pandas as pd
 from analysis.judge.findings import Finding
 from analysis.judge.thresholds import THRESHOLDS as T
 from analysis.judge.verdicts import SERVED, VALID
-from analysis.rank.day_effect import LEAST_DAYS, DayCall, DayRatio, day_calls, day_holm, day_mean, day_ratio
 from analysis.rank.differences import Difference, manifest_differences, plan_differences
 from analysis.rank.outcome import CampaignOutcome
+from analysis.rank.over_time.day_effect import LEAST_DAYS, DayCall, DayRatio, day_calls, day_holm, day_mean, day_ratio
 from analysis.rank.steps import Steps
 from analysis.read.results import Campaign
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from analysis.rank.comparison import day_of, hosts_of
 from analysis.rank.outcome import CampaignOutcome, outcome_of
+from analysis.rank.over_time.comparison import day_of, hosts_of
 from analysis.read.results import Campaign, load
 from study.errors import StudyError
 from study.formats.manifest_json import Manifest
