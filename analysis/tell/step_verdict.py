@@ -70,7 +70,7 @@ ALONE = "full by that step alone"
 ALONE_MEANS = f"{ALONE}: a larger valid step of the same block had room, or gave more, so that this was no limit"
 
 
-def tally_text(rows: Steps) -> str:
+def tally_text(rows: Steps, separator: str = " / ") -> str:
     """The verdicts of a load's runs, as `overload in 2 of 6 / valid in 3 of 6 / disturbed in 1 of 6`.
 
     The load's own (`Steps.verdict`) comes first. Where all runs have it, it stands alone.
@@ -79,7 +79,7 @@ def tally_text(rows: Steps) -> str:
     if len(counts) == 1:
         return str(counts.index[0])
     order = sorted(counts.index, key=lambda each: (each != verdict, -counts[each], each))
-    return " / ".join(f"{each} in {counts[each]} of {len(rows.frame)}" for each in order)
+    return separator.join(f"{each} in {counts[each]} of {len(rows.frame)}" for each in order)
 
 
 def saturated_text(rows: Steps, withdrawn: pd.Series[bool]) -> str:

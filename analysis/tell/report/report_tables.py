@@ -215,7 +215,7 @@ def _verdict(rows: Steps, withdrawn: pd.Series[bool]) -> Cell:
 
 
 def _split(rows: Steps) -> str:
-    return tally_text(rows) if rows.frame["verdict"].nunique() > 1 else ""
+    return tally_text(rows, "; ") if rows.frame["verdict"].nunique() > 1 else ""
 
 
 def runs_table(campaign: Campaign, steps: pd.DataFrame, label: str) -> Table:

@@ -64,13 +64,14 @@ def test_every_table_figure_and_sentence_gives_the_same_verdict_of_a_load() -> N
         100: "generator-limited in 3 of 6 / valid in 3 of 6",
         400: "overload in 2 of 6 / disturbed in 2 of 6 / valid in 2 of 6",
     }
+    notes = {users: share.replace(" / ", "; ") for users, share in shares.items()}
     frame = points(steps, "rps", ["single"])
     assert dict(zip(frame["users"], frame["verdict"], strict=True)) == wanted
     assert not frame["valid"].any()
     (row,) = verdict_table(campaign, steps[steps["model"] == "single"]).rows[:1]
-    assert [(cell.text, cell.note) for cell in row[1:]] == [(wanted[users], shares[users]) for users in wanted]
+    assert [(cell.text, cell.note) for cell in row[1:]] == [(wanted[users], notes[users]) for users in wanted]
     table, _ = ladder_tables(campaign, steps)["single"]
-    assert [(row[-1].text, row[-1].note) for row in table.rows] == [(wanted[users], shares[users]) for users in wanted]
+    assert [(row[-1].text, row[-1].note) for row in table.rows] == [(wanted[users], notes[users]) for users in wanted]
     (line,) = verdict_lines(outcome.rows, ["single"])
     assert line.startswith(f"- single: 100 {shares[100]}, 400 {shares[400]}")
     no_tails, no_pairs = pd.DataFrame(columns=["model", "ms", "share"]), pd.DataFrame(columns=["call", "bound"])
