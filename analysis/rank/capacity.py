@@ -185,7 +185,7 @@ def block_capacity(result: RunResult, plan: Plan) -> BlockCapacity | None:
         ended="slo" if high is not None else why_open(decisive, low, plan),
         broken=slo_broken(failed[-1], plan.slo) if failed else None,
         confirmation=confirmation(trials, low),
-        wide=plan.search is not None and is_wide(decisive, low, high, plan.search.resolution),
+        wide=plan.search is not None and is_wide(low, high, plan.search.resolution),
         differing=tuple(
             Differing(
                 step.step.number, step.step.users, live[step.step.number].outcome, outcome, step.judgement.verdict
@@ -215,14 +215,12 @@ def confirmation(trials: Sequence[Trial], low: int | None) -> Outcome | None:
     return next((trial.outcome for trial in reversed(trials) if trial.long and trial.users == low), None)
 
 
-def is_wide(decisive: Sequence[Trial], low: int | None, high: int | None, resolution: float) -> bool:
+def is_wide(low: int | None, high: int | None, resolution: float) -> bool:
     """Whether the ends of a bracket are further apart than the resolution lets whole users be.
 
     A load between them was not tried, since the run judged a trial otherwise, or neither passed nor failed.
     """
-    if low is None or high is None:
-        return False
-    return high > (1 + resolution) * (low + 1) or any(low < trial.users < high for trial in decisive)
+    return low is not None and high is not None and high > (1 + resolution) * (low + 1)
 
 
 def capacity_values(capacities: Iterable[ModelCapacity]) -> Mapping[str, Mapping[int, float]]:

@@ -102,10 +102,11 @@ def limit_of(steps: Steps, label: str, declared: Declared) -> Limit:
     late = [users for users, rows in rungs if rows.most_have("generator-limited") and users > largest_valid]
     # The server's own limit first: a smaller load may be too much for the generator at some moment, and not for it.
     if full := mine.full_users():
-        users = _lowest(full, mine)
-        kind, findings = _server(mine.at(users), declared)
-        where = (*_few_blocks(users, mine), *_lower("server", _full_runs(mine), users, mine))
-        said = (*findings, *_in_windows(mine.at(users), findings), *where, *_overflows(rungs, users))
+        users, showing = _lowest(full, mine), _full_runs(mine)
+        kind, findings = _server(showing.at(users), declared)
+        where = (*_few_blocks(users, mine), *_lower("server", showing, users, mine))
+        of = len(mine.at(users).frame)
+        said = (*findings, *_in_windows(showing.at(users), findings, of), *where, *_overflows(rungs, users))
         return Limit(label, kind, users, _once(said))
     if late:
         users = _lowest(late, mine)
@@ -191,7 +192,7 @@ def _above(rungs: Sequence[tuple[int, Steps]]) -> tuple[Finding, ...]:
 
 
 def _server(rows: Steps, declared: Declared) -> tuple[Kind, list[Reason]]:
-    """What of the server was full in these rows of one step, with its figures."""
+    """What of the server was full in these rows of one step, in each of which something was, with its figures."""
     full = _full(rows)
     queue = [full[code] for code in QUEUE if code in full]
     used_up = [full[code] for code in ("full.descriptors", "full.watched") if code in full]
@@ -225,19 +226,19 @@ DROPPED = "evidence.kernel"
 
 
 def _full(rows: Steps) -> dict[str, Finding]:
-    """What was full in more than half of the blocks, and dropped connections, by code."""
+    """What was full in more than half of these rows, and dropped connections, by code."""
     every = [{finding.code: finding for finding in _full_of(reasons)} for reasons in rows.frame["reasons"]]
     codes = dict.fromkeys(code for findings in every for code in findings)
     having = {code: [findings[code] for findings in every if code in findings] for code in codes}
     return {code: typical(findings) for code, findings in having.items() if len(findings) > MOST_BLOCKS * len(every)}
 
 
-def _in_windows(rows: Steps, findings: Sequence[Reason]) -> list[Finding]:
-    """In how many windows what these findings say was full, where it wasn't in all: their figures are of those."""
+def _in_windows(rows: Steps, findings: Sequence[Reason], windows: int) -> list[Finding]:
+    """In how many of the load's windows what these findings say was full, where it wasn't in all."""
     codes = {finding.code for finding in findings} & {*CPU, *POOL, *QUEUE, DROPPED}
     every = [{finding.code for finding in _full_of(reasons)} for reasons in rows.frame["reasons"]]
     full = min((sum(code in each for each in every) for code in codes), default=len(every))
-    return [Finding("limit.blocks", full=full, windows=len(every))] if full < len(every) else []
+    return [Finding("limit.blocks", full=full, windows=windows)] if full < windows else []
 
 
 def _full_of(reasons: Iterable[Reason]) -> Iterator[Finding]:

@@ -19,7 +19,7 @@ from analysis.judge.findings import Check
 from analysis.judge.judging import RunResult, StepResult
 from analysis.judge.quantiles import quantile
 from analysis.judge.thresholds import THRESHOLDS as T
-from analysis.judge.verdicts import VALID
+from analysis.judge.verdicts import SERVED, VALID
 from analysis.judge.window import Window
 from analysis.rank.load_outcomes import MOST_BLOCKS, counting, final_outcome, verdict_of
 from analysis.read.samples import Target
@@ -140,18 +140,21 @@ class Steps:
         return [int(str(users)) for users in share.index[share > MOST_BLOCKS]]
 
     def withdrawn(self) -> pd.Series[bool]:
-        """For each row of one model whether it is full by itself alone: a larger valid step contradicts it.
+        """For each row of one model whether it is full by itself alone: a larger step of the same block contradicts it.
 
-        A step of the same block, in which the server had room, or gave more; in another it may have been faster.
+        A valid one in which the server had room, or gave more. Of a valid row, whose users got what they asked for,
+        also an overload in which they got more.
         """
         frame, full = self.frame, self.full
-        valid = frame[frame["verdict"] == "valid"]
+        served = frame[frame["verdict"].isin(list(SERVED))]
 
-        def contradicted(block: int, users: int, rps: float) -> bool:
-            larger = valid[(valid["block"] == block) & (valid["users"] > users)]
-            return bool(((larger["rps"] > (1 + T.tie) * rps) | ~larger["saturated"].astype(bool)).any())
+        def contradicted(block: int, users: int, rps: float, verdict: str) -> bool:
+            larger = served[(served["block"] == block) & (served["users"] > users)]
+            valid = larger["verdict"] == "valid"
+            more = (larger["rps"] > (1 + T.tie) * rps) & (valid | (verdict == "valid"))
+            return bool((more | (valid & ~larger["saturated"].astype(bool))).any())
 
-        rows = zip(full, frame["block"], frame["users"], frame["rps"], strict=True)
+        rows = zip(full, frame["block"], frame["users"], frame["rps"], frame["verdict"], strict=True)
         return pd.Series([is_full and contradicted(*row) for is_full, *row in rows], frame.index, dtype=bool)
 
     def bounded(self, column: str) -> pd.Series[bool]:

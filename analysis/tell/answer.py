@@ -15,7 +15,15 @@ from analysis.rank.ranking import FigureRanking, Ranking
 from analysis.rank.steps import Steps
 from analysis.tell.capacity_sentence import capacity_sentences, differing, recoveries, strangers_beside, users_text
 from analysis.tell.limit_sentence import scaling_sentences
-from analysis.tell.orders import beyond_text, blocks_text, side_by_side, signs_text, tested, why_no_order
+from analysis.tell.orders import (
+    beyond_text,
+    blocks_text,
+    side_by_side,
+    signs_text,
+    tested,
+    untested_text,
+    why_no_order,
+)
 from analysis.tell.programs.must_carry import must_carry_sentences
 from analysis.tell.words import bounded, counted, number, series
 
@@ -58,7 +66,7 @@ def capacity_order(outcome: CampaignOutcome) -> tuple[str, ...]:
     signs = signs_text(figure.order, lambda model: f"{model} ({texts[model]})")
     least = f"differences below {figure.ranked.resolution:.0%} are not claimed"
     order = f"By capacity: {signs}{beyond_text(figure)}; over {blocks_text(tested(figure))}, {least}{tie}."
-    return (f"{order}{rest}",)
+    return (f"{order}{untested_text(figure)}{rest}",)
 
 
 def _open_end(known: Mapping[str, ModelCapacity], bound: Sequence[str]) -> str:
@@ -69,7 +77,7 @@ def _open_end(known: Mapping[str, ModelCapacity], bound: Sequence[str]) -> str:
         for word, missing in (("no load failed", "high"), ("none passed", "low"))
         if any(getattr(block, missing) is None for block in blocks)
     ]
-    return f"in some block {' or '.join(ends)}"
+    return f"{'in some block ' if any(len(known[model].blocks) > 1 for model in bound) else ''}{' or '.join(ends)}"
 
 
 def _less_compared(outcome: CampaignOutcome) -> str:
@@ -178,7 +186,8 @@ def _compared(
         if len(order.models) > 2 or order.best is None or unplaced:
             tie = f"; {LEGEND}" if "~" in order.signs else ""
             signs = signs_text(order, lambda model: f"{model} ({texts[model]})")
-            yield f"{where}: {signs}{beyond_text(figure)}; over {blocks_text(tested(figure))}{tie}.{rest}"
+            over = f"{signs}{beyond_text(figure)}; over {blocks_text(tested(figure))}{tie}"
+            yield f"{where}: {over}.{untested_text(figure)}{rest}"
         return
     models = [model for model in ranking.measured if model in texts]
     observed = side_by_side(models, lambda model: f"{model} {texts[model]}")

@@ -41,8 +41,8 @@ RECOVERIES: Mapping[tuple[bool, bool], str] = {
 }  # fmt: skip
 """What followed, by whether a fresh server was started and whether the last wait ended with idle response times."""
 FULL: Mapping[str, str] = {
-    "CPU": "CPU", "processes": "starting processes", "waiting": "its pool", "pool": "its pool",
-    "accept queue": "the accept queue", "descriptors": "descriptors",
+    "CPU": "full: CPU", "processes": "full: starting processes", "waiting": "full: its pool", "pool": "full: its pool",
+    "accept queue": "connections waited to be accepted", "descriptors": "full: descriptors",
 }  # fmt: skip
 """Kinds of a limit that are resources of the target."""
 UNTESTED, SHARE, SECOND = "strangers.untested", "strangers.share", "strangers.second"
@@ -199,6 +199,13 @@ def strangers_beside(outcome: CampaignOutcome) -> tuple[str, ...]:
             f"What they did to {_windows(untested)} can't be told: too few undisturbed blocks have"
             f" {'this load' if len(untested) == 1 else 'these loads'}."
         )
+    hidden = sum(
+        not step.judgement.disturbed
+        and any(check.code == SHARE and check.outcome == "not available" for check in step.judgement.checks)
+        for step in counting
+    )
+    if hidden:
+        parts.append(f"Of {hidden} more it can't be told in full.")
     which = f"{len(beside)} of {counted(len(counting), 'window')} that count"
     return (f"In {which}, others took more than check 11 allows: {series(taken)}. {' '.join(parts)}",)
 
@@ -254,7 +261,7 @@ def _ended(capacity: ModelCapacity, limit: Limit | None) -> str:
         wide = sum(block.wide for block in capacity.blocks)
         where = f" in {wide} of {len(capacity.blocks)} blocks" if len(capacity.blocks) > 1 else ""
         between = f"no trial with a clear result between what passed and what failed{where}" if wide else ""
-        parts = (BROKEN.get(capacity.broken or "", "the SLO"), f"full: {full}" if full else "", between, open_below)
+        parts = (BROKEN.get(capacity.broken or "", "the SLO"), full or "", between, open_below)
         return "; ".join(filter(None, parts))
     blocks = sum(block.ended == capacity.ended for block in capacity.blocks)
     where = f" in {blocks} of {len(capacity.blocks)} blocks" if blocks < len(capacity.blocks) else ""

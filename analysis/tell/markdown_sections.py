@@ -105,7 +105,13 @@ def _called(pair: Pair, figure: Ranked) -> str:
     blocks = counted(pair.blocks, "block")
     if pair.p_holm is None or pair.claim == "not comparable":
         return f"{text}, {CLAIMS[pair.claim]} ({blocks})"
-    return f"{text}, {CLAIMS[pair.claim]} (p {pair.p_holm:.2g} after Holm, {blocks})"
+    return f"{text}, {CLAIMS[pair.claim]} ({_p_text(pair.p_holm)} after Holm, {blocks})"
+
+
+def _p_text(p: float) -> str:
+    """As `p 0.012`; one that rounding would make the level of the test is said to be above it."""
+    level = f"{1 - T.confidence:.2g}"
+    return f"p just above {level}" if p > 1 - T.confidence and f"{p:.2g}" == level else f"p {p:.2g}"
 
 
 def control_lines(ranking: Ranking, plan: Plan) -> list[str]:
@@ -198,7 +204,7 @@ def _place(kind: str, users: int, spec: str = ",d") -> str:
 
 
 def _passed_later(rows: pd.DataFrame, passed: pd.DataFrame) -> str:
-    """After how many of these trials of one load a later one of the same run passed; empty of none."""
+    """After how many of these trials of one load the run's last that counts passed; empty of none."""
     later = rows[["block", "model", "users", "step"]].merge(
         passed, on=["block", "model", "users"], suffixes=("", "_then")
     )
@@ -212,16 +218,21 @@ def _passed_later(rows: pd.DataFrame, passed: pd.DataFrame) -> str:
 def failed_checks(steps: pd.DataFrame, checks: pd.DataFrame, labels: Sequence[str]) -> list[str]:
     """Why a step isn't valid, once for each label, step and verdict; then the checks of repeatability that failed."""
     bad = steps[~steps["verdict"].isin(["valid", "not-measured"])]
-    passed = steps[steps["kind"].isin(LADDER_KINDS) & steps["passed"].astype(bool)]
+    last = Steps(steps).ladder.frame
+    passed = last[last["passed"].astype(bool)]
     lines: list[str] = []
+    most = max(1, LONGEST_LIST // max(1, len(labels)))
     for label in labels:
+        own: list[str] = []
         mine = bad[bad["model"] == label]
         place = mine["kind"].where(mine["kind"].isin(("idle", "return")), "")
         for (kind, users, verdict), rows in mine.groupby([place, "users", "verdict"]):
             at = _place(str(kind), int(str(users)), spec="d")
             blocks = f" in {len(rows)} windows, the first" if len(rows) > 1 else ""
             again = "" if kind else _passed_later(rows, passed)
-            lines.append(f"- {label} at {at}, {verdict}{blocks}: {main_reasons(rows['reasons'].iloc[0])}{again}")
+            own.append(f"- {label} at {at}, {verdict}{blocks}: {main_reasons(rows['reasons'].iloc[0])}{again}")
+        more = [f"- and {len(own) - most} more of {label} in steps.csv and checks.csv"] if len(own) > most + 1 else []
+        lines += [*own[:most], *more] if more else own
     repeats = checks[(checks["check"] == 10) & (checks["outcome"] == "fail")]
     lines += [
         f"- {row['model']}, check 10, {NAMES[row['code']]}"
@@ -229,8 +240,6 @@ def failed_checks(steps: pd.DataFrame, checks: pd.DataFrame, labels: Sequence[st
         + f": {sentence(row['finding'])} ({row['value']:.1%} against {row['threshold']:.1%})"
         for row in repeats.to_dict("records")
     ]
-    if len(lines) > LONGEST_LIST:
-        lines = [*lines[:LONGEST_LIST], f"- and {len(lines) - LONGEST_LIST} more in steps.csv and checks.csv"]
     return lines
 
 
@@ -242,9 +251,11 @@ def impossible_checks(checks: pd.DataFrame) -> list[str]:
         without = rows[rows["outcome"] == "not available"]
         why = list(dict.fromkeys(map(sentence, without["finding"])))
         if why:
+            alike = len({finding.code for finding in without["finding"]}) == 1
             times = f"{len(without)} of {counted(len(rows), 'time')}"
-            others = "; other reasons in checks.csv" if len(why) > 1 else ""
-            lines.append(f"- check {number}, {NAMES[str(code)]}, {times}: {why[0]}{others}")
+            first = ", the first" if len(why) > 1 and alike else ""
+            others = "" if alike else "; other reasons in checks.csv"
+            lines.append(f"- check {number}, {NAMES[str(code)]}, {times}{first}: {why[0]}{others}")
     return lines
 
 

@@ -44,6 +44,17 @@ def tested(figure: FigureRanking) -> list[Pair]:
     return [pair for pair in figure.pairs if pair.p_holm is not None]
 
 
+def untested_text(figure: FigureRanking) -> str:
+    """Of which pairs of an order no test was made, each as ` Of a and b no test was made: ...`; empty of none."""
+    placed = {*figure.order.models}
+    return "".join(
+        f" Of {pair.first} and {pair.second} no test was made: {counted(pair.blocks, 'block')}"
+        f" {'has' if pair.blocks == 1 else 'have'} both, and {T.least_blocks} are needed."
+        for pair in figure.pairs
+        if pair.claim == "too few blocks" and {pair.first, pair.second} <= placed
+    )
+
+
 def why_no_order(ranking: Ranking, figure: FigureRanking) -> str:
     """Why no order is claimed in this figure: nothing of any two models, or only of models whose place isn't known."""
     if ranking.blocks < T.least_blocks:

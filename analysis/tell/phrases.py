@@ -80,7 +80,7 @@ def lag(f: Finding) -> str:
     """How late users woke, and where they were late, by how much think times were longer than drawn."""
     if f["value"] is None:
         return "no think time ended in the window"
-    late = f"users of {f['worker']} woke up to {f['value']:.1f} ms late (p99)"
+    late = f"users of {f['worker']} woke {f['value']:.1f} ms late (p99)"
     if f["drawn_s"] is None:
         return late
     return f"{late}; think times drawn as {f['drawn_s']:.3f} s passed in {f['passed_s']:.3f} s on average"
@@ -90,7 +90,7 @@ def loop_lag(f: Finding) -> str:
     """How late a worker's event loop was."""
     if f["value"] is None:
         return "the event loop's lag was not recorded"
-    late = f"the event loop of {f['worker']} was up to {f['value']:.2f} ms late (p99)"
+    late = f"the event loop of {f['worker']} was {f['value']:.2f} ms late (p99)"
     return f"{late}; response times are upper bounds" if f["value"] > f["threshold"] else late
 
 
@@ -233,7 +233,7 @@ def strangers(f: Finding) -> str:
         return f"{more}, so what others took can't be told"
     if f["value"] is None:
         return f"who else used {whose} was not recorded"
-    steal = f" (steal by other machines: {f['steal']:.1%})" if f["steal"] and f["steal"] >= 0.0005 else ""
+    steal = f" (steal, as the kernel counts it: {f['steal']:.1%})" if f["steal"] and f["steal"] >= 0.0005 else ""
     return f"others took {f['value']:.1%} of {whose} on {f['host']}{steal}"
 
 
@@ -331,7 +331,7 @@ def ended(f: Finding) -> str:
 
 def limit_workers(f: Finding) -> str:
     """The generator's lag and CPU over the windows that it limited."""
-    parts = [] if f["lag_ms"] is None or f["windows"] < 2 else [f"users woke up to {f['lag_ms']:.2g} ms late (p99)"]
+    parts = [] if f["lag_ms"] is None or f["windows"] < 2 else [f"users woke {f['lag_ms']:.2g} ms late (p99)"]
     parts += [] if f["cpu"] is None else [f"the busiest worker used {f['cpu']:.2f} of a core"]
     of = "" if f["windows"] < 2 else f"in the median of {counted(f['windows'], 'such window', spec='.0f')} "
     return of + ", ".join(parts)

@@ -113,7 +113,7 @@ def _population(f: Finding) -> str:
 def _slow(f: Finding) -> str:
     full = joined(f["full"])
     if f["value"] is None:
-        unknown = "neither the idle step nor the lowest load gave a response time that is trusted"
+        unknown = "neither the idle step nor the lowest load gave the response time of an idle, undisturbed server"
         why = "no request ended" if f["response_ms"] is None else unknown
         return f"{why}. {full}" if full else why
     if f["own"]:
@@ -141,7 +141,9 @@ def _left(f: Finding) -> str:
     if not f["room"]:
         return ""
     crowded = any(each.code == "target.crowded" for each in f["room"])
-    what = "others left nothing of the server's cores" if crowded else "nothing that was watched on the target was full"
+    what = (
+        "others used the rest of the server's cores" if crowded else "nothing that was watched on the target was full"
+    )
     return f", and {what}: {joined(f['room'])}"
 
 
@@ -160,9 +162,12 @@ def _divided(f: Finding) -> str:
 
 
 def _untrusted(f: Finding) -> str:
-    text = f"{f['run']}: its idle step is {f['verdict']}, so that "
+    state = (
+        "others used the cores in its idle step" if f["verdict"] == "disturbed" else f"its idle step is {f['verdict']}"
+    )
+    text = f"{f['run']}: {state}, so that "
     if f["users"] is None:
-        return f"{text}R1 is not known"
+        return f"{text}R1 is not known, nor how far a step is short of it"
     return f"{text}R1 is only known to be at most R at {counted(f['users'], 'user')}"
 
 
@@ -317,7 +322,7 @@ SENTENCES: dict[str, Sentence] = {
     "limit.none-valid": "no step is valid",
     "limit.not-watched": lambda f: f"the target was not watched at {counted(f['users'], 'user')}",
     "limit.crowded": lambda f: (
-        f"others left nothing of the server's cores at {counted(f['users'], 'user')}, the largest valid step:"
+        f"others used the rest of the server's cores at {counted(f['users'], 'user')}, the largest valid step:"
         f" {joined(f['target'])}"
     ),
     "limit.lower": _lower("something of it was full"),

@@ -66,8 +66,8 @@ def told_verdict(result: StepResult) -> StepVerdict:
 
 
 ALONE = "full by that step alone"
-"""Of a step that was saturated, and that a larger valid one contradicts."""
-ALONE_MEANS = f"{ALONE}: a larger valid step of the same block had room, or gave more, so that this was no limit"
+"""Of a step that was saturated, and that a larger one contradicts."""
+ALONE_MEANS = f"{ALONE}: a larger step of the same block had room, or gave more, so that this was no limit"
 
 
 def tally_text(rows: Steps, separator: str = " / ") -> str:

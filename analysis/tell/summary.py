@@ -113,7 +113,8 @@ def _peak_figures(ranking: Ranking) -> str:
     goodput = ranking.goodput
     if not goodput.medians:
         return "no model has a step that is valid or overload, so nothing is compared"
-    text = "peak goodput over valid and overload steps of loads measured in more than half of the blocks: "
+    text = "peak goodput over valid and overload steps of loads measured in more than half of the blocks"
+    text += ", of several trials of a load the last that counts: " if ranking.capacity.medians else ": "
     text += _listed(ranking, goodput, lambda model: f"{model} {peak_text(ranking, model)}")
     if goodput.ordered and goodput.order.unplaced:
         text += "; not placed, since no step showed their limit: "

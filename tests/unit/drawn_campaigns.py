@@ -249,7 +249,7 @@ def _block_capacity(block: int, trials: Sequence[Trial], asked: Plan) -> BlockCa
         broken,
         confirmation(trials, low),
         (),
-        wide=asked.search is not None and is_wide(decisive, low, high, asked.search.resolution),
+        wide=asked.search is not None and is_wide(low, high, asked.search.resolution),
     )
 
 

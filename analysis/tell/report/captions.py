@@ -108,14 +108,14 @@ def _hockey(steps: pd.DataFrame, plan: Plan) -> Caption:
             first, last = min(means), max(means)
             ends = [f"{_shown(means[users], 'ms')} at {users:,}" for users in (first, last)]
             parts.append(f"{model} {' and '.join(ends)}")
-    rest = f"; of {series(fewer)} no two steps are {' or '.join(SERVED)} in most runs" if fewer else ""
+    rest = f"; of {series(fewer)} no two steps are {' or '.join(SERVED)} in more than half of the runs" if fewer else ""
     text = (
         f"Mean response time of the successes, observed at the lowest and the highest step: {'; '.join(parts)}{rest}."
     )
     table = _by_users(steps, "mean_ms", plan, "Mean response time of the successes in ms")
     return (
         "Mean response time of the successes against requests per second",
-        text if parts else "No model has two steps that are valid or an overload in most runs.",
+        text if parts else "No model has two steps that are valid or an overload in more than half of the runs.",
         (table,),
     )
 
@@ -272,7 +272,7 @@ def _at_the_top(steps: pd.DataFrame, column: str, models: Sequence[str], unit: s
     medians = _trusted(matrix(steps, column, models), verdicts)
     users = max((max(row) for row in medians.values() if row), default=None)
     if users is None:
-        return f"No figure in {unit} is known of a step that is {' or '.join(verdicts)} in most runs."
+        return f"No figure in {unit} is known of a step that is {' or '.join(verdicts)} in more than half of the runs."
     here = {model: row[users] for model, row in medians.items() if users in row}
     rest = _without(steps, users, [model for model in models if model not in here], verdicts)
     return f"Observed at {counted(users, 'user')}: {_range(here, unit)}{rest}."
@@ -291,7 +291,9 @@ def _without(steps: pd.DataFrame, users: int, models: Sequence[str], verdicts: S
     parts = (
         f"half of the blocks or fewer tried {series(few)} there" if few else "",
         f"not known of {series(unknown)}" if unknown else "",
-        f"of {series(unsound)} the step there is not {' or '.join(verdicts)} in most runs" if unsound else "",
+        f"of {series(unsound)} the step there is not {' or '.join(verdicts)} in more than half of the runs"
+        if unsound
+        else "",
         f"{series(absent)} {'was' if len(absent) == 1 else 'were'} not measured there" if absent else "",
     )
     return "".join(f"; {part}" for part in parts if part)

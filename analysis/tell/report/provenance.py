@@ -55,7 +55,7 @@ def not_shown(outcome: CampaignOutcome) -> list[str]:
 
 
 def _of_the_result(outcome: CampaignOutcome) -> Iterator[str]:
-    plan, steps, ranking = outcome.campaign.plan, outcome.steps, outcome.ranking
+    steps, ranking = outcome.steps, outcome.ranking
     if ranking.blocks < T.least_blocks:
         blocks = {0: "no block was", 1: "one block was"}.get(ranking.blocks, f"{ranking.blocks} blocks were")
         yield f"How much the figures vary from run to run: {blocks} measured, and a ranking needs {T.least_blocks}."
@@ -77,8 +77,8 @@ def _of_the_result(outcome: CampaignOutcome) -> Iterator[str]:
         kinds = ", ".join(f"{count} {verdict}" for verdict, count in bad["verdict"].value_counts().items())
         steps_bad = f"{len(bad)} of {counted(len(ladder), 'step')}"
         yield f"What the server did at {steps_bad}, whose figures are not trusted: {kinds}."
-    if not isinstance(plan.measure, str):
-        yield f"What happens less often than once in {plan.measure:g} s: so long is the shortest window of measurement."
+    if len(ladder) and (shortest := ladder["seconds"].min()) > 0:
+        yield f"What happens less often than once in {shortest:.2g} s: so long is the shortest window of measurement."
     yield "Threads and processes that live for less than a second: samples are taken once a second."
 
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from analysis.rank.capacity import BlockCapacity, ModelCapacity, capacity_values
+from analysis.rank.capacity import BlockCapacity, ModelCapacity, capacity_values, is_wide
 from analysis.rank.family import Family, Ranked, compare_family
 from study.search import Bracket, Search
 from tests.unit.simulated_search import campaign
@@ -57,6 +57,12 @@ def test_differences_of_twice_the_resolution_and_more_are_found_and_the_right_wa
         assert "less" not in claims
         hits += claims.count("more")
     assert hits / 300 >= 0.95
+
+
+def test_a_bracket_as_narrow_as_the_resolution_is_not_wide_whatever_a_trial_within_it_came_to() -> None:
+    assert not is_wide(1124, 1181, 0.05)
+    assert is_wide(1124, 1233, 0.05)
+    assert not is_wide(1124, None, 0.05)
 
 
 def test_a_label_with_a_bound_in_any_block_is_compared_with_none() -> None:

@@ -598,7 +598,7 @@ def test_the_workers_of_a_host_are_added_up_second_by_second(cores: float, share
 
 
 @pytest.mark.parametrize(("used", "taken", "said"), [
-    (0.45, 0.5, "others left nothing of the server's cores: CPU 0.45 of 1 core with 0.50 more taken by others"),
+    (0.45, 0.5, "others used the rest of the server's cores: CPU 0.45 of 1 core with 0.50 more taken by others"),
     (0.45, 0.2, "nothing that was watched on the target was full: CPU 0.45 of 1 core with 0.20 more taken by others"),
     (0.45, 0.0, "nothing that was watched on the target was full: CPU 0.45 of 1 core, "),
 ])  # fmt: skip

@@ -51,7 +51,8 @@ def test_a_trusted_idle_step_gives_r1(tmp_path: Path) -> None:
 def test_without_it_r1_is_at_most_r_at_the_lowest_load(tmp_path: Path, idle: Load, verdict: str) -> None:
     made = outcome(tmp_path, idle)
     (gap,) = (each for each in made.missing if each.code == "baseline.untrusted")
-    said = f"1-single: its idle step is {verdict}, so that R1 is only known to be at most R at 100 users"
+    state = "others used the cores in its idle step" if verdict == "disturbed" else f"its idle step is {verdict}"
+    said = f"1-single: {state}, so that R1 is only known to be at most R at 100 users"
     assert sentence(gap) == said
     assert f"- {said}" in summary_text(made)
     assert "% under N / (R1 + Z) >= 133" in of_the_top(made)
@@ -62,10 +63,15 @@ def test_without_it_r1_is_at_most_r_at_the_lowest_load(tmp_path: Path, idle: Loa
 def test_without_any_load_that_is_trusted_r1_is_not_known(tmp_path: Path) -> None:
     made = outcome(tmp_path, Load(response=0.1, seconds=2.0, loop_lag_ms=400.0), Load(users_right=0.5))
     (gap,) = (each for each in made.missing if each.code == "baseline.untrusted")
-    assert sentence(gap) == "1-single: its idle step is generator-limited, so that R1 is not known"
+    assert (
+        sentence(gap)
+        == "1-single: its idle step is generator-limited, so that R1 is not known, nor how far a step is short of it"
+    )
     assert "N / (R1 + Z)" not in of_the_top(made)
     (slow,) = made.checks.query("users == 400 and code == 'target.slow'")["finding"]
-    assert sentence(slow).startswith("neither the idle step nor the lowest load gave a response time that is trusted")
+    assert sentence(slow).startswith(
+        "neither the idle step nor the lowest load gave the response time of an idle, undisturbed server"
+    )
     assert knees(made.steps, ["single"], Z).empty
 
 

@@ -199,7 +199,7 @@ def test_none_was_reached_is_not_said_where_others_took_the_rest_of_the_core(tmp
     crowded = {users: Load(server_cpu=0.4, strangers=0.55) for users in USERS}
     limit = found(tmp_path / "crowded", crowded)
     assert (limit.kind, limit.users) == ("not known", None)
-    holds(limit, "others left nothing of the server's cores at 800 users, the largest valid step")
+    holds(limit, "others used the rest of the server's cores at 800 users, the largest valid step")
     holds(limit, "0.40 of 1 core busy with 0.55 more taken by others")
     some = found(tmp_path / "some", {users: Load(server_cpu=0.4, strangers=0.1) for users in USERS})
     assert some.kind == "none reached"

@@ -126,6 +126,17 @@ def test_a_mark_stays_where_nothing_contradicts_its_limit(tmp_path: Path) -> Non
     assert "100 valid (saturated in 2 of 3)" in line
 
 
+def test_a_valid_step_is_no_limit_where_more_users_got_more(tmp_path: Path) -> None:
+    """At 100 users they got what they asked for; an overload at 200 shows that the server had more to give."""
+    busy = Load(seconds=60, server_cpu=0.95)
+    made = saturated(tmp_path, {100: busy, 200: full(200, 50.0)}, {100: busy, 200: full(200, 50.0)})
+    ladder = made.rows.ladder.frame
+    assert ladder["verdict"].tolist() == ["valid", "overload"] * 2
+    assert ladder["rps"].iloc[1] > 1.03 * ladder["rps"].iloc[0]
+    assert made.rows.ladder.withdrawn().tolist() == [True, False] * 2
+    assert made.limits[0].users == 200
+
+
 def what_failed(made: CampaignOutcome) -> list[str]:
     return failed_checks(made.rows.frame, made.checks, ["single"])
 

@@ -50,13 +50,13 @@ def test_a_list_of_steps_that_is_cut_says_how_many_are_left_out(steps: int) -> N
     short = Finding("step.shortfall", rate=70.0, under=0.3, bound=100.0, at_least=False)
     rows = [
         {"block": 1, "model": "single", "step": users, "kind": "ladder", "users": users, "verdict": "overload",
-         "reasons": (short,), "passed": False}
+         "reasons": (short,), "passed": False, "counts": True}
         for users in range(1, steps + 1)
     ]  # fmt: skip
     checks = pd.DataFrame(columns=["check", "outcome", "model", "step", "code", "value", "threshold", "finding"])
     lines = failed_checks(pd.DataFrame(rows), checks, ["single"])
     assert len([line for line in lines if "overload" in line]) == LONGEST_LIST
-    assert lines[-1] == "- and 7 more in steps.csv and checks.csv" or steps == len(lines)
+    assert lines[-1] == "- and 7 more of single in steps.csv and checks.csv" or steps == len(lines)
 
 
 def test_a_check_without_evidence_is_told_once_with_its_number_of_times(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ ONE_BLOCK = plan(models=["single"], users=[100, 400], aa=False, return_step=Fals
 CASES: list[tuple[str, dict[str, Any], str]] = [
     ("worker-lost", {"lost": ("load1-2",)}, "no record came from load1-2"),
     ("worker-lost", {"users_right": 0.9}, "199 of 200 users"),
-    ("generator-limited", {"lag_ms": 60.0, "late": 0.03}, "woke up to 59"),
+    ("generator-limited", {"lag_ms": 60.0, "late": 0.03}, "woke 59"),
     ("generator-limited", {"loop_lag_ms": 2000.0}, "it stood still"),
     ("generator-limited", {"cpu": 0.95}, "used 0.95 of a core (p95)"),
     ("generator-limited", {"ports": (27_000, 28_000)}, "96% of a load host's local ports"),
@@ -65,7 +65,11 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     ("overload", {**OVER, "drift": 0.8}, "used 0.99 of 1 core"),  # nor that its rate changes
     ("disturbed", {**OVER, "server_cpu": 0.5, "strangers": 0.5}, "others took 50.0% of the server's cores on target"),
     ("disturbed", {"load_strangers": 0.4, "lag_ms": 60.0}, "others took 40.0% of the workers' cores on load1"),
-    ("disturbed", {"steal": 0.1, "failures": {"reset": 600}}, "(steal by other machines: 10.0%)"),
+    (
+        "disturbed",
+        {"steal": 0.1, "failures": {"reset": 600}},
+        "(steal, as the kernel counts it: 10.0%)",
+    ),
     ("inconsistent", {"wall_factor": (1.0, 1 / 1.2)}, "the clock of load1-2 ran 20.0% fast"),
     ("unexplained", {**OVER, "server_cpu": 0.2, "cpu": 0.1}, "nothing that was watched on the target was full"),
     ("unsteady", {"drift": 0.8}, "drifted by +79"),
@@ -94,7 +98,7 @@ def test_where_others_took_the_rest_of_the_core_nothing_is_called_not_full(tmp_p
     got = judged(tmp_path, rate=X_FREE * 0.9, response=0.3, server_cpu=0.45, strangers=0.5)
     text = "; ".join(got.reasons)
     assert got.verdict == "disturbed"
-    assert "others left nothing of the server's cores: CPU 0.45 of 1 core with 0.50 more taken by others" in text
+    assert "others used the rest of the server's cores: CPU 0.45 of 1 core with 0.50 more taken by others" in text
     assert "nothing that was watched" not in text
 
 
