@@ -50,3 +50,10 @@ def taken(outcome: Outcome) -> dict[str, float]:
     failed = [each for each in outcome.step["reasons"] if isinstance(each, Check) and each.outcome == "fail"]
     shares = {str(each.finding["whose"]): 0.0 for each in failed if each.code == "strangers.second"}
     return shares | {str(each.finding["whose"]): each.value or 0.0 for each in failed if each.code == "strangers.share"}
+
+
+def can_be_told(outcome: Outcome, whose: Whose) -> bool:
+    """Whether check 11 had its evidence of these cores in the step's window."""
+    checks = outcome.checks[outcome.checks["code"] == "strangers.share"]
+    mine = checks[[finding["whose"] == whose for finding in checks["finding"]]]
+    return bool(len(mine)) and not (mine["outcome"] == "not available").any()

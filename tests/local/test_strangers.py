@@ -13,19 +13,25 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.local.beside import FULL, LIGHT, Whose, stranger, strangers, taken
+from tests.local.beside import FULL, LIGHT, Whose, can_be_told, stranger, strangers, taken
 from tests.local.one_run import Fault, Outcome, Shape, run, run_steps
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(120)]
 
 SHARES = (0.2, 0.5, 1.0)
+TRIES = 2
+"""Where the kernel's ticks of a window count less than the study's own processes used, nobody can be named."""
 QUIET = 0.01
 """Cores that other programs may use for a control to be one."""
 
 
 @pytest.mark.parametrize("whose", ["server", "workers"])
 def test_a_busy_loop_is_named(whose: Whose, tmp_path: Path) -> None:
-    outcomes = run_steps(tmp_path / "run", replace(LIGHT, users=(59, 60, 61)), strangers(whose, SHARES))
+    shape = replace(LIGHT, users=(59, 60, 61))
+    for number in range(TRIES):
+        outcomes = run_steps(tmp_path / f"run-{number}", shape, strangers(whose, SHARES))
+        if all(whose in taken(outcome) or can_be_told(outcome, whose) for outcome in outcomes):
+            break
     for share, outcome in zip(SHARES, outcomes, strict=True):
         found = taken(outcome)
         assert whose in found, str(outcome)

@@ -21,7 +21,7 @@ class Shopper(HttpUser):
 
 
 class BriskShopper(Shopper):
-    wait_time = between(0.01, 0.03)
+    wait_time = between(0.02, 0.04)
 
 
 class ManyShopper(Shopper):
