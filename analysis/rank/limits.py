@@ -103,9 +103,9 @@ def limit_of(steps: Steps, label: str, declared: Declared) -> Limit:
     # The server's own limit first: a smaller load may be too much for the generator at some moment, and not for it.
     if full := mine.full_users():
         users, showing = _lowest(full, mine), _full_runs(mine)
-        kind, findings = _server(showing.at(users), declared)
-        where = (*_few_blocks(users, mine), *_lower("server", showing, users, mine))
         of = len(mine.at(users).frame)
+        kind, findings = _server(showing.at(users), declared, of)
+        where = (*_few_blocks(users, mine), *_lower("server", showing, users, mine))
         said = (*findings, *_in_windows(showing.at(users), findings, of), *where, *_overflows(rungs, users))
         return Limit(label, kind, users, _once(said))
     if late:
@@ -191,9 +191,9 @@ def _above(rungs: Sequence[tuple[int, Steps]]) -> tuple[Finding, ...]:
     return (Finding("limit.step-above", users=users, verdict=rows.verdict, shown=shown, runs=runs, reasons=first),)
 
 
-def _server(rows: Steps, declared: Declared) -> tuple[Kind, list[Reason]]:
-    """What of the server was full in these rows of one step, in each of which something was, with its figures."""
-    full = _full(rows)
+def _server(rows: Steps, declared: Declared, windows: int) -> tuple[Kind, list[Reason]]:
+    """What of the server was full in these rows of one load, of so many windows in all, with its figures."""
+    full = _full(rows, windows)
     queue = [full[code] for code in QUEUE if code in full]
     used_up = [full[code] for code in ("full.descriptors", "full.watched") if code in full]
     if not used_up and (watched := watched_descriptors(rows, declared.descriptors)) is not None:
@@ -225,12 +225,12 @@ DROPPED = "evidence.kernel"
 """What the judge takes for evidence that connections to this server were dropped."""
 
 
-def _full(rows: Steps) -> dict[str, Finding]:
-    """What was full in more than half of these rows, and dropped connections, by code."""
+def _full(rows: Steps, windows: int) -> dict[str, Finding]:
+    """What was full, and dropped connections, by code: what these rows show of more than half of the load's windows."""
     every = [{finding.code: finding for finding in _full_of(reasons)} for reasons in rows.frame["reasons"]]
     codes = dict.fromkeys(code for findings in every for code in findings)
     having = {code: [findings[code] for findings in every if code in findings] for code in codes}
-    return {code: typical(findings) for code, findings in having.items() if len(findings) > MOST_BLOCKS * len(every)}
+    return {code: typical(findings) for code, findings in having.items() if len(findings) > MOST_BLOCKS * windows}
 
 
 def _in_windows(rows: Steps, findings: Sequence[Reason], windows: int) -> list[Finding]:
